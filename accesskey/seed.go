@@ -1,0 +1,89 @@
+// Package accesskey says what an access key is: one random seed per device and server, the credential that each
+// protocol derives from it, and the URIs that carry a credential to a client.
+//
+// It derives and writes down; it neither stores seeds, nor decides who may hold one, nor speaks any protocol.
+package accesskey
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Seed is the one secret of an access key. Every protocol's credential is HKDF-SHA256 of it (RFC 5869, no salt) with
+// an info string that names protocol and version, so one stored value serves all protocols and a new seed rotates all
+// of them. A Seed never prints: every formatting verb, slog and encoding/json see only a placeholder or an error.
+type Seed [32]byte
+
+// ErrSeedIsSecret refuses to write a seed as text.
+var ErrSeedIsSecret = errors.New("accesskey: a seed is never written as text")
+
+const redacted = "[seed]"
+
+// New returns a fresh seed from the system's random source.
+func New() (Seed, error) {
+	var seed Seed
+	if _, err := rand.Read(seed[:]); err != nil {
+		return Seed{}, fmt.Errorf("accesskey: new seed: %w", err)
+	}
+	return seed, nil
+}
+
+// String returns a placeholder, never the seed.
+func (s Seed) String() string { return redacted }
+
+// GoString returns a placeholder, never the seed.
+func (s Seed) GoString() string { return redacted }
+
+// Format prints a placeholder for every verb; %d and %x would reach the bytes otherwise.
+func (s Seed) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, redacted) }
+
+// LogValue gives slog a placeholder, never the seed.
+func (s Seed) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON fails with ErrSeedIsSecret.
+func (s Seed) MarshalJSON() ([]byte, error) { return nil, ErrSeedIsSecret }
+
+// MarshalText fails with ErrSeedIsSecret.
+func (s Seed) MarshalText() ([]byte, error) { return nil, ErrSeedIsSecret }
+
+// HTTPS is the credential of the HTTPS proxy: HTTP Basic user name (12 characters) and password (32 characters), both
+// from the base64url alphabet, so that they need no escaping anywhere.
+type HTTPS struct {
+	Username string
+	Password string
+}
+
+// HTTPS derives the credential of the HTTPS proxy.
+func (s Seed) HTTPS() HTTPS {
+	raw := s.derive("stile https v1", 33)
+	return HTTPS{Username: encode(raw[:9]), Password: encode(raw[9:])}
+}
+
+// DynamicToken derives the secret part of a key's dynamic address (https://…/api/ssconf/{key_id}/{token}): 22
+// characters, the base64url form of 16 bytes.
+func (s Seed) DynamicToken() string { return encode(s.derive("stile dynamic key v1", 16)) }
+
+// Port returns the port that a key uses on a server with count ports from first on: keys are spread evenly, so that a
+// client which cannot name its key is tried against few. A count below 2 always gives first.
+func Port(first, count int, keyID int64) int {
+	if count < 2 {
+		return first
+	}
+	return first + int(uint64(keyID)%uint64(count))
+}
+
+func (s Seed) derive(info string, size int) []byte {
+	out, err := hkdf.Key(sha256.New, s[:], nil, info, size)
+	if err != nil {
+		panic("accesskey: HKDF-SHA256 of constant parameters: " + err.Error())
+	}
+	return out
+}
+
+func encode(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }

@@ -1,0 +1,244 @@
+package accesskey
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// PrefixSize is the length in bytes of the prefix that Seed.Shadowsocks derives.
+const PrefixSize = 10
+
+// MethodAES256GCM is the Shadowsocks method (AEAD-2018) of every key we issue.
+const MethodAES256GCM = "aes-256-gcm"
+
+// Shadowsocks is a Shadowsocks credential.
+type Shadowsocks struct {
+	// Method is the cipher's name as clients spell it, for example "aes-256-gcm".
+	Method string
+	// Password is the shared secret, before the method's own key derivation.
+	Password string
+	// Prefix is what a client puts first into the salt of every connection it opens; each byte stands for itself.
+	// Ours names the key, so that a node finds it without trying others, and is printable ASCII. Empty means none.
+	Prefix string
+}
+
+// ShadowsocksEndpoint is a credential together with the server it opens: what an ss:// URI holds.
+type ShadowsocksEndpoint struct {
+	Shadowsocks
+	// Host is a domain name or an IP address, IPv6 without brackets.
+	Host string
+	// Port is 1–65535.
+	Port int
+	// Name is the label shown to people; may be empty.
+	Name string
+}
+
+// Shadowsocks derives the Shadowsocks credential: a password of 32 base64url characters (24 bytes) and a prefix of
+// PrefixSize characters of the same alphabet (60 bits).
+func (s Seed) Shadowsocks() Shadowsocks {
+	return Shadowsocks{
+		Method:   MethodAES256GCM,
+		Password: encode(s.derive("stile shadowsocks v1", 24)),
+		Prefix:   encode(s.derive("stile shadowsocks prefix v1", 8))[:PrefixSize],
+	}
+}
+
+// URI writes the credential as SIP002 with unpadded base64url user information. A prefix is written as Outline
+// clients read it: every byte as the code point of the same number, in UTF-8, percent-encoded. outline=1 marks the URI
+// for those clients; others ignore the query. An IPv6 host gets brackets.
+func (k Shadowsocks) URI(host string, port int, name string) string {
+	var b strings.Builder
+	b.WriteString("ss://")
+	b.WriteString(base64.RawURLEncoding.EncodeToString([]byte(k.Method + ":" + k.Password)))
+	b.WriteByte('@')
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	b.WriteString(host)
+	b.WriteByte(':')
+	b.WriteString(strconv.Itoa(port))
+	b.WriteString("/?outline=1")
+	if k.Prefix != "" {
+		b.WriteString("&prefix=")
+		b.WriteString(escapePrefix(k.Prefix))
+	}
+	if name != "" {
+		b.WriteByte('#')
+		b.WriteString(url.PathEscape(name))
+	}
+	return b.String()
+}
+
+// Bounds of what ParseShadowsocks takes, in bytes: the URI, and each of its texts after decoding.
+const (
+	maxURI  = 4096
+	maxText = 512
+)
+
+var (
+	errNotShadowsocks = errors.New("accesskey: not an ss:// URI")
+	errPlugin         = errors.New("accesskey: ss:// URI asks for a plugin, none is supported")
+)
+
+// ParseShadowsocks reads an ss:// URI: SIP002 with base64 (either alphabet, padded or not) or plain percent-encoded
+// user information, or the legacy form that is base64 as a whole. It refuses a URI that asks for a plugin. Errors never
+// repeat the URI, which holds a secret; with an error the endpoint is zero.
+func ParseShadowsocks(uri string) (ShadowsocksEndpoint, error) {
+	if len(uri) > maxURI || len(uri) < 5 || !strings.EqualFold(uri[:5], "ss://") {
+		return ShadowsocksEndpoint{}, errNotShadowsocks
+	}
+	rest, fragment, _ := strings.Cut(uri[5:], "#")
+	rest, query, _ := strings.Cut(rest, "?")
+	credential, address, ok := splitCredential(rest)
+	if !ok {
+		return ShadowsocksEndpoint{}, errors.New("accesskey: ss:// URI: bad user information")
+	}
+	method, password, _ := strings.Cut(credential, ":")
+	if method == "" || password == "" || len(credential) > maxText {
+		return ShadowsocksEndpoint{}, errors.New("accesskey: ss:// URI: user information is not method:password")
+	}
+	host, port, err := splitAddress(address)
+	if err != nil {
+		return ShadowsocksEndpoint{}, err
+	}
+	prefix, err := parsePrefix(query)
+	if err != nil {
+		return ShadowsocksEndpoint{}, err
+	}
+	name, err := url.PathUnescape(fragment)
+	if err != nil || len(name) > maxText || !utf8.ValidString(name) {
+		return ShadowsocksEndpoint{}, errors.New("accesskey: ss:// URI: bad name")
+	}
+	return ShadowsocksEndpoint{Shadowsocks{method, password, prefix}, host, port, name}, nil
+}
+
+// splitCredential returns method:password and the address, from either form.
+func splitCredential(s string) (credential, address string, ok bool) {
+	if credential, address, ok = cutLast(s, '@'); ok {
+		credential, ok = decodeUserInfo(credential)
+		return credential, address, ok
+	}
+	if s, ok = decodeBase64(strings.TrimSuffix(s, "/")); !ok {
+		return "", "", false
+	}
+	return cutLast(s, '@')
+}
+
+// URI writes the endpoint as Shadowsocks.URI does.
+func (e ShadowsocksEndpoint) URI() string { return e.Shadowsocks.URI(e.Host, e.Port, e.Name) }
+
+// decodeUserInfo reads SIP002 user information. A colon cannot be in base64, so it tells the plain form.
+func decodeUserInfo(s string) (string, bool) {
+	if !strings.Contains(s, ":") {
+		if plain, err := url.PathUnescape(s); err == nil {
+			s = plain // some writers percent-encode the padding
+		}
+		return decodeBase64(s)
+	}
+	plain, err := url.PathUnescape(s)
+	return plain, err == nil && utf8.ValidString(plain)
+}
+
+func decodeBase64(s string) (string, bool) {
+	s = strings.TrimRight(s, "=")
+	encoding := base64.RawURLEncoding
+	if strings.ContainsAny(s, "+/") {
+		encoding = base64.RawStdEncoding
+	}
+	raw, err := encoding.DecodeString(s)
+	return string(raw), err == nil && utf8.Valid(raw)
+}
+
+func splitAddress(address string) (string, int, error) {
+	address, path, _ := strings.Cut(address, "/")
+	host, digits, ok := cutLast(address, ':')
+	port, err := strconv.ParseUint(digits, 10, 16)
+	if !ok || path != "" || err != nil || port == 0 || digits[0] == '+' {
+		return "", 0, errors.New("accesskey: ss:// URI: address is not host:port")
+	}
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		inner, closed := strings.CutSuffix(inner, "]")
+		if ip, err := netip.ParseAddr(inner); !closed || err != nil || !ip.Is6() || ip.Zone() != "" {
+			return "", 0, errors.New("accesskey: ss:// URI: bad IPv6 address")
+		}
+		return inner, int(port), nil
+	}
+	if !isHostName(host) {
+		return "", 0, errors.New("accesskey: ss:// URI: bad host name")
+	}
+	return host, int(port), nil
+}
+
+// isHostName reports whether host can be a DNS name in ASCII form or an IPv4 address.
+func isHostName(host string) bool {
+	if host == "" || len(host) > 253 {
+		return false
+	}
+	for _, c := range []byte(host) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && !('0' <= c && c <= '9') && c != '-' && c != '.' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// maxForeignPrefix bounds the prefix of a key that somebody else issued: salts have 16 or 32 bytes, and what the prefix
+// takes is no longer random.
+const maxForeignPrefix = 16
+
+func parsePrefix(query string) (string, error) {
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		switch name {
+		case "plugin":
+			if value != "" {
+				return "", errPlugin
+			}
+		case "prefix":
+			text, err := url.QueryUnescape(value)
+			if err != nil {
+				return "", errors.New("accesskey: ss:// URI: bad prefix")
+			}
+			prefix, err := prefixBytes(text)
+			if err != nil || len(prefix) > maxForeignPrefix {
+				return "", errors.New("accesskey: ss:// URI: bad prefix")
+			}
+			return prefix, nil
+		}
+	}
+	return "", nil
+}
+
+func prefixBytes(text string) (string, error) {
+	raw := make([]byte, 0, len(text))
+	for _, r := range text {
+		if r > 255 {
+			return "", fmt.Errorf("code point %d is not a byte", r)
+		}
+		raw = append(raw, byte(r))
+	}
+	return string(raw), nil
+}
+
+func escapePrefix(prefix string) string {
+	points := make([]rune, len(prefix))
+	for i := range prefix {
+		points[i] = rune(prefix[i])
+	}
+	// A plus sign is a space in a query; some clients decode it so and some do not, %20 is read alike by all.
+	return strings.ReplaceAll(url.QueryEscape(string(points)), "+", "%20")
+}
+
+func cutLast(s string, sep byte) (before, after string, found bool) {
+	if i := strings.LastIndexByte(s, sep); i >= 0 {
+		return s[:i], s[i+1:], true
+	}
+	return s, "", false
+}
