@@ -1,0 +1,240 @@
+package wire
+
+// Protocol is the version of the node link that this package speaks.
+const Protocol = 1
+
+// FrameType is the first byte of a frame. A receiver skips types that it does not know.
+type FrameType byte
+
+// Types of frames. 0x14–0x17 are kept for the search of differing buckets, 0x1a–0x1b for giving tombstones back,
+// 0x30–0x3f for the configuration of nodes.
+const (
+	TypeHello         FrameType = 0x01
+	TypeWelcome       FrameType = 0x02
+	TypeDelta         FrameType = 0x10
+	TypeSnapshotBegin FrameType = 0x11
+	TypeSnapshotChunk FrameType = 0x12
+	TypeSnapshotEnd   FrameType = 0x13
+	TypeAck           FrameType = 0x18
+	TypeNack          FrameType = 0x19
+	TypeServerBeat    FrameType = 0x20
+	TypeNodeBeat      FrameType = 0x21
+	TypeUsage         FrameType = 0x28
+	TypeUsageAck      FrameType = 0x29
+)
+
+// Bounds of what a frame may hold; a frame beyond one is refused.
+const (
+	// MaxFrame is the size of a frame in bytes, its length prefix apart.
+	MaxFrame = 1 << 20
+	// MaxItems bounds every list of a frame.
+	MaxItems = 4096
+	// MaxText bounds every string of a frame, in bytes.
+	MaxText = 256
+)
+
+// Frame is one message of the node link.
+type Frame interface {
+	Type() FrameType
+	appendTo(b []byte) []byte
+	readFrom(r *reader)
+}
+
+// Hello opens a stream; the node says where it stands.
+type Hello struct {
+	Proto  uint64
+	NodeID int64
+	// BootID is random for each start of the node's process.
+	BootID uint64
+	Epoch  int64 // 0: the node holds no set
+	Rev    int64
+	Count  int64
+	Digest Digest
+	// Streams are the usage streams of which the node still holds reports, with the last number held.
+	Streams []StreamSeq
+	Caps    uint64
+	Version string
+}
+
+// StreamSeq is a position in a usage stream.
+type StreamSeq struct {
+	Stream uint64
+	Seq    uint64
+}
+
+// Mode says how a node gets from where it stands to where the server stands.
+type Mode byte
+
+// Modes of a Welcome.
+const (
+	// ModeResume: nothing to do.
+	ModeResume Mode = 1
+	// ModeDelta: changes since the node's revision follow.
+	ModeDelta Mode = 2
+	// ModeSnapshot: the whole set follows.
+	ModeSnapshot Mode = 3
+	// ModeVerify: bucket digests follow. Kept for a later protocol; a node of this one closes the stream.
+	ModeVerify Mode = 4
+)
+
+// Welcome answers a Hello.
+type Welcome struct {
+	// Session is random for each stream. Frames of the node repeat it, so that one that comes late from an earlier
+	// stream has no effect.
+	Session uint64
+	Epoch   int64
+	Rev     int64
+	Mode    Mode
+	// ServerTime is in unix milliseconds.
+	ServerTime int64
+	// Acked holds, for each of the Hello's streams, the last number booked.
+	Acked            []StreamSeq
+	HeartbeatSeconds int64
+	// Floor is the revision up to which no backup of the database exists any more; the node may forget tombstones of it.
+	Floor int64
+}
+
+// Reason says why a key leaves a node.
+type Reason byte
+
+// Reasons of a Removal.
+const (
+	// ReasonRevoked: the key id never becomes valid again.
+	ReasonRevoked Reason = 1
+	// ReasonQuarantined: the node refused the key's present record; a better one may follow.
+	ReasonQuarantined Reason = 2
+)
+
+// Removal takes a key from a node.
+type Removal struct {
+	KeyID  int64
+	Reason Reason
+}
+
+// Delta carries the changes of a set between two revisions.
+type Delta struct {
+	FromRev int64
+	ToRev   int64
+	// Dels are applied before Puts.
+	Dels []Removal
+	Puts []Key
+	// IsComplete marks that ToRev is where the server stands. Count and Digest are of the set at ToRev, and only then given.
+	IsComplete bool
+	Count      int64
+	Digest     Digest
+}
+
+// SnapshotBegin opens a whole set. Chunks and a SnapshotEnd follow; only then does the set take effect.
+type SnapshotBegin struct {
+	Epoch  int64
+	Rev    int64
+	Count  int64
+	Digest Digest
+}
+
+// SnapshotChunk is a part of a set.
+type SnapshotChunk struct {
+	Dels []Removal
+	Puts []Key
+}
+
+// SnapshotEnd closes the set of the SnapshotBegin with this revision.
+type SnapshotEnd struct {
+	Rev int64
+}
+
+// Ack says that a revision is on the node's disk and in its data planes.
+type Ack struct {
+	Session uint64
+	Epoch   int64
+	Rev     int64
+	// Refused are keys which the node holds but a data plane could not take.
+	Refused []int64
+}
+
+// Why says why a node refused a frame.
+type Why byte
+
+// Reasons of a Nack.
+const (
+	// WhyGap: the frame does not follow the node's revision.
+	WhyGap Why = 1
+	// WhyDigest: the set would not be what the server says it is.
+	WhyDigest Why = 2
+	// WhyKey: keys of the frame are such as no node can hold; Bad names them.
+	WhyKey Why = 3
+	// WhyDisk: the node could not write.
+	WhyDisk Why = 4
+)
+
+// BadKey names a key's record that was refused.
+type BadKey struct {
+	KeyID int64
+	Sum   Sum
+}
+
+// Nack refuses a Delta, a snapshot or what a ServerBeat said. The node keeps the state it had.
+type Nack struct {
+	Session uint64
+	// Epoch and Rev are where the node stands.
+	Epoch int64
+	Rev   int64
+	// RefusedRev is the revision to which the refused frame led.
+	RefusedRev int64
+	Why        Why
+	Bad        []BadKey
+}
+
+// ServerBeat is the server's sign of life.
+type ServerBeat struct {
+	ServerTime int64 // unix milliseconds
+	Epoch      int64
+	// Rev is the revision to which the frames sent before this one lead.
+	Rev int64
+	// IsComplete says that Digest, of the set at Rev, is given.
+	IsComplete bool
+	Digest     Digest
+	Floor      int64 // as in Welcome
+}
+
+// NodeBeat answers a ServerBeat, and also comes on its own.
+type NodeBeat struct {
+	Session uint64
+	Epoch   int64
+	Rev     int64
+	Digest  Digest
+	// Load is 0 to 100.
+	Load int64
+	// ActiveKeys had traffic in the last 180 seconds; Sessions are open now.
+	ActiveKeys int64
+	Sessions   int64
+}
+
+// Usage is a numbered report of traffic. Numbers of a stream start at 1 and rise by one.
+type Usage struct {
+	Stream uint64
+	Seq    uint64
+	// From and To bound the time reported, unix milliseconds.
+	From     int64
+	To       int64
+	Sessions int64 // open at To
+	Entries  []UsageEntry
+}
+
+// UsageEntry is the traffic of one key since the report before, in bytes.
+type UsageEntry struct {
+	KeyID int64
+	Up    int64
+	Down  int64
+}
+
+// UsageAck says which number of a stream was booked last, whatever report it answers: the next to send is Seq+1.
+type UsageAck struct {
+	Stream uint64
+	Seq    uint64
+}
+
+// Unknown is a frame of a type from a later protocol.
+type Unknown struct {
+	Of FrameType
+}
