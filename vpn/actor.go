@@ -1,0 +1,69 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+)
+
+// Actor is who asks: a user with the token that proves it, or the operator at the machine's own shell.
+type Actor struct {
+	Token  Token
+	User   User
+	Device Device // zero for an API token
+	// IsShell marks the command line on the machine itself, which may do everything; Token and User are zero then.
+	IsShell bool
+	// epoch is the user's epoch at which the actor was true.
+	epoch uint64
+}
+
+func (a *Actor) stamp(epoch uint64) { a.epoch = epoch }
+
+// Shell is the operator at the machine's own shell: whoever can open the data directory.
+func Shell() *Actor { return &Actor{IsShell: true} }
+
+// mayManage returns CodeForbidden for an actor who is no operator.
+func (a *Actor) mayManage() error {
+	if a.IsShell || (a.User.Role == RoleOperator && a.User.Status == UserActive) {
+		return nil
+	}
+	return Refusal(CodeForbidden)
+}
+
+// audit begins an audit entry of the actor.
+func (a *Actor) audit(action string, subjectID int64) Audit {
+	return Audit{ActorID: a.User.ID, Action: action, SubjectID: subjectID}
+}
+
+// Authenticate returns who a bearer token stands for, or CodeUnauthenticated. The Actor is shared: read only.
+func (s *Service) Authenticate(ctx context.Context, bearer string) (*Actor, error) {
+	id, hash, ok := parseBearer(bearer)
+	if !ok {
+		return nil, Refusal(CodeUnauthenticated)
+	}
+	a, err := s.actors.get(hash, func() (*Actor, int64, error) { return s.loadActor(ctx, hash) })
+	if errors.Is(err, ErrNotFound) {
+		return nil, Refusal(CodeUnauthenticated)
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if (id != 0 && id != a.Token.ID) || (!a.Token.ExpiresAt.IsZero() && !now.Before(a.Token.ExpiresAt)) {
+		return nil, Refusal(CodeUnauthenticated)
+	}
+	return a, nil
+}
+
+// loadActor reads a session and notes the day of its use, once a day.
+func (s *Service) loadActor(ctx context.Context, hash TokenHash) (*Actor, int64, error) {
+	session, err := s.store.Session(ctx, hash)
+	if err != nil {
+		return nil, 0, err
+	}
+	if today := s.now().Truncate(day); session.Token.LastUsedDay.Before(today) {
+		if err := s.store.Touch(ctx, session.Token.ID, session.Device.ID, today); err != nil {
+			s.log.WarnContext(ctx, "day of last use not noted", "err", err)
+		}
+	}
+	return &Actor{Token: session.Token, User: session.User, Device: session.Device}, session.User.ID, nil
+}

@@ -1,0 +1,92 @@
+package vpn
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// cacheTTL is how long a change made by another process on the same database may go unseen.
+	cacheTTL = time.Second
+	// shards × shardMax bounds a cache; with its TTL it pays only for what is read more than once a second.
+	shards   = 64
+	shardMax = 1024
+	stripes  = 4096
+)
+
+// userEpochs counts local changes of users, so that what was read before a change is never used after it. Users share
+// a counter with others: a collision costs one more read.
+type userEpochs struct {
+	total  atomic.Uint64
+	stripe [stripes]atomic.Uint64
+}
+
+// bump is called after a change of a user's state was committed. The total rises first: see cache.get.
+func (u *userEpochs) bump(userID int64) {
+	u.total.Add(1)
+	u.stripe[uint64(userID)%stripes].Add(1)
+}
+
+// of returns a user's epoch.
+func (u *userEpochs) of(userID int64) uint64 { return u.stripe[uint64(userID)%stripes].Load() }
+
+// cached is what a cache holds: it is told the epoch of its user at which it was true.
+type cached interface{ stamp(epoch uint64) }
+
+// cache keeps what was read of a user for at most cacheTTL, and never across a local change of that user.
+type cache[K comparable, V cached] struct {
+	epochs *userEpochs
+	now    func() time.Time
+	seed   maphash.Seed
+	shard  [shards]cacheShard[K, V]
+}
+
+type cacheShard[K comparable, V cached] struct {
+	mu      sync.Mutex
+	entries map[K]cacheEntry[V]
+}
+
+type cacheEntry[V cached] struct {
+	value  V
+	userID int64
+	epoch  uint64
+	until  time.Time
+}
+
+func newCache[K comparable, V cached](epochs *userEpochs, now func() time.Time) *cache[K, V] {
+	return &cache[K, V]{epochs: epochs, now: now, seed: maphash.MakeSeed()}
+}
+
+// get returns the value under a key, read by load (which also names its user) when there is none that still holds.
+func (c *cache[K, V]) get(key K, load func() (V, int64, error)) (V, error) {
+	shard := &c.shard[maphash.Comparable(c.seed, key)%shards]
+	now := c.now()
+	shard.mu.Lock()
+	e, ok := shard.entries[key]
+	shard.mu.Unlock()
+	if ok && now.Before(e.until) && c.epochs.of(e.userID) == e.epoch {
+		return e.value, nil
+	}
+	before := c.epochs.total.Load()
+	v, userID, err := load()
+	if err != nil {
+		return v, err
+	}
+	epoch := c.epochs.of(userID)
+	if c.epochs.total.Load() != before {
+		// Somebody changed while we read, perhaps this user: true enough to answer with, not to keep. The stamp is one
+		// that never matches again.
+		v.stamp(epoch - 1)
+		return v, nil
+	}
+	v.stamp(epoch)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.entries == nil || len(shard.entries) >= shardMax {
+		shard.entries = make(map[K]cacheEntry[V])
+	}
+	shard.entries[key] = cacheEntry[V]{value: v, userID: userID, epoch: epoch, until: now.Add(cacheTTL)}
+	return v, nil
+}

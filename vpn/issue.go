@@ -1,0 +1,265 @@
+package vpn
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"slices"
+	"time"
+
+	"stile/accesskey"
+)
+
+// IssueKey asks for the key of a device on a server.
+type IssueKey struct {
+	ServerID int64
+	Device   DeviceRef
+	// Protocol is what the client wants to speak; "" leaves it to the device's platform.
+	Protocol Protocol
+	// Rotate ends the key there is and makes another.
+	Rotate bool
+}
+
+// IssuedKey is a key with what a client needs to use it.
+type IssuedKey struct {
+	Key      Key
+	Server   ListedServer
+	Protocol Protocol
+	// IsReady reports that the node has the key: it works now.
+	IsReady bool
+	// RefreshAt is when the client should ask again.
+	RefreshAt time.Time
+	Traffic   Traffic
+	// SpeedLimitMbps is per device and direction; 0 = unlimited.
+	SpeedLimitMbps int
+	Now            time.Time
+}
+
+// refreshAfter is how long a client may go on with a key without asking again.
+const refreshAfter = 24 * time.Hour
+
+// alternatives is how many other servers a refusal names.
+const alternatives = 3
+
+// IssueKey returns the key of the actor's device on a server, making it if there is none. It answers when the node
+// has put the key into its data planes, or after Config.KeyWait with IsReady false. It checks in this order: throttle,
+// device, account, subscription, quota, server, plan, protocol, server state.
+func (s *Service) IssueKey(ctx context.Context, a *Actor, in IssueKey) (*IssuedKey, error) {
+	if err := s.keyCalls.admit(a.User.ID); err != nil {
+		return nil, err
+	}
+	device, err := s.device(ctx, a, in.Device)
+	if err != nil {
+		return nil, err
+	}
+	if device == nil {
+		return nil, invalid("device_id", "required")
+	}
+	e, err := s.entitlement(ctx, a.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if err := refuse(&a.User, e, now); err != nil {
+		return nil, err
+	}
+	server, protocol, view, err := s.chooseServer(ctx, e, device, in)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.deviceKey(ctx, a, e, device, server, view, protocol, in.Rotate)
+	if err != nil {
+		return nil, err
+	}
+	issued := s.issued(key, server, protocol, e, now)
+	issued.IsReady = s.awaitApplied(ctx, key)
+	return issued, nil
+}
+
+// refuse turns a lack of access into the refusal of a key.
+func refuse(u *User, e *Entitlement, now time.Time) error {
+	a := access(u, e, now)
+	if a.Allowed {
+		return nil
+	}
+	refusal := Refusal(a.Reason)
+	if a.Reason == CodeTrafficQuotaExceeded {
+		refusal.ResetsAt = traffic(e, now).ResetsAt
+	}
+	return refusal
+}
+
+// chooseServer finds the server and the protocol, and checks server, plan and protocol.
+func (s *Service) chooseServer(ctx context.Context, e *Entitlement, device *Device, in IssueKey) (*ListedServer, Protocol, *View, error) {
+	view, err := s.view(ctx, e, Access{Allowed: true})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	server, ok := view.any(in.ServerID)
+	switch {
+	case !ok:
+		return nil, "", nil, Refusal(CodeServerNotFound)
+	case server.Tier > e.Plan.Tier:
+		return nil, "", nil, Refusal(CodePlanUpgradeRequired)
+	}
+	protocol := in.Protocol
+	if protocol == "" {
+		protocol = defaultProtocol(device.Platform, &server.Server)
+	}
+	if !server.Offers(protocol) {
+		return nil, "", nil, &Error{Code: CodeProtocolUnavailable, Available: server.Protocols}
+	}
+	return server, protocol, view, nil
+}
+
+// defaultProtocol is what a platform speaks best: extensions can only do https.
+func defaultProtocol(p Platform, server *Server) Protocol {
+	if p.IsExtension() && server.Offers(HTTPS) {
+		return HTTPS
+	}
+	if len(server.Protocols) == 0 {
+		return Shadowsocks
+	}
+	return server.Protocols[0]
+}
+
+// deviceKey returns the live key, or makes one if the server can take it.
+func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, device *Device, server *ListedServer, view *View, protocol Protocol, rotate bool) (Key, error) {
+	now := s.now()
+	want := NewKey{
+		UserID: a.User.ID, DeviceID: device.ID, ServerID: server.ID, Limits: e.Plan.limits(),
+		NotAfter: notAfter(&a.User, e, now), Rotate: rotate,
+	}
+	key, err := s.store.DeviceKey(ctx, device.ID, server.ID)
+	exists := err == nil
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Key{}, err
+	}
+	if err := stateRefusal(server, view, protocol, exists); err != nil {
+		return Key{}, err
+	}
+	if exists && !rotate && key.NotAfter.Equal(want.NotAfter) && key.Limits == want.Limits {
+		return key, nil
+	}
+	if want.Seed, err = accesskey.New(); err != nil {
+		return Key{}, err
+	}
+	key, err = s.store.IssueKey(ctx, want, a.audit("key.issue", 0))
+	if errors.Is(err, ErrNotFound) {
+		return Key{}, s.vanished(ctx, a, device)
+	}
+	if err != nil {
+		return Key{}, err
+	}
+	s.nodes.Wake(NodeRev{NodeID: key.ServerID, Rev: key.Rev})
+	if s.actors.epochs.of(a.User.ID) != a.epoch {
+		// The user changed since the actor was read, so the deadline just written may be an old one.
+		_, err = s.refresh(ctx, a.User.ID)
+	}
+	return key, err
+}
+
+// vanished says what went away while a key was made: the device, or else the server.
+func (s *Service) vanished(ctx context.Context, a *Actor, device *Device) error {
+	devices, err := s.store.Devices(ctx, a.User.ID)
+	if err != nil {
+		return err
+	}
+	isThere := slices.ContainsFunc(devices, func(d Device) bool { return d.ID == device.ID })
+	switch {
+	case isThere:
+		return Refusal(CodeServerNotFound)
+	case device.ID == a.Device.ID:
+		return Refusal(CodeUnauthenticated)
+	default:
+		return Refusal(CodeDeviceNotFound)
+	}
+}
+
+// stateRefusal says why a server takes no client now. A full server goes on serving those who have a key.
+func stateRefusal(server *ListedServer, view *View, protocol Protocol, hasKey bool) error {
+	var code Code
+	switch server.Status {
+	case StatusOffline:
+		code = CodeServerOffline
+	case StatusMaintenance:
+		code = CodeServerMaintenance
+	case StatusFull:
+		if !hasKey {
+			code = CodeServerFull
+		}
+	case StatusOnline:
+	}
+	if code == "" {
+		return nil
+	}
+	return &Error{Code: code, RetryAfter: 30 * time.Second, Alternatives: view.alternatives(server.ID, protocol)}
+}
+
+// awaitApplied waits until the node has the key.
+func (s *Service) awaitApplied(ctx context.Context, key Key) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.keyWait)
+	defer cancel()
+	return s.nodes.WaitApplied(ctx, key.ServerID, key.Rev)
+}
+
+func (s *Service) issued(key Key, server *ListedServer, protocol Protocol, e *Entitlement, now time.Time) *IssuedKey {
+	i := &IssuedKey{
+		Key: key, Server: *server, Protocol: protocol, RefreshAt: now.Add(refreshAfter).Truncate(time.Second),
+		Traffic: traffic(e, now), SpeedLimitMbps: e.Plan.SpeedLimitMbps, Now: now,
+	}
+	if !key.NotAfter.IsZero() && key.NotAfter.Before(i.RefreshAt) {
+		i.RefreshAt = key.NotAfter
+	}
+	return i
+}
+
+// DynamicKey returns the key that a dynamic access URL names, by the URL's own secret. CodeNotFound for a wrong secret
+// and for a key that is gone (indistinguishable); the refusals of IssueKey when the user may have none now.
+func (s *Service) DynamicKey(ctx context.Context, keyID int64, token string) (*IssuedKey, error) {
+	key, err := s.store.Key(ctx, keyID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	if err != nil || subtle.ConstantTimeCompare([]byte(key.Seed.DynamicToken()), []byte(token)) != 1 {
+		return nil, Refusal(CodeNotFound)
+	}
+	user, err := s.store.User(ctx, key.UserID)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.entitlement(ctx, key.UserID)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if err := refuse(&user, e, now); err != nil {
+		return nil, err
+	}
+	view, err := s.view(ctx, e, Access{Allowed: true})
+	if err != nil {
+		return nil, err
+	}
+	server, ok := view.any(key.ServerID)
+	if !ok {
+		return nil, Refusal(CodeNotFound)
+	}
+	if err := stateRefusal(server, view, Shadowsocks, true); err != nil {
+		return nil, err
+	}
+	issued := s.issued(key, server, Shadowsocks, e, now)
+	issued.IsReady = s.awaitApplied(ctx, key)
+	return issued, nil
+}
+
+// alternatives are other servers that would serve this protocol now, best first.
+func (v *View) alternatives(but int64, protocol Protocol) []int64 {
+	ids := make([]int64, 0, alternatives)
+	for i := range v.Servers {
+		l := &v.Servers[i]
+		if len(ids) < alternatives && l.ID != but && l.Status == StatusOnline && l.LockedReason == "" && slices.Contains(l.Protocols, protocol) {
+			ids = append(ids, l.ID)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,47 @@
+package vpn
+
+import (
+	"time"
+
+	"stile/accesskey"
+)
+
+// KeyLimits bound what one key may do; zero = no limit.
+type KeyLimits struct {
+	UpBytesPerSecond   int64
+	DownBytesPerSecond int64
+	MaxSessions        int
+}
+
+// Key lets one device use one server, by every protocol of it. Its seed never changes: rotation makes another key.
+type Key struct {
+	ID       int64
+	UserID   int64
+	DeviceID int64
+	ServerID int64
+	Seed     accesskey.Seed
+	Limits   KeyLimits
+	// NotAfter is when the node stops honouring the key; zero = never. A suspended key has one in the past.
+	NotAfter time.Time
+	// Rev is the node's revision at which the key last changed.
+	Rev       int64
+	CreatedAt time.Time
+}
+
+// NewKey is a key to be made.
+type NewKey struct {
+	UserID   int64
+	DeviceID int64
+	ServerID int64
+	Seed     accesskey.Seed
+	Limits   KeyLimits
+	NotAfter time.Time
+	// Rotate replaces the live key of this device and server, if there is one; otherwise that one is returned.
+	Rotate bool
+}
+
+// NodeRev says that a node's set of keys changed, and to which revision.
+type NodeRev struct {
+	NodeID int64
+	Rev    int64
+}

@@ -1,0 +1,98 @@
+package vpn
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Passwords is the port to password hashing: slow on purpose, bounded in memory.
+type Passwords interface {
+	// Hash returns the PHC string of a password.
+	Hash(ctx context.Context, password string) (string, error)
+	// Verify does the same work whether or not hash is "", and reports a match and whether the hash is weaker than new
+	// ones. Its error wraps ErrBusy when too many sign-ins wait already.
+	Verify(ctx context.Context, hash, password string) (ok, weak bool, err error)
+}
+
+// Links are the pages that clients send people to; "" = none.
+type Links struct {
+	Account string
+	Renew   string
+	Support string
+}
+
+// Config is what a Service needs besides its ports. Zero values are replaced by the defaults named.
+type Config struct {
+	// SignInFailures is how many failed sign-ins a minute an account may have from one address (default 5); an address
+	// may have six times as many over all accounts.
+	SignInFailures int
+	// KeyWait bounds how long IssueKey waits for the node (default 2 s).
+	KeyWait time.Duration
+	Links   Links
+	Now     func() time.Time // default time.Now
+	Log     *slog.Logger     // default slog.Default
+}
+
+// Service is the use cases. Its methods may be called from many goroutines.
+type Service struct {
+	store     Store
+	nodes     Nodes
+	passwords Passwords
+	log       *slog.Logger
+	clock     func() time.Time
+	links     Links
+	keyWait   time.Duration
+
+	actors       *cache[TokenHash, *Actor]
+	entitlements *cache[int64, *Entitlement]
+	directory    directory
+	signIns      *signInThrottle
+	keyCalls     *callThrottle
+	refreshes    userLocks
+}
+
+// NewService joins the domain to its ports.
+func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Service {
+	if cfg.SignInFailures == 0 {
+		cfg.SignInFailures = 5
+	}
+	if cfg.KeyWait == 0 {
+		cfg.KeyWait = 2 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	s := &Service{
+		store: store, nodes: nodes, passwords: passwords, log: cfg.Log, clock: cfg.Now, links: cfg.Links, keyWait: cfg.KeyWait,
+	}
+	epochs := new(userEpochs)
+	s.actors = newCache[TokenHash, *Actor](epochs, s.now)
+	s.entitlements = newCache[int64, *Entitlement](epochs, s.now)
+	s.signIns = newSignInThrottle(cfg.SignInFailures, s.now)
+	s.keyCalls = newCallThrottle(s.now)
+	return s
+}
+
+// now is the clock in UTC and whole milliseconds, as everything is kept.
+func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
+
+// Links returns the pages that clients send people to.
+func (s *Service) Links() Links { return s.links }
+
+// changed makes a change of a user's state visible to this process at once, and wakes the nodes it concerns.
+func (s *Service) changed(userID int64, nodes []NodeRev) {
+	s.actors.epochs.bump(userID)
+	s.nodes.Wake(nodes...)
+}
+
+// entitlement returns a user's subscription and plan, at most a second old and never older than a local change.
+func (s *Service) entitlement(ctx context.Context, userID int64) (*Entitlement, error) {
+	return s.entitlements.get(userID, func() (*Entitlement, int64, error) {
+		e, err := s.store.Entitlement(ctx, userID)
+		return &e, userID, err
+	})
+}

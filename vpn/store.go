@@ -1,0 +1,222 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrNotFound is returned by Store methods when no such row exists.
+var ErrNotFound = errors.New("not found")
+
+// ErrTaken is returned by Store methods when a unique value (an e-mail, a plan's code, a server's name) is in use.
+var ErrTaken = errors.New("already taken")
+
+// ErrDeviceLimit is returned by Store.SignIn when no slot is free.
+var ErrDeviceLimit = errors.New("device limit reached")
+
+// Store keeps the state. Every method is one transaction; a method that returned nil has made its change durable.
+// Methods that change something take the Audit entry that is written with it. Contexts end waiting, never a commit
+// that has begun.
+type Store interface {
+	UserStore
+	SessionStore
+	DeviceStore
+	PlanStore
+	SubscriptionStore
+	ServerStore
+	KeyStore
+	NodeStore
+	SetupStore
+	AuditStore
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// UserStore keeps accounts.
+type UserStore interface {
+	// AddUser makes an account. ErrTaken when the e-mail is in use.
+	AddUser(ctx context.Context, u NewUser, a Audit) (User, error)
+	// User returns an account by id, or ErrNotFound.
+	User(ctx context.Context, id int64) (User, error)
+	// UserByEmail returns an account by its lower-case e-mail, or ErrNotFound.
+	UserByEmail(ctx context.Context, email string) (User, error)
+	// Credentials returns what a sign-in is checked against, or ErrNotFound.
+	Credentials(ctx context.Context, email string) (Credentials, error)
+	// Users returns a page of accounts in the order of their ids.
+	Users(ctx context.Context, f UserFilter) (UserPage, error)
+	// SetPasswordHash replaces a password's hash; signOut also deletes every token and removes every device.
+	SetPasswordHash(ctx context.Context, userID int64, hash string, signOut bool, a Audit) ([]NodeRev, error)
+	// SetUserStatus blocks or unblocks an account. Keys are the caller's to refresh.
+	SetUserStatus(ctx context.Context, userID int64, s UserStatus, a Audit) error
+	// RemoveUser deletes an account with everything it has; its keys become tombstones.
+	RemoveUser(ctx context.Context, userID int64, a Audit) ([]NodeRev, error)
+}
+
+// Session is a token with whom it stands for, read in one query.
+type Session struct {
+	Token  Token
+	User   User
+	Device Device // zero for an API token
+}
+
+// NewSession is a sign-in to be made.
+type NewSession struct {
+	UserID    int64
+	ClientID  string
+	Name      string
+	Platform  Platform
+	TokenHash TokenHash
+	// DeviceLimit bounds how many devices the user may have signed in.
+	DeviceLimit int
+	// ReplaceDeviceID is removed, in the same transaction, when no slot is free; 0 = none.
+	ReplaceDeviceID int64
+}
+
+// SignedIn is the outcome of a sign-in.
+type SignedIn struct {
+	TokenID  int64
+	DeviceID int64
+	// Changed are the nodes that lost keys of a replaced device.
+	Changed []NodeRev
+}
+
+// SessionStore keeps tokens.
+type SessionStore interface {
+	// Session returns the token with this hash, its user and its device, expired or not; ErrNotFound when there is none
+	// or its user or device is gone. It is the hot path: one prepared query, not bound to the request's cancellation.
+	Session(ctx context.Context, hash TokenHash) (*Session, error)
+	// SignIn takes a device slot (or the one the client device holds), replaces its token, and returns both ids.
+	// The slot is taken by one conditional statement. ErrDeviceLimit when none is free.
+	SignIn(ctx context.Context, s NewSession, a Audit) (SignedIn, error)
+	// SignOut deletes a token. When it was a device's, the device is removed as by RemoveDevice.
+	SignOut(ctx context.Context, tokenID int64, a Audit) ([]NodeRev, error)
+	// AddToken makes an API token and returns its id.
+	AddToken(ctx context.Context, t Token, hash TokenHash, a Audit) (int64, error)
+	// Touch notes the day of last use of a token and its device, if it is later than the one noted.
+	Touch(ctx context.Context, tokenID, deviceID int64, today time.Time) error
+}
+
+// DeviceStore keeps devices.
+type DeviceStore interface {
+	// Devices returns a user's signed-in devices in the order of their ids.
+	Devices(ctx context.Context, userID int64) ([]Device, error)
+	// RemoveDevice frees the slot, deletes the device's tokens and makes its keys tombstones. ErrNotFound when the user
+	// has no such device signed in.
+	RemoveDevice(ctx context.Context, userID, deviceID int64, a Audit) ([]NodeRev, error)
+	// RenameDevice changes the shown name. ErrNotFound as above.
+	RenameDevice(ctx context.Context, userID, deviceID int64, name string, a Audit) error
+}
+
+// PlanStore keeps plans.
+type PlanStore interface {
+	// AddPlan makes a plan. ErrTaken when the code is in use.
+	AddPlan(ctx context.Context, p Plan, a Audit) (Plan, error)
+	// Plans returns all plans in the order of their ids.
+	Plans(ctx context.Context) ([]Plan, error)
+	// PlanByCode returns one plan, or ErrNotFound.
+	PlanByCode(ctx context.Context, code string) (Plan, error)
+	// UpdatePlan replaces a plan's values by its id and returns the users subscribed to it, whose keys the caller refreshes.
+	UpdatePlan(ctx context.Context, p Plan, a Audit) ([]int64, error)
+}
+
+// SubscriptionStore keeps subscriptions.
+type SubscriptionStore interface {
+	// Entitlement returns a user's subscription with its plan; the zero Entitlement when there is none.
+	Entitlement(ctx context.Context, userID int64) (Entitlement, error)
+	// SetSubscription makes or replaces the subscription of s.UserID.
+	SetSubscription(ctx context.Context, s Subscription, a Audit) error
+	// ResetTraffic sets the counter of a period that ended at or before now to zero and its next end; it changes nothing
+	// when the period was reset already.
+	ResetTraffic(ctx context.Context, userID int64, now, nextResetAt time.Time) error
+	// UsersDue returns users whose keys may carry a wrong deadline: the traffic period is over, or the quota is used up
+	// while a live key goes on. At most limit.
+	UsersDue(ctx context.Context, now time.Time, limit int) ([]int64, error)
+}
+
+// ServerStore keeps servers.
+type ServerStore interface {
+	// AddServer makes a server and its node's empty set of keys. ErrTaken when the name is in use.
+	AddServer(ctx context.Context, s Server, a Audit) (Server, error)
+	// Servers returns all servers in the order of their ids.
+	Servers(ctx context.Context) ([]Server, error)
+	// UpdateServer replaces a server's values by its id. ErrNotFound, ErrTaken.
+	UpdateServer(ctx context.Context, s Server, a Audit) error
+	// RemoveServer deletes a server; its keys become tombstones. ErrNotFound.
+	RemoveServer(ctx context.Context, id int64, a Audit) ([]NodeRev, error)
+}
+
+// KeyStore keeps access keys, seeds sealed.
+type KeyStore interface {
+	// DeviceKey returns the live key of a device on a server, or ErrNotFound.
+	DeviceKey(ctx context.Context, deviceID, serverID int64) (Key, error)
+	// Key returns a live key by id, or ErrNotFound.
+	Key(ctx context.Context, id int64) (Key, error)
+	// DeviceServers returns the ids of the servers on which the device has a live key.
+	DeviceServers(ctx context.Context, deviceID int64) ([]int64, error)
+	// IssueKey makes a key, or returns the live one unless k.Rotate. ErrNotFound when the device is no longer signed in
+	// or the server is gone, checked by the transaction itself.
+	IssueKey(ctx context.Context, k NewKey, a Audit) (key Key, err error)
+	// RefreshKeys gives all live keys of a user this deadline and these limits, and returns the nodes where that changed
+	// something.
+	RefreshKeys(ctx context.Context, userID int64, notAfter time.Time, l KeyLimits) ([]NodeRev, error)
+	// UserUsage returns the traffic of a user by day, the latest first, at most days of them.
+	UserUsage(ctx context.Context, userID int64, days int) ([]DayUsage, error)
+}
+
+// DayUsage is the traffic of one day (midnight UTC), in bytes.
+type DayUsage struct {
+	Day  time.Time
+	Up   int64
+	Down int64
+}
+
+// NodeStore is what the hub reads and writes for the nodes.
+type NodeStore interface {
+	// NodePosition returns where a node's set stands, or ErrNotFound.
+	NodePosition(ctx context.Context, nodeID int64) (NodePosition, error)
+	// NodeChanges returns up to limit keys and tombstones with a revision above after, in the order of their revisions,
+	// and the position, both read in one snapshot. All rows of one revision come together, over the limit if need be.
+	NodeChanges(ctx context.Context, nodeID, after int64, limit int) ([]NodeKey, NodePosition, error)
+	// NodeSnapshot calls yield for each live key in the order of the ids and returns the position, both read in one
+	// snapshot. An error of yield ends it.
+	NodeSnapshot(ctx context.Context, nodeID int64, yield func(NodeKey) error) (NodePosition, error)
+	// NodeRevs returns the revision of every node.
+	NodeRevs(ctx context.Context) ([]NodeRev, error)
+	// UsageCursor returns the last applied number of each of a node's streams.
+	UsageCursor(ctx context.Context, nodeID int64) (map[uint64]uint64, error)
+	// ApplyUsage books a report iff its number follows the stream's cursor (a new stream starts at 1), in one
+	// transaction with the cursor. It returns the cursor after the call, whether the report was booked, and the users
+	// it took over their quota. Entries of unknown keys are dropped.
+	ApplyUsage(ctx context.Context, r UsageReport, today time.Time) (cursor uint64, applied bool, exceeded []int64, err error)
+}
+
+// SetupStore keeps the one-time link with which the first operator sets the service up.
+type SetupStore interface {
+	// HasOperator reports whether any operator exists.
+	HasOperator(ctx context.Context) (bool, error)
+	// SetSetupToken replaces the hash of the set-up link and its deadline.
+	SetSetupToken(ctx context.Context, hash TokenHash, expiresAt time.Time) error
+	// RedeemSetup makes the first operator, iff the hash matches, is in time and unused, by one conditional statement.
+	// ErrNotFound otherwise.
+	RedeemSetup(ctx context.Context, hash TokenHash, u NewUser, a Audit) (User, error)
+}
+
+// Audit is one entry of the audit log: who did what to what. It never holds an address.
+type Audit struct {
+	ID int64
+	// ActorID is the user who acted; 0 is the command line or the program itself.
+	ActorID int64
+	// Action is noun.verb: user.add, device.remove, key.issue.
+	Action string
+	// SubjectID is the id of the noun, 0 when the entry's own change makes it (the store fills it in).
+	SubjectID int64
+	At        time.Time
+}
+
+// AuditStore reads the audit log.
+type AuditStore interface {
+	// AuditLog returns entries with an id below before (0 = the newest), the newest first, at most limit.
+	AuditLog(ctx context.Context, before int64, limit int) ([]Audit, error)
+}
