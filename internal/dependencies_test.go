@@ -77,8 +77,11 @@ func TestLicences(t *testing.T) {
 			continue
 		}
 		files, err := filepath.Glob(filepath.Join(dir, "LICEN[SC]E*"))
+		if err == nil && len(files) == 0 {
+			files, err = filepath.Glob(filepath.Join(dir, "COPYING*"))
+		}
 		if err != nil || len(files) == 0 {
-			t.Errorf("%s has no LICENSE file", name)
+			t.Errorf("%s has no licence file", name)
 			continue
 		}
 		text, err := os.ReadFile(files[0])
