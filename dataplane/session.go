@@ -42,8 +42,14 @@ func (s *Session) Down(n int) error {
 	return s.account.downLimit.wait(n, s.ledger.now, s.ended)
 }
 
-// TryUp counts n bytes unless the key's limit is exceeded: for datagrams, which are dropped rather than delayed.
+// TryUp counts n bytes unless the session has ended or the key's limit is exceeded: for datagrams, which are dropped
+// rather than delayed.
 func (s *Session) TryUp(n int) bool {
+	select {
+	case <-s.ended:
+		return false
+	default:
+	}
 	if !s.account.upLimit.try(n, s.ledger.now()) {
 		return false
 	}

@@ -1,0 +1,128 @@
+package shadowsocks
+
+import (
+	"crypto/cipher"
+	"sync"
+	"time"
+)
+
+// finder finds the key of a connection or packet: by the tag in its salt, by what its address used last, and only then
+// by trying the keys of the port, which every address may cause in vain only so often. TCP and UDP have one each, so
+// that forged UDP sources cannot use up the trials of TCP.
+type finder struct {
+	ring    *keyring
+	sources *sources
+	replays *replayFilter
+	salts   saltMaker
+	now     func() time.Time
+
+	mu    sync.Mutex
+	total allowance
+}
+
+// match is what a finder found: the key, the cipher of the session and the first message opened.
+type match struct {
+	credential *credential
+	method     method
+	aead       cipher.AEAD
+	plain      []byte
+}
+
+// find opens the first message under the key that it belongs to. The message is left as it is; what it says is appended
+// to dst. It fails alike for an unknown key, a replay and a reflection of our own.
+func (f *finder) find(salt, sealed, dst []byte, from sourceID, bucket int) (match, bool) {
+	if f.salts.isOwn(salt) {
+		return match{}, false
+	}
+	t := trial{kdf: newKDF(), salt: salt, sealed: sealed, dst: dst}
+	m, ok := f.named(&t, from)
+	if !ok {
+		m, ok = f.searched(&t, from, bucket)
+	}
+	if !ok || !f.replays.add(salt) {
+		return match{}, false
+	}
+	f.sources.remember(from, m.credential.id)
+	return m, true
+}
+
+// named tries the key that the salt names and those that the address used last.
+func (f *finder) named(t *trial, from sourceID) (match, bool) {
+	if c := f.ring.tagged(t.salt); c != nil {
+		if m, ok := t.open(c); ok {
+			return m, true
+		}
+	}
+	keys, known := f.sources.hints(from)
+	for _, id := range keys[:known] {
+		if c := f.ring.find(id); c != nil {
+			if m, ok := t.open(c); ok {
+				return m, true
+			}
+		}
+	}
+	return match{}, false
+}
+
+// searched tries the keys of a port within the allowances; only a failure uses them up.
+func (f *finder) searched(t *trial, from sourceID, bucket int) (match, bool) {
+	var room [maxTrial]*credential
+	list := f.ring.candidates(room[:0], bucket)
+	cost := 1 + float64(len(t.sealed))/1024
+	if len(list) == 0 || !f.spend(from, cost) {
+		return match{}, false
+	}
+	for _, c := range list {
+		if m, ok := t.open(c); ok {
+			f.spend(from, -cost)
+			f.ring.used(c)
+			return m, true
+		}
+	}
+	return match{}, false
+}
+
+func (f *finder) spend(from sourceID, cost float64) bool {
+	if !f.sources.spend(from, cost) {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.total.take(f.now(), cost, totalTrials, totalTrialsPerSecond)
+}
+
+// again opens a further packet under a key that is known already. It fails as find does.
+func (f *finder) again(salt, sealed, dst []byte, c *credential, m method) ([]byte, bool) {
+	if f.salts.isOwn(salt) {
+		return nil, false
+	}
+	t := trial{kdf: newKDF(), salt: salt, sealed: sealed, dst: dst}
+	plain, ok := t.openAs(c, m)
+	return plain, ok && f.replays.add(salt)
+}
+
+// trial tries keys against one first message.
+type trial struct {
+	kdf               *kdf
+	salt, sealed, dst []byte
+	subkey            [keySize]byte
+}
+
+var zeroNonce [nonceSize]byte
+
+func (t *trial) open(c *credential) (match, bool) {
+	t.kdf.derive(t.salt, &c.master, &t.subkey)
+	for _, m := range methods {
+		aead := m.newAEAD(&t.subkey)
+		if plain, err := aead.Open(t.dst, zeroNonce[:], t.sealed, nil); err == nil {
+			return match{credential: c, method: m, aead: aead, plain: plain}, true
+		}
+	}
+	return match{}, false
+}
+
+func (t *trial) openAs(c *credential, m method) ([]byte, bool) {
+	t.kdf.derive(t.salt, &c.master, &t.subkey)
+	plain, err := m.newAEAD(&t.subkey).Open(t.dst, zeroNonce[:], t.sealed, nil)
+	return plain, err == nil
+}
