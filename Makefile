@@ -14,6 +14,8 @@ export CGO_ENABLED ?= 1
 FUZZTIME ?= 60s
 BENCH ?= .
 BENCHTIME ?= 1s
+SEEDS ?= 100000
+ROUNDS ?= 200
 
 .PHONY: help run build test check deps tools fmt vet lint vuln rooms bench sim soak fuzz clean
 
@@ -58,10 +60,10 @@ bench: ## all benchmarks, without tests; BENCH=regexp and BENCHTIME=3s choose
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m ./...
 
 sim: ## the simulator of key distribution, 100,000 seeds; SEEDS=n chooses
-	STILE_SIM_SEEDS=$${SEEDS:-100000} $(GO) test -run 'Simulat' -v -timeout 60m ./feed/...
+	$(GO) test -run '^TestSimulator$$' -v -timeout 120m ./feed -sim.seeds $(SEEDS)
 
 soak: ## kill -9 of the server in the middle of writes, 200 rounds on each engine; ROUNDS=n chooses
-	STILE_SOAK_ROUNDS=$${ROUNDS:-200} $(GO) test -run 'Kill' -v -timeout 120m ./cli/... ./store/...
+	STILE_TEST_CRASH_ROUNDS=$(ROUNDS) $(GO) test -run '^TestKillLosesNothing$$' -v -timeout 120m ./cli
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
 	@tools/fuzz $(FUZZTIME)
