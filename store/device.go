@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+
+	"stile/vpn"
+)
+
+// Devices implements vpn.DeviceStore.
+func (s *Store) Devices(ctx context.Context, userID int64) ([]vpn.Device, error) {
+	rows, err := s.read(ctx).rows(`
+		SELECT id, user_id, client_id, name, platform, last_seen_day, created_at
+		FROM device
+		WHERE user_id = $1
+		ORDER BY id`, userID)
+	return list(rows, err, func(row scanner) (d vpn.Device, err error) {
+		err = row.Scan(&d.ID, &d.UserID, &d.ClientID, &d.Name, &d.Platform, instant{&d.LastSeenDay}, instant{&d.CreatedAt})
+		return d, err
+	})
+}
+
+// RemoveDevice implements vpn.DeviceStore.
+func (s *Store) RemoveDevice(ctx context.Context, userID, deviceID int64, a vpn.Audit) (changed []vpn.NodeRev, err error) {
+	err = s.write(ctx, "remove device", func(t *tx) error {
+		if changed, err = t.removeDevice(userID, deviceID); err != nil {
+			return err
+		}
+		return t.audit(a, deviceID)
+	})
+	return changed, err
+}
+
+// removeDevice frees a slot and deletes the device with its tokens; its keys become tombstones.
+func (t *tx) removeDevice(userID, deviceID int64) ([]vpn.NodeRev, error) {
+	if err := t.change(`
+		UPDATE account
+		SET devices = devices - 1
+		WHERE id = $1`, userID); err != nil {
+		return nil, err
+	}
+	var id int64 // held from here on: no key is issued for it any more
+	if err := one(t.row(`
+		SELECT id
+		FROM device
+		WHERE id = $1
+			AND user_id = $2
+		{{lock}}`, deviceID, userID), &id); err != nil {
+		return nil, err
+	}
+	changed, err := t.removeDeviceKeys([]int64{deviceID})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.exec(`
+		DELETE FROM token
+		WHERE device_id = $1`, deviceID); err != nil {
+		return nil, err
+	}
+	return changed, t.change(`
+		DELETE FROM device
+		WHERE id = $1`, deviceID)
+}
+
+// RenameDevice implements vpn.DeviceStore.
+func (s *Store) RenameDevice(ctx context.Context, userID, deviceID int64, name string, a vpn.Audit) error {
+	return s.write(ctx, "rename device", func(t *tx) error {
+		if err := t.change(`
+			UPDATE device
+			SET name = $3
+			WHERE id = $1
+				AND user_id = $2`, deviceID, userID, name); err != nil {
+			return err
+		}
+		return t.audit(a, deviceID)
+	})
+}

@@ -1,0 +1,175 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// dialect is all in which the two engines differ.
+type dialect struct {
+	name string
+	// text fills the placeholders of SQL texts: {{id}}, {{key}}, {{bytes}} and {{clustered}} in migrations, {{lock}} and
+	// {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one writer, so it needs neither).
+	text *strings.Replacer
+	// begin opens a write transaction.
+	begin string
+	// impatient makes the writer's connection answer soon when another process holds the write lock; "" = nothing to do.
+	impatient string
+	// migrating makes a transaction the only one that migrates.
+	migrating string
+	// snapshot reads everything of one transaction as of its first read.
+	snapshot *sql.TxOptions
+	// isUnique reports a violated unique constraint.
+	isUnique func(error) bool
+	// isBusy reports that another process holds the write lock: to be tried again soon.
+	isBusy func(error) bool
+	// isRolledBack reports that the engine undid the transaction because of others, so that it may be run again.
+	isRolledBack func(error) bool
+	// readers is the size of the pool of reading connections.
+	readers int
+}
+
+var sqliteDialect = dialect{ //nolint:gochecknoglobals // a constant table
+	name: "SQLite",
+	text: strings.NewReplacer(
+		"{{id}}", "INTEGER PRIMARY KEY AUTOINCREMENT",
+		"{{key}}", "INTEGER PRIMARY KEY",
+		"{{bytes}}", "BLOB",
+		"{{clustered}}", " WITHOUT ROWID",
+		"{{lock}}", "",
+		"{{share}}", "",
+	),
+	begin:        "BEGIN IMMEDIATE",
+	impatient:    "PRAGMA busy_timeout = 5",
+	migrating:    "SELECT 1",
+	snapshot:     &sql.TxOptions{ReadOnly: true},
+	isUnique:     sqliteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
+	isBusy:       sqliteCode(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_BUSY_SNAPSHOT),
+	isRolledBack: func(error) bool { return false },
+	readers:      4,
+}
+
+var postgresDialect = dialect{ //nolint:gochecknoglobals // a constant table
+	name: "PostgreSQL",
+	text: strings.NewReplacer(
+		"{{id}}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+		"{{key}}", "BIGINT PRIMARY KEY",
+		"{{bytes}}", "BYTEA",
+		"{{clustered}}", "",
+		"{{lock}}", "FOR NO KEY UPDATE",
+		"{{share}}", "FOR SHARE",
+	),
+	begin:        "BEGIN",
+	migrating:    "SELECT pg_advisory_xact_lock(7526413)",
+	snapshot:     &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
+	isUnique:     postgresClass("23505"),
+	isBusy:       func(error) bool { return false },
+	isRolledBack: postgresClass("40"),
+	readers:      16,
+}
+
+// sqliteCode tests for one of the extended result codes.
+func sqliteCode(codes ...int) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*sqlite.Error](err)
+		if !ok {
+			return false
+		}
+		for _, code := range codes {
+			if e.Code() == code {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// postgresClass tests for an SQLSTATE or, with two characters, a class of them.
+func postgresClass(prefix string) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*pgconn.PgError](err)
+		return ok && strings.HasPrefix(e.Code, prefix)
+	}
+}
+
+// engine picks the dialect of a DSN and returns what opens a connection for the writer and one for readers.
+func engine(dsn string) (d *dialect, writer, reader driver.Connector, err error) {
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		writer, err = postgresConnector(dsn)
+		return &postgresDialect, writer, writer, err
+	}
+	if err := createPrivate(dsn); err != nil {
+		return nil, nil, nil, err
+	}
+	if writer, err = sqliteConnector(dsn, "32768"); err != nil {
+		return nil, nil, nil, err
+	}
+	reader, err = sqliteConnector(dsn, "8192", "query_only(1)")
+	return &sqliteDialect, writer, reader, err
+}
+
+// createPrivate makes an empty database file that only its owner may read, where there is none.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// sqliteConnector opens connections to a file with a page cache of so many KiB.
+func sqliteConnector(path, cacheKiB string, pragmas ...string) (driver.Connector, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	pragmas = append([]string{
+		"busy_timeout(10000)",
+		"journal_mode(WAL)",
+		"synchronous(FULL)",
+		"foreign_keys(1)",
+		"wal_autocheckpoint(10000)",
+		"temp_store(MEMORY)",
+		"cache_size(-" + cacheKiB + ")",
+	}, pragmas...)
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	return sqlite.NewConnector(u.String())
+}
+
+// postgresConnector opens connections to a server. Every statement of this package looks rows up by an index, also
+// before the first statistics exist, when the planner would take an empty table for granted and keep that plan.
+func postgresConnector(dsn string) (driver.Connector, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL address: %w", err) // pgx keeps the password out of it
+	}
+	config.RuntimeParams["application_name"] = "stile"
+	config.RuntimeParams["enable_seqscan"] = "off"
+	config.RuntimeParams["jit"] = "off"
+	return stdlib.GetConnector(*config), nil
+}
+
+// pool opens n connections that stay open, and proves that one works.
+func pool(ctx context.Context, c driver.Connector, n int) (*sql.DB, error) {
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}

@@ -1,0 +1,13 @@
+// Package store keeps the state of Stile: it implements vpn.Store on SQLite (embedded, the default) and on PostgreSQL
+// 15 or newer (for replicas), with one SQL text for both.
+//
+// Reads go to a pool of connections. Writes of a process go through one goroutine that gathers what its callers want
+// into one transaction, commits once and then answers everyone (writer.go); issued keys of such a group are merged into
+// multi-row statements (issue.go). A method that returned nil has made its change durable.
+//
+// Every change of a key raises the revision of its node and moves the node's count and digest in the same transaction
+// (node.go). Seeds are sealed with a key that is not in the database (seal.go).
+//
+// The package holds no rules of the service: who may have a key, and until when, is decided in package vpn. It stores
+// no address, no destination and no instant of a user's activity finer than a day.
+package store

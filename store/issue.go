@@ -1,0 +1,226 @@
+package store
+
+import (
+	"context"
+
+	"stile/vpn"
+	"stile/wire"
+)
+
+// issue is one caller of IssueKey.
+type issue struct {
+	in    vpn.NewKey
+	audit vpn.Audit
+	key   vpn.Key
+	err   error
+}
+
+// pair is what has at most one live key.
+type pair struct{ deviceID, serverID int64 }
+
+func (i *issue) pair() pair { return pair{i.in.DeviceID, i.in.ServerID} }
+
+// IssueKey implements vpn.KeyStore. A live key with another deadline or other limits is brought up to date.
+func (s *Store) IssueKey(ctx context.Context, k vpn.NewKey, a vpn.Audit) (vpn.Key, error) {
+	k.NotAfter = fromMillis(millis(k.NotAfter)) // as it will be read
+	i := &issue{in: k, audit: a}
+	if err := s.writer.do(ctx, &task{name: "issue key", issue: i, done: make(chan error, 1)}); err != nil {
+		return vpn.Key{}, err
+	}
+	return i.key, nil
+}
+
+const (
+	// maxIssues bounds the keys of one merged statement.
+	maxIssues = 64
+	// keyIDBlock is how many ids are reserved at once. What is left of a block when the process ends is never used.
+	keyIDBlock = 4096
+)
+
+// reserveKeyIDs makes sure that the process owns so many ids, by a transaction of its own: an id must not come back
+// when the transaction that used it is undone.
+func (w *writer) reserveKeyIDs(n int) error {
+	if w.keyIDs.end-w.keyIDs.next >= int64(n) {
+		return nil
+	}
+	stmt, err := w.prepared(`
+		UPDATE counter
+		SET next_id = next_id + $1
+		WHERE name = 'access_key'
+		RETURNING next_id`)
+	if err != nil {
+		return err
+	}
+	var end int64
+	err = w.patiently(func() error { return stmt.QueryRowContext(w.ctx, keyIDBlock).Scan(&end) })
+	if err != nil {
+		return err
+	}
+	w.keyIDs = block{next: end - keyIDBlock, end: end}
+	return nil
+}
+
+// issueAll serves consecutive issues. Those that cannot be judged together, because an earlier one changes the live
+// key of the same device and server, are served one after the other.
+func (t *tx) issueAll(tasks []*task) error {
+	for len(tasks) > 0 {
+		n := 0
+		seen := map[pair]bool{}
+		for n < len(tasks) && n < maxIssues && !seen[tasks[n].issue.pair()] {
+			seen[tasks[n].issue.pair()] = true
+			n++
+		}
+		if err := t.issueTogether(tasks[:n]); err != nil {
+			return err
+		}
+		tasks = tasks[n:]
+	}
+	return nil
+}
+
+// issuing is the work of issues for different devices or servers.
+type issuing struct {
+	*tx
+	owners map[int64]int64 // device → user
+	nodes  map[int64]*node
+	live   map[pair]*vpn.Key
+	keys   []any // rows of access_key
+	audits []any // rows of audit
+}
+
+// issueTogether serves issues for different devices or servers.
+func (t *tx) issueTogether(tasks []*task) error {
+	w := issuing{tx: t}
+	if err := w.look(tasks); err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		if err := w.issue(task.issue); err != nil {
+			return err
+		}
+	}
+	if err := t.execBatch(insertKeys, keyValues, w.keys); err != nil {
+		return err
+	}
+	if err := t.saveNodes(w.nodes); err != nil {
+		return err
+	}
+	return t.execBatch(insertAudits, 4, w.audits)
+}
+
+var (
+	holdDevices = newBatch(0, `
+	SELECT id, user_id
+	FROM device
+	WHERE id IN (`, "?", `)
+	{{share}}`)
+
+	liveKeys = newBatch(0, `
+	SELECT`+keyColumns+`
+	FROM (VALUES `, "(CAST(? AS BIGINT), CAST(? AS BIGINT))", `) AS v
+	JOIN access_key k ON k.device_id = v.column1 AND k.server_id = v.column2 AND k.removed_at = 0`)
+
+	insertKeys = newBatch(0, `
+	INSERT INTO access_key (id, user_id, device_id, server_id, seed, sum, up_limit, down_limit, max_sessions, not_after, rev,
+		created_at, removed_at)
+	VALUES `, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", "")
+
+	insertAudits = newBatch(0, `
+	INSERT INTO audit (actor_id, action, subject_id, at)
+	VALUES `, "(?, ?, ?, ?)", "")
+)
+
+// keyValues is the number of parameters of a row of insertKeys.
+const keyValues = 12
+
+// look holds the devices and the nodes, in this order, and reads the live keys under that lock.
+func (w *issuing) look(tasks []*task) error {
+	var devices, servers []int64
+	pairs := make([]any, 0, 2*len(tasks))
+	w.owners = make(map[int64]int64, len(tasks))
+	known := map[int64]bool{}
+	for _, task := range tasks {
+		in := &task.issue.in
+		if _, ok := w.owners[in.DeviceID]; !ok {
+			w.owners[in.DeviceID] = 0
+			devices = append(devices, in.DeviceID)
+		}
+		if !known[in.ServerID] {
+			known[in.ServerID] = true
+			servers = append(servers, in.ServerID)
+		}
+		pairs = append(pairs, in.DeviceID, in.ServerID)
+	}
+	err := w.eachOf(holdDevices, 1, nil, anys(devices), func(row scanner) error {
+		var id, userID int64
+		err := row.Scan(&id, &userID)
+		w.owners[id] = userID
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if w.nodes, err = w.lockNodes(servers); err != nil {
+		return err
+	}
+	w.live = map[pair]*vpn.Key{}
+	return w.eachOf(liveKeys, 2, nil, pairs, func(row scanner) error {
+		k, err := w.store.scanKey(row)
+		w.live[pair{k.DeviceID, k.ServerID}] = &k
+		return err
+	})
+}
+
+// issue decides one issue and notes the rows to insert.
+func (w *issuing) issue(i *issue) error {
+	i.key, i.err = vpn.Key{}, nil
+	n := w.nodes[i.in.ServerID]
+	if n == nil || n.removedAt > 0 || i.in.UserID == 0 || w.owners[i.in.DeviceID] != i.in.UserID {
+		i.err = vpn.ErrNotFound
+		return nil
+	}
+	live := w.live[i.pair()]
+	switch {
+	case live == nil:
+		n.advance()
+	case i.in.Rotate:
+		n.remove(sumOf(live.ID, live.Seed, live.Limits, live.NotAfter))
+		if err := w.entomb(n.advance(), []any{live.ID}); err != nil {
+			return err
+		}
+	case live.Limits == i.in.Limits && live.NotAfter.Equal(i.in.NotAfter):
+		i.key = *live
+		return nil
+	default:
+		if err := w.updateKey(n, live, n.advance(), i.in.NotAfter, i.in.Limits); err != nil {
+			return err
+		}
+		i.key = *live
+		w.noteAudit(i)
+		return nil
+	}
+	w.add(i, n)
+	w.noteAudit(i)
+	return nil
+}
+
+// add makes the key of an issue and notes its row.
+func (w *issuing) add(i *issue, n *node) {
+	ids := &w.writer.keyIDs
+	i.key = vpn.Key{
+		ID: ids.next, UserID: i.in.UserID, DeviceID: i.in.DeviceID, ServerID: i.in.ServerID, Seed: i.in.Seed,
+		Limits: i.in.Limits, NotAfter: i.in.NotAfter, Rev: n.rev, CreatedAt: w.now,
+	}
+	ids.next++
+	k := &i.key
+	sum := wire.Sum(sumOf(k.ID, k.Seed, k.Limits, k.NotAfter))
+	n.add(sum)
+	w.keys = append(w.keys, k.ID, k.UserID, k.DeviceID, k.ServerID, w.store.seal(k.Seed[:], purposeSeed, k.ID), sum[:],
+		k.Limits.UpBytesPerSecond, k.Limits.DownBytesPerSecond, k.Limits.MaxSessions, millis(k.NotAfter), k.Rev, millis(k.CreatedAt))
+}
+
+// noteAudit notes the entry of a changed key.
+func (w *issuing) noteAudit(i *issue) {
+	a := w.completed(i.audit, i.key.ID)
+	w.audits = append(w.audits, a.ActorID, a.Action, a.SubjectID, millis(a.At))
+}

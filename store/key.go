@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"stile/accesskey"
+	"stile/vpn"
+	"stile/wire"
+)
+
+const keyColumns = `
+	k.id, k.user_id, k.device_id, k.server_id, k.seed, k.up_limit, k.down_limit, k.max_sessions, k.not_after, k.rev, k.created_at`
+
+// scanKey reads keyColumns of a live key.
+func (s *Store) scanKey(row scanner) (vpn.Key, error) {
+	var k vpn.Key
+	var sealed []byte
+	err := row.Scan(&k.ID, &k.UserID, &k.DeviceID, &k.ServerID, &sealed, &k.Limits.UpBytesPerSecond, &k.Limits.DownBytesPerSecond,
+		&k.Limits.MaxSessions, instant{&k.NotAfter}, &k.Rev, instant{&k.CreatedAt})
+	if err != nil {
+		if isNone(err) {
+			err = vpn.ErrNotFound
+		}
+		return vpn.Key{}, err
+	}
+	seed, err := s.unseal(sealed, purposeSeed, k.ID)
+	if err != nil {
+		return vpn.Key{}, err
+	}
+	copy(k.Seed[:], seed)
+	return k, nil
+}
+
+// sumOf is what a live key adds to its node's digest.
+func sumOf(id int64, seed accesskey.Seed, l vpn.KeyLimits, notAfter time.Time) wire.Sum {
+	return wire.Key{
+		ID: id, Seed: wire.Seed(seed), NotAfter: millis(notAfter),
+		UpBytesPerSecond: l.UpBytesPerSecond, DownBytesPerSecond: l.DownBytesPerSecond, MaxSessions: int64(l.MaxSessions),
+	}.Sum()
+}
+
+// DeviceKey implements vpn.KeyStore.
+func (s *Store) DeviceKey(ctx context.Context, deviceID, serverID int64) (vpn.Key, error) {
+	return s.scanKey(s.read(ctx).row(`
+		SELECT`+keyColumns+`
+		FROM access_key k
+		WHERE k.device_id = $1
+			AND k.server_id = $2
+			AND k.removed_at = 0`, deviceID, serverID))
+}
+
+// Key implements vpn.KeyStore.
+func (s *Store) Key(ctx context.Context, id int64) (vpn.Key, error) {
+	return s.scanKey(s.read(ctx).row(`
+		SELECT`+keyColumns+`
+		FROM access_key k
+		WHERE k.id = $1
+			AND k.removed_at = 0`, id))
+}
+
+// DeviceServers implements vpn.KeyStore.
+func (s *Store) DeviceServers(ctx context.Context, deviceID int64) ([]int64, error) {
+	rows, err := s.read(ctx).rows(`
+		SELECT server_id
+		FROM access_key
+		WHERE device_id = $1
+			AND removed_at = 0
+		ORDER BY server_id`, deviceID)
+	return list(rows, err, scanID)
+}
+
+var (
+	deviceNodes = newBatch(0, `
+	SELECT DISTINCT server_id
+	FROM access_key
+	WHERE device_id IN (`, "?", `)
+		AND removed_at = 0`)
+	deviceKeySums = newBatch(0, `
+	SELECT id, server_id, sum
+	FROM access_key
+	WHERE device_id IN (`, "?", `)
+		AND removed_at = 0`)
+)
+
+// removeDeviceKeys makes all keys of devices tombstones. The transaction holds the devices, so that no key is added; each
+// node's change is one revision.
+func (t *tx) removeDeviceKeys(devices []int64) ([]vpn.NodeRev, error) {
+	nodes, err := t.lockNodesOf(deviceNodes, anys(devices))
+	if err != nil {
+		return nil, err
+	}
+	removed := map[*node][]any{}
+	err = t.eachOf(deviceKeySums, 1, nil, anys(devices), func(row scanner) error {
+		var id, serverID int64
+		var sum wire.Sum
+		if err := row.Scan(&id, &serverID, sum32{&sum}); err != nil {
+			return err
+		}
+		n := nodes[serverID]
+		n.remove(sum)
+		removed[n] = append(removed[n], id)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for n, ids := range removed {
+		if err := t.entomb(n.advance(), ids); err != nil {
+			return nil, err
+		}
+	}
+	return changedNodes(nodes), t.saveNodes(nodes)
+}
+
+// lockNodesOf holds the nodes whose ids a query finds.
+func (t *tx) lockNodesOf(query *batchText, args []any) (map[int64]*node, error) {
+	seen := map[int64]bool{}
+	var ids []int64
+	err := t.eachOf(query, 1, nil, args, func(row scanner) error {
+		id, err := scanID(row)
+		if !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t.lockNodes(ids)
+}
+
+var entomb = newBatch(3, `
+	UPDATE access_key
+	SET removed_at = $1, rev = $2, seed = $3, sum = $3
+	WHERE id IN (`, "?", `)`)
+
+// entomb makes keys tombstones with a revision: their seeds are wiped.
+func (t *tx) entomb(rev int64, ids []any) error {
+	return t.execOf(entomb, 1, []any{millis(t.now), rev, []byte{}}, ids)
+}
+
+var userNodes = newBatch(0, `
+	SELECT DISTINCT k.server_id
+	FROM device d
+	JOIN access_key k ON k.device_id = d.id AND k.removed_at = 0
+	WHERE d.user_id IN (`, "?", `)`)
+
+// RefreshKeys implements vpn.KeyStore.
+func (s *Store) RefreshKeys(ctx context.Context, userID int64, notAfter time.Time, l vpn.KeyLimits) (changed []vpn.NodeRev, err error) {
+	err = s.write(ctx, "refresh keys", func(t *tx) error {
+		changed = nil
+		if _, err := t.exec(`
+			UPDATE account
+			SET keys_due = FALSE
+			WHERE id = $1
+				AND keys_due`, userID); err != nil {
+			return err
+		}
+		nodes, err := t.lockNodesOf(userNodes, []any{userID})
+		if err != nil {
+			return err
+		}
+		stale, err := t.staleKeys(userID, notAfter, l)
+		if err != nil {
+			return err
+		}
+		for _, k := range stale {
+			n := nodes[k.ServerID]
+			if n == nil {
+				continue // issued since the nodes were held, with values as new as these
+			}
+			if !n.isChanged {
+				n.advance()
+			}
+			if err := t.updateKey(n, &k, n.rev, notAfter, l); err != nil {
+				return err
+			}
+		}
+		changed = changedNodes(nodes)
+		return t.saveNodes(nodes)
+	})
+	return changed, err
+}
+
+// staleKeys returns a user's live keys that have another deadline or other limits.
+func (t *tx) staleKeys(userID int64, notAfter time.Time, l vpn.KeyLimits) ([]vpn.Key, error) {
+	rows, err := t.rows(`
+		SELECT`+keyColumns+`
+		FROM device d
+		JOIN access_key k ON k.device_id = d.id AND k.removed_at = 0
+		WHERE d.user_id = $1
+			AND (k.not_after <> $2 OR k.up_limit <> $3 OR k.down_limit <> $4 OR k.max_sessions <> $5)
+		ORDER BY k.id`, userID, millis(notAfter), l.UpBytesPerSecond, l.DownBytesPerSecond, l.MaxSessions)
+	return list(rows, err, t.store.scanKey)
+}
+
+// updateKey gives a live key of a held node a revision, a deadline and limits.
+func (t *tx) updateKey(n *node, k *vpn.Key, rev int64, notAfter time.Time, l vpn.KeyLimits) error {
+	n.remove(sumOf(k.ID, k.Seed, k.Limits, k.NotAfter))
+	k.Rev, k.NotAfter, k.Limits = rev, notAfter, l
+	sum := sumOf(k.ID, k.Seed, l, notAfter)
+	n.add(sum)
+	_, err := t.exec(`
+		UPDATE access_key
+		SET rev = $2, not_after = $3, up_limit = $4, down_limit = $5, max_sessions = $6, sum = $7
+		WHERE id = $1`, k.ID, rev, millis(notAfter), l.UpBytesPerSecond, l.DownBytesPerSecond, l.MaxSessions, sum[:])
+	return err
+}

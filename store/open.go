@@ -1,0 +1,62 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"log/slog"
+)
+
+// open connects, migrates, checks the secret and starts the writer.
+func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log *slog.Logger) error {
+	forWriter, err := pool(ctx, toWrite, 1)
+	if err != nil {
+		return err
+	}
+	s.pools = append(s.pools, forWriter)
+	if err := s.migrate(ctx, forWriter); err != nil {
+		return err
+	}
+	forReaders, err := pool(ctx, toRead, s.dialect.readers)
+	if err != nil {
+		return err
+	}
+	s.pools = append(s.pools, forReaders)
+	s.reader = reader{db: forReaders, text: s.dialect.text}
+	s.writer = newWriter(context.WithoutCancel(ctx), s, forWriter, log)
+	if err := s.checkSecret(ctx); err != nil {
+		s.writer.close()
+		return err
+	}
+	return nil
+}
+
+// errSecret says that the database's seeds cannot be opened.
+var errSecret = errors.New("this database was sealed with another secret")
+
+const sealCheck = "stile"
+
+// checkSecret compares the secret with the one that the database began with.
+func (s *Store) checkSecret(ctx context.Context) error {
+	return s.write(ctx, "check secret", func(t *tx) error {
+		var sealed []byte
+		switch err := t.row(`
+			SELECT sealed
+			FROM seal_check
+			WHERE id = 1`).Scan(&sealed); {
+		case errors.Is(err, sql.ErrNoRows):
+			_, err := t.exec(`
+				INSERT INTO seal_check (id, sealed)
+				VALUES (1, $1)
+				ON CONFLICT (id) DO NOTHING`, s.seal([]byte(sealCheck), purposeCheck, 1))
+			return err
+		case err != nil:
+			return err
+		}
+		if opened, err := s.unseal(sealed, purposeCheck, 1); err != nil || string(opened) != sealCheck {
+			return errSecret
+		}
+		return nil
+	})
+}

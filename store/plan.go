@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+
+	"stile/vpn"
+)
+
+const planColumns = `
+	p.id, p.code, p.name_ru, p.name_en, p.tier, p.period_days, p.grace_days, p.is_trial, p.device_limit, p.traffic_limit,
+	p.speed_limit_mbps, p.created_at`
+
+// planFields are the places for planColumns.
+func planFields(p *vpn.Plan) []any {
+	return []any{
+		&p.ID, &p.Code, &p.Name.RU, &p.Name.EN, &p.Tier, &p.PeriodDays, &p.GraceDays, &p.IsTrial, &p.DeviceLimit, &p.TrafficLimit,
+		&p.SpeedLimitMbps, instant{&p.CreatedAt},
+	}
+}
+
+func scanPlan(row scanner) (p vpn.Plan, err error) {
+	err = row.Scan(planFields(&p)...)
+	return p, err
+}
+
+// AddPlan implements vpn.PlanStore.
+func (s *Store) AddPlan(ctx context.Context, p vpn.Plan, a vpn.Audit) (vpn.Plan, error) {
+	err := s.write(ctx, "add plan", func(t *tx) error {
+		p.CreatedAt = t.now
+		err := t.row(`
+			INSERT INTO plan (code, name_ru, name_en, tier, period_days, grace_days, is_trial, device_limit, traffic_limit,
+				speed_limit_mbps, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			RETURNING id`,
+			p.Code, p.Name.RU, p.Name.EN, p.Tier, p.PeriodDays, p.GraceDays, p.IsTrial, p.DeviceLimit, p.TrafficLimit,
+			p.SpeedLimitMbps, millis(t.now),
+		).Scan(&p.ID)
+		if err != nil {
+			return t.taken(err)
+		}
+		return t.audit(a, p.ID)
+	})
+	if err != nil {
+		return vpn.Plan{}, err
+	}
+	return p, nil
+}
+
+// Plans implements vpn.PlanStore.
+func (s *Store) Plans(ctx context.Context) ([]vpn.Plan, error) {
+	rows, err := s.read(ctx).rows(`
+		SELECT` + planColumns + `
+		FROM plan p
+		ORDER BY p.id`)
+	return list(rows, err, scanPlan)
+}
+
+// PlanByCode implements vpn.PlanStore.
+func (s *Store) PlanByCode(ctx context.Context, code string) (p vpn.Plan, err error) {
+	err = one(s.read(ctx).row(`
+		SELECT`+planColumns+`
+		FROM plan p
+		WHERE p.code = $1`, code), planFields(&p)...)
+	return p, err
+}
+
+// UpdatePlan implements vpn.PlanStore.
+func (s *Store) UpdatePlan(ctx context.Context, p vpn.Plan, a vpn.Audit) (users []int64, err error) {
+	err = s.write(ctx, "update plan", func(t *tx) error {
+		if err := t.change(`
+			UPDATE plan
+			SET code = $2, name_ru = $3, name_en = $4, tier = $5, period_days = $6, grace_days = $7, is_trial = $8,
+				device_limit = $9, traffic_limit = $10, speed_limit_mbps = $11
+			WHERE id = $1`,
+			p.ID, p.Code, p.Name.RU, p.Name.EN, p.Tier, p.PeriodDays, p.GraceDays, p.IsTrial,
+			p.DeviceLimit, p.TrafficLimit, p.SpeedLimitMbps); err != nil {
+			return t.taken(err)
+		}
+		if _, err := t.exec(`
+			UPDATE account
+			SET keys_due = TRUE
+			WHERE id IN (SELECT user_id FROM subscription WHERE plan_id = $1)`, p.ID); err != nil {
+			return err
+		}
+		rows, err := t.rows(`
+			SELECT user_id
+			FROM subscription
+			WHERE plan_id = $1
+			ORDER BY user_id`, p.ID)
+		if users, err = list(rows, err, scanID); err != nil {
+			return err
+		}
+		return t.audit(a, p.ID)
+	})
+	return users, err
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"stile/vpn"
+	"stile/wire"
+)
+
+// Servers implements vpn.ServerStore.
+func (s *Store) Servers(ctx context.Context) ([]vpn.Server, error) {
+	rows, err := s.read(ctx).rows(`
+		SELECT id, name, country_code, city_ru, city_en, latitude, longitude, host, ping_url, tier, capacity, state, protocols,
+			shadowsocks_port, shadowsocks_ports, created_at, updated_at
+		FROM server
+		ORDER BY id`)
+	return list(rows, err, func(row scanner) (v vpn.Server, err error) {
+		var protocols string
+		err = row.Scan(&v.ID, &v.Name, &v.CountryCode, &v.City.RU, &v.City.EN, &v.Latitude, &v.Longitude, &v.Host, &v.PingURL,
+			&v.Tier, &v.Capacity, &v.State, &protocols, &v.ShadowsocksPort, &v.ShadowsocksPorts, instant{&v.CreatedAt}, instant{&v.UpdatedAt})
+		for _, p := range strings.Fields(protocols) {
+			v.Protocols = append(v.Protocols, vpn.Protocol(p))
+		}
+		return v, err
+	})
+}
+
+// serverValues are the arguments of a server's columns from name to shadowsocks_ports.
+func serverValues(v *vpn.Server) []any {
+	protocols := make([]string, len(v.Protocols))
+	for i, p := range v.Protocols {
+		protocols[i] = string(p)
+	}
+	return []any{
+		v.Name, v.CountryCode, v.City.RU, v.City.EN, v.Latitude, v.Longitude, v.Host, v.PingURL, v.Tier, v.Capacity, string(v.State),
+		strings.Join(protocols, " "), v.ShadowsocksPort, v.ShadowsocksPorts,
+	}
+}
+
+// AddServer implements vpn.ServerStore. The node's epoch begins at 1.
+func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.Server, error) {
+	err := s.write(ctx, "add server", func(t *tx) error {
+		v.CreatedAt, v.UpdatedAt = t.now, t.now
+		err := t.row(`
+			INSERT INTO server (name, country_code, city_ru, city_en, latitude, longitude, host, ping_url, tier, capacity, state,
+				protocols, shadowsocks_port, shadowsocks_ports, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
+			RETURNING id`, append(serverValues(&v), millis(t.now))...).Scan(&v.ID)
+		if err != nil {
+			return t.taken(err)
+		}
+		var empty wire.Digest
+		if _, err := t.exec(`
+			INSERT INTO node_sync (node_id, epoch, rev, count, digest, removed_at)
+			VALUES ($1, 1, 0, 0, $2, 0)`, v.ID, empty[:]); err != nil {
+			return err
+		}
+		return t.audit(a, v.ID)
+	})
+	if err != nil {
+		return vpn.Server{}, err
+	}
+	return v, nil
+}
+
+// UpdateServer implements vpn.ServerStore.
+func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) error {
+	return s.write(ctx, "update server", func(t *tx) error {
+		err := t.change(`
+			UPDATE server
+			SET name = $1, country_code = $2, city_ru = $3, city_en = $4, latitude = $5, longitude = $6, host = $7, ping_url = $8,
+				tier = $9, capacity = $10, state = $11, protocols = $12, shadowsocks_port = $13, shadowsocks_ports = $14, updated_at = $15
+			WHERE id = $16`, append(serverValues(&v), millis(t.now), v.ID)...)
+		if err != nil {
+			return t.taken(err)
+		}
+		return t.audit(a, v.ID)
+	})
+}
+
+// RemoveServer implements vpn.ServerStore. The node's position and tombstones stay, so that the node learns of them.
+func (s *Store) RemoveServer(ctx context.Context, id int64, a vpn.Audit) (changed []vpn.NodeRev, err error) {
+	err = s.write(ctx, "remove server", func(t *tx) error {
+		changed = nil
+		if err := t.change(`
+			DELETE FROM server
+			WHERE id = $1`, id); err != nil {
+			return err
+		}
+		nodes, err := t.lockNodes([]int64{id})
+		if err != nil {
+			return err
+		}
+		node := nodes[id]
+		if node.count > 0 {
+			node.advance()
+			node.count, node.digest = 0, wire.Digest{}
+			changed = []vpn.NodeRev{{NodeID: id, Rev: node.rev}}
+		}
+		node.removedAt = millis(t.now)
+		if _, err := t.exec(`
+			UPDATE access_key
+			SET removed_at = $2, rev = $3, seed = $4, sum = $4
+			WHERE server_id = $1
+				AND removed_at = 0`, id, millis(t.now), node.rev, []byte{}); err != nil {
+			return err
+		}
+		if err := t.saveNodes(nodes); err != nil {
+			return err
+		}
+		return t.audit(a, id)
+	})
+	return changed, err
+}

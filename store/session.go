@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"stile/vpn"
+)
+
+// Session implements vpn.SessionStore.
+func (s *Store) Session(ctx context.Context, hash vpn.TokenHash) (*vpn.Session, error) {
+	var v vpn.Session
+	t, u, d := &v.Token, &v.User, &v.Device
+	err := one(s.read(ctx).row(`
+		SELECT t.id, t.user_id, COALESCE(t.device_id, 0), t.name, t.last_used_day, t.created_at, t.expires_at,
+			a.name, a.email, a.email_verified_at, a.status, a.role, a.locale, a.created_at, a.updated_at,
+			COALESCE(d.client_id, ''), COALESCE(d.name, ''), COALESCE(d.platform, ''), COALESCE(d.last_seen_day, 0), COALESCE(d.created_at, 0)
+		FROM token t
+		JOIN account a ON a.id = t.user_id
+		LEFT JOIN device d ON d.id = t.device_id
+		WHERE t.hash = $1`, hash[:]),
+		&t.ID, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt},
+		&u.Name, &u.Email, instant{&u.EmailVerifiedAt}, &u.Status, &u.Role, &u.Locale, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
+		&d.ClientID, &d.Name, &d.Platform, instant{&d.LastSeenDay}, instant{&d.CreatedAt})
+	if err != nil {
+		return nil, err
+	}
+	u.ID = t.UserID
+	if t.DeviceID != 0 {
+		d.ID, d.UserID = t.DeviceID, t.UserID
+	}
+	return &v, nil
+}
+
+// SignIn implements vpn.SessionStore.
+func (s *Store) SignIn(ctx context.Context, n vpn.NewSession, a vpn.Audit) (in vpn.SignedIn, err error) {
+	err = s.write(ctx, "sign in", func(t *tx) error {
+		in = vpn.SignedIn{}
+		if in.DeviceID, in.Changed, err = t.takeSlot(n); err != nil {
+			return err
+		}
+		if _, err := t.exec(`
+			DELETE FROM token
+			WHERE device_id = $1`, in.DeviceID); err != nil {
+			return err
+		}
+		in.TokenID, err = t.addToken(vpn.Token{UserID: n.UserID, DeviceID: in.DeviceID, Name: n.Name}, n.TokenHash)
+		if err != nil {
+			return err
+		}
+		return t.audit(a, in.DeviceID)
+	})
+	if err != nil {
+		return vpn.SignedIn{}, err
+	}
+	return in, nil
+}
+
+// takeSlot returns the device that signs in: the one the client holds, or a new one in a free slot.
+func (t *tx) takeSlot(n vpn.NewSession) (deviceID int64, changed []vpn.NodeRev, err error) {
+	today := millis(midnight(t.now))
+	err = t.row(`
+		UPDATE device
+		SET name = $3, platform = $4, last_seen_day = $5
+		WHERE user_id = $1
+			AND client_id = $2
+		RETURNING id`, n.UserID, n.ClientID, n.Name, string(n.Platform), today).Scan(&deviceID)
+	if !isNone(err) {
+		return deviceID, nil, err
+	}
+	err = t.countDevice(n)
+	if err == vpn.ErrDeviceLimit && n.ReplaceDeviceID != 0 { //nolint:errorlint // made two lines above
+		changed, err = t.removeDevice(n.UserID, n.ReplaceDeviceID)
+		if err == vpn.ErrNotFound { //nolint:errorlint // never wrapped inside a transaction
+			return 0, nil, vpn.ErrDeviceLimit
+		}
+		if err == nil {
+			err = t.countDevice(n)
+		}
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	err = t.row(`
+		INSERT INTO device (user_id, client_id, name, platform, last_seen_day, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		RETURNING id`, n.UserID, n.ClientID, n.Name, string(n.Platform), today, millis(t.now)).Scan(&deviceID)
+	return deviceID, changed, err
+}
+
+// countDevice takes a slot, if one is free.
+func (t *tx) countDevice(n vpn.NewSession) error {
+	taken, err := t.exec(`
+		UPDATE account
+		SET devices = devices + 1
+		WHERE id = $1
+			AND devices < $2`, n.UserID, n.DeviceLimit)
+	if err != nil || taken > 0 {
+		return err
+	}
+	if err := t.holdUser(n.UserID); err != nil {
+		return err
+	}
+	return vpn.ErrDeviceLimit
+}
+
+// holdUser makes sure that a user exists until the commit; vpn.ErrNotFound when there is none.
+func (t *tx) holdUser(id int64) error {
+	return one(t.row(`
+		SELECT id
+		FROM account
+		WHERE id = $1
+		{{share}}`, id), &id)
+}
+
+// addToken inserts a token and returns its id.
+func (t *tx) addToken(token vpn.Token, hash vpn.TokenHash) (id int64, err error) {
+	var deviceID any // NULL for an API token
+	if token.DeviceID != 0 {
+		deviceID = token.DeviceID
+	}
+	err = t.row(`
+		INSERT INTO token (user_id, device_id, hash, name, last_used_day, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		RETURNING id`,
+		token.UserID, deviceID, hash[:], token.Name, millis(midnight(t.now)), millis(t.now), millis(token.ExpiresAt),
+	).Scan(&id)
+	return id, t.taken(err)
+}
+
+// SignOut implements vpn.SessionStore.
+func (s *Store) SignOut(ctx context.Context, tokenID int64, a vpn.Audit) (changed []vpn.NodeRev, err error) {
+	err = s.write(ctx, "sign out", func(t *tx) error {
+		changed = nil
+		var userID, deviceID int64
+		if err := one(t.row(`
+			DELETE FROM token
+			WHERE id = $1
+			RETURNING user_id, COALESCE(device_id, 0)`, tokenID), &userID, &deviceID); err != nil {
+			return err
+		}
+		if deviceID == 0 {
+			return t.audit(a, tokenID)
+		}
+		if changed, err = t.removeDevice(userID, deviceID); err != nil {
+			return err
+		}
+		return t.audit(a, deviceID)
+	})
+	return changed, err
+}
+
+// AddToken implements vpn.SessionStore.
+func (s *Store) AddToken(ctx context.Context, token vpn.Token, hash vpn.TokenHash, a vpn.Audit) (id int64, err error) {
+	token.DeviceID = 0
+	err = s.write(ctx, "add token", func(t *tx) error {
+		if err := t.holdUser(token.UserID); err != nil {
+			return err
+		}
+		if id, err = t.addToken(token, hash); err != nil {
+			return err
+		}
+		return t.audit(a, id)
+	})
+	return id, err
+}
+
+// Touch implements vpn.SessionStore.
+func (s *Store) Touch(ctx context.Context, tokenID, deviceID int64, today time.Time) error {
+	day := millis(midnight(today))
+	return s.write(ctx, "touch", func(t *tx) error {
+		if _, err := t.exec(`
+			UPDATE token
+			SET last_used_day = $2
+			WHERE id = $1
+				AND last_used_day < $2`, tokenID, day); err != nil {
+			return err
+		}
+		_, err := t.exec(`
+			UPDATE device
+			SET last_seen_day = $2
+			WHERE id = $1
+				AND last_seen_day < $2`, deviceID, day)
+		return err
+	})
+}

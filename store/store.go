@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"crypto/cipher"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"stile/vpn"
+)
+
+// ErrClosed is returned by writes to a store that is closed or closing.
+var ErrClosed = errors.New("store: closed")
+
+// Config says which database to open.
+type Config struct {
+	// DSN is the path of an SQLite file, made when it does not exist, or a postgres:// address.
+	DSN string
+	// Secret seals the seeds. It belongs to one database and is kept outside of it.
+	Secret [32]byte
+	// Now is the clock, one reading a transaction; nil = time.Now.
+	Now func() time.Time
+	// Log is told of what no caller learns, such as a lost connection of the writer; nil = nothing.
+	Log *slog.Logger
+}
+
+// Store is a vpn.Store on a database.
+type Store struct {
+	dialect *dialect
+	now     func() time.Time
+	aead    cipher.AEAD
+	reader  reader
+	writer  *writer
+	pools   []*sql.DB
+}
+
+var _ vpn.Store = (*Store)(nil)
+
+// Open opens the database and brings its schema up to date. Two processes may open the same one at once. It refuses a
+// database whose schema is newer than this program, and one whose seeds were sealed with another secret.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	d, toWrite, toRead, err := engine(c.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("store: open: %w", err)
+	}
+	s := &Store{dialect: d, now: c.Now, aead: newAEAD(c.Secret)}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.open(ctx, toWrite, toRead, log); err != nil {
+		for _, db := range s.pools {
+			_ = db.Close()
+		}
+		return nil, fmt.Errorf("store: open %s: %w", d.name, err)
+	}
+	return s, nil
+}
+
+// Close lets the writes end that have begun, answers waiting ones with ErrClosed, and closes the connections.
+func (s *Store) Close() error {
+	s.writer.close()
+	var errs []error
+	for _, db := range s.pools {
+		errs = append(errs, db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ping reports whether the database answers a query.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	if err := s.pools[1].QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+		return fmt.Errorf("store: ping: %w", err)
+	}
+	return nil
+}

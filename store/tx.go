@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"stile/vpn"
+)
+
+// tx is a write transaction, as its tasks see it. Its methods are the writer's goroutine only.
+type tx struct {
+	ctx    context.Context //nolint:containedctx // lives as long as one transaction
+	writer *writer
+	store  *Store
+	now    time.Time // the one reading of the clock
+}
+
+// run runs the tasks of an open transaction. Consecutive issues are merged; any other task among several has a savepoint,
+// so that its refusal undoes it alone. An error undoes all.
+func (w *writer) run(tasks []*task) error {
+	t := &tx{ctx: w.ctx, writer: w, store: w.store, now: w.store.now().UTC().Truncate(time.Millisecond)}
+	for i := 0; i < len(tasks); {
+		if tasks[i].issue != nil {
+			n := 1
+			for i+n < len(tasks) && tasks[i+n].issue != nil {
+				n++
+			}
+			if err := t.issueAll(tasks[i : i+n]); err != nil {
+				return err
+			}
+			i += n
+			continue
+		}
+		if len(tasks) == 1 {
+			tasks[i].refused = nil
+			return tasks[i].run(t)
+		}
+		if err := w.runGuarded(t, tasks[i]); err != nil {
+			return err
+		}
+		i++
+	}
+	return nil
+}
+
+// runGuarded runs one of several tasks under a savepoint.
+func (w *writer) runGuarded(t *tx, task *task) error {
+	if err := w.command("SAVEPOINT task"); err != nil {
+		return err
+	}
+	task.refused = nil
+	err := task.run(t)
+	if err != nil {
+		if !isRefusal(err) {
+			return err
+		}
+		task.refused = err
+		if err := w.command("ROLLBACK TO SAVEPOINT task"); err != nil {
+			return err
+		}
+	}
+	return w.command("RELEASE SAVEPOINT task")
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	stmt, err := t.writer.prepared(query)
+	if err != nil {
+		return 0, err
+	}
+	result, err := stmt.ExecContext(t.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// change runs a statement that must change a row; vpn.ErrNotFound when it changed none.
+func (t *tx) change(query string, args ...any) error {
+	n, err := t.exec(query, args...)
+	if err == nil && n == 0 {
+		return vpn.ErrNotFound
+	}
+	return err
+}
+
+func (t *tx) row(query string, args ...any) *sql.Row {
+	stmt, err := t.writer.prepared(query)
+	if err != nil {
+		return t.writer.conn.QueryRowContext(t.ctx, query, args...) // fails in the same way, and a Row carries the error
+	}
+	return stmt.QueryRowContext(t.ctx, args...)
+}
+
+func (t *tx) rows(query string, args ...any) (*sql.Rows, error) {
+	stmt, err := t.writer.prepared(query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(t.ctx, args...)
+}
+
+// taken turns a violated unique constraint into vpn.ErrTaken.
+func (t *tx) taken(err error) error {
+	if t.store.dialect.isUnique(err) {
+		return vpn.ErrTaken
+	}
+	return err
+}
+
+// audit writes the entry of a change. subjectID is used where the entry names none.
+func (t *tx) audit(a vpn.Audit, subjectID int64) error {
+	a = t.completed(a, subjectID)
+	_, err := t.exec(`
+		INSERT INTO audit (actor_id, action, subject_id, at)
+		VALUES ($1, $2, $3, $4)`, a.ActorID, a.Action, a.SubjectID, millis(a.At))
+	return err
+}
+
+// completed fills in what only the transaction knows of an audit entry.
+func (t *tx) completed(a vpn.Audit, subjectID int64) vpn.Audit {
+	if a.SubjectID == 0 {
+		a.SubjectID = subjectID
+	}
+	if a.At.IsZero() {
+		a.At = t.now
+	}
+	return a
+}
+
+// isNone reports that a query had no row.
+func isNone(err error) bool { return errors.Is(err, sql.ErrNoRows) }

@@ -1,0 +1,272 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"stile/vpn"
+)
+
+// maxEntryBytes bounds what one entry of a report can count: 1 PiB, more than any node carries between two reports.
+// Sums of them stay within 64 bits.
+const maxEntryBytes = 1 << 50
+
+// UserUsage implements vpn.KeyStore.
+func (s *Store) UserUsage(ctx context.Context, userID int64, days int) ([]vpn.DayUsage, error) {
+	rows, err := s.read(ctx).rows(`
+		SELECT day, CAST(SUM(up) AS BIGINT), CAST(SUM(down) AS BIGINT)
+		FROM usage_day
+		WHERE user_id = $1
+		GROUP BY day
+		ORDER BY day DESC
+		LIMIT $2`, userID, days)
+	return list(rows, err, func(row scanner) (d vpn.DayUsage, err error) {
+		err = row.Scan(instant{&d.Day}, &d.Up, &d.Down)
+		return d, err
+	})
+}
+
+// UsageCursor implements vpn.NodeStore.
+func (s *Store) UsageCursor(ctx context.Context, nodeID int64) (map[uint64]uint64, error) {
+	cursors := map[uint64]uint64{}
+	rows, err := s.read(ctx).rows(`
+		SELECT stream, seq
+		FROM usage_cursor
+		WHERE node_id = $1`, nodeID)
+	err = each(rows, err, func(row scanner) error {
+		var stream, seq int64
+		err := row.Scan(&stream, &seq)
+		cursors[uint64(stream)] = uint64(seq)
+		return err
+	})
+	return cursors, err
+}
+
+// ApplyUsage implements vpn.NodeStore. Entries are dropped that name a key of another node or of a removed user, or that
+// count less than nothing. Traffic of a removed key still counts for its user.
+func (s *Store) ApplyUsage(ctx context.Context, r vpn.UsageReport, today time.Time) (cursor uint64, applied bool, exceeded []int64, err error) {
+	err = s.write(ctx, "apply usage", func(t *tx) error {
+		exceeded = nil
+		if applied, err = t.advanceCursor(r); err != nil {
+			return err
+		}
+		if !applied {
+			cursor, err = t.cursor(r)
+			return err
+		}
+		cursor = r.Seq
+		exceeded, err = t.bookUsage(r, millis(midnight(today)))
+		return err
+	})
+	if err != nil {
+		return 0, false, nil, err
+	}
+	return cursor, applied, exceeded, nil
+}
+
+// advanceCursor moves a stream's cursor iff the report is the next one.
+func (t *tx) advanceCursor(r vpn.UsageReport) (moved bool, err error) {
+	var n int64
+	if r.Seq == 1 {
+		n, err = t.exec(`
+			INSERT INTO usage_cursor (node_id, stream, seq)
+			VALUES ($1, $2, 1)
+			ON CONFLICT (node_id, stream) DO NOTHING`, r.NodeID, int64(r.Stream))
+	} else {
+		n, err = t.exec(`
+			UPDATE usage_cursor
+			SET seq = seq + 1
+			WHERE node_id = $1
+				AND stream = $2
+				AND seq = $3`, r.NodeID, int64(r.Stream), int64(r.Seq-1))
+	}
+	return n > 0, err
+}
+
+// cursor is where a stream stands, 0 for a new one.
+func (t *tx) cursor(r vpn.UsageReport) (uint64, error) {
+	var seq int64
+	err := t.row(`
+		SELECT seq
+		FROM usage_cursor
+		WHERE node_id = $1
+			AND stream = $2`, r.NodeID, int64(r.Stream)).Scan(&seq)
+	if isNone(err) {
+		err = nil
+	}
+	return uint64(seq), err
+}
+
+// traffic is what a report counts for one key.
+type traffic struct{ up, down int64 }
+
+// userTraffic is what a report counts for one user.
+type userTraffic struct {
+	bytes   int64
+	devices []int64
+	// hasLiveKey tells that a key goes on which is neither removed nor past its deadline.
+	hasLiveKey bool
+}
+
+var (
+	keyOwners = newBatch(1, `
+	SELECT k.id, k.user_id, k.device_id, k.not_after, k.removed_at
+	FROM access_key k
+	JOIN account a ON a.id = k.user_id
+	WHERE k.server_id = $1
+		AND k.id IN (`, "?", `)`)
+
+	addUsage = newBatch(0, `
+	INSERT INTO usage_day (user_id, day, key_id, up, down)
+	VALUES `, "(?, ?, ?, ?, ?)", `
+	ON CONFLICT (user_id, day, key_id) DO UPDATE
+	SET up = usage_day.up + excluded.up, down = usage_day.down + excluded.down`)
+
+	addUsed = newBatch(0, `
+	UPDATE subscription
+	SET used_bytes = used_bytes + v.column2
+	FROM (VALUES `, "(CAST(? AS BIGINT), CAST(? AS BIGINT))", `) AS v
+	WHERE user_id = v.column1
+	RETURNING user_id, plan_id, used_bytes, traffic_resets_at`)
+
+	seeDevices = newBatch(1, `
+	UPDATE device
+	SET last_seen_day = $1
+	WHERE last_seen_day < $1
+		AND id IN (`, "?", `)`)
+
+	seeTokens = newBatch(1, `
+	UPDATE token
+	SET last_used_day = $1
+	WHERE last_used_day < $1
+		AND device_id IN (`, "?", `)`)
+
+	markDue = newBatch(0, `
+	UPDATE account
+	SET keys_due = TRUE
+	WHERE id IN (`, "?", `)`)
+)
+
+// bookUsage writes the entries of a report down and returns the users it took over their quota.
+func (t *tx) bookUsage(r vpn.UsageReport, day int64) (exceeded []int64, err error) {
+	keys := sumEntries(r.Entries)
+	users, rows, err := t.usersOf(r.NodeID, keys, day)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.execBatch(addUsage, 5, rows); err != nil {
+		return nil, err
+	}
+	exceeded, err = t.countUsed(users)
+	if err != nil {
+		return nil, err
+	}
+	var devices []any
+	for _, u := range users {
+		devices = append(devices, anys(u.devices)...)
+	}
+	if err := t.execOf(seeDevices, 1, []any{day}, devices); err != nil {
+		return nil, err
+	}
+	return exceeded, t.execOf(seeTokens, 1, []any{day}, devices)
+}
+
+// sumEntries adds up what a report says of each key.
+func sumEntries(entries []vpn.UsageEntry) map[int64]traffic {
+	keys := make(map[int64]traffic, len(entries))
+	for _, e := range entries {
+		if e.Up < 0 || e.Down < 0 || e.Up > maxEntryBytes || e.Down > maxEntryBytes || e.Up+e.Down == 0 {
+			continue
+		}
+		sum := keys[e.KeyID]
+		keys[e.KeyID] = traffic{up: min(sum.up+e.Up, maxEntryBytes), down: min(sum.down+e.Down, maxEntryBytes)}
+	}
+	return keys
+}
+
+// usersOf finds whose traffic it is, and the rows of usage_day that it makes.
+func (t *tx) usersOf(nodeID int64, keys map[int64]traffic, day int64) (users map[int64]*userTraffic, usage []any, err error) {
+	ids := make([]int64, 0, len(keys))
+	for id := range keys {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	users = map[int64]*userTraffic{}
+	err = t.eachOf(keyOwners, 1, []any{nodeID}, anys(ids), func(row scanner) error {
+		var id, userID, deviceID, notAfter, removedAt int64
+		if err := row.Scan(&id, &userID, &deviceID, &notAfter, &removedAt); err != nil {
+			return err
+		}
+		u := users[userID]
+		if u == nil {
+			u = &userTraffic{}
+			users[userID] = u
+		}
+		u.bytes += keys[id].up + keys[id].down
+		if removedAt == 0 {
+			u.devices = append(u.devices, deviceID)
+			u.hasLiveKey = u.hasLiveKey || notAfter == 0 || notAfter > millis(t.now)
+		}
+		usage = append(usage, userID, day, id, keys[id].up, keys[id].down)
+		return nil
+	})
+	return users, usage, err
+}
+
+// countUsed adds to the traffic of the running periods and returns whom that took over the quota. Whoever is over it
+// with a key that goes on is noted as due.
+func (t *tx) countUsed(users map[int64]*userTraffic) (exceeded []int64, err error) {
+	limits, err := t.trafficLimits()
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, 0, len(users))
+	for id := range users {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	args := make([]any, 0, 2*len(ids))
+	for _, id := range ids {
+		args = append(args, id, users[id].bytes)
+	}
+	var due []any
+	err = t.eachOf(addUsed, 2, nil, args, func(row scanner) error {
+		var userID, planID, used, resetsAt int64
+		if err := row.Scan(&userID, &planID, &used, &resetsAt); err != nil {
+			return err
+		}
+		limit := limits[planID]
+		if limit == 0 || used < limit || (resetsAt > 0 && resetsAt <= millis(t.now)) {
+			return nil
+		}
+		if used-users[userID].bytes < limit {
+			exceeded = append(exceeded, userID)
+		}
+		if users[userID].hasLiveKey {
+			due = append(due, userID)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(exceeded, cmp.Compare[int64])
+	return exceeded, t.execOf(markDue, 1, nil, due)
+}
+
+// trafficLimits are the limits of all plans, by plan.
+func (t *tx) trafficLimits() (map[int64]int64, error) {
+	limits := map[int64]int64{}
+	rows, err := t.rows(`
+		SELECT id, traffic_limit
+		FROM plan`)
+	err = each(rows, err, func(row scanner) error {
+		var id, limit int64
+		err := row.Scan(&id, &limit)
+		limits[id] = limit
+		return err
+	})
+	return limits, err
+}

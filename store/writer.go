@@ -1,0 +1,322 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stile/vpn"
+)
+
+const (
+	// maxQueue bounds the callers that wait without holding a goroutine of the writer's; more wait at the queue's door.
+	maxQueue = 1024
+	// maxGroup bounds what shares one commit.
+	maxGroup = 256
+	// maxTries bounds how often a transaction is run that the engine undid because of another.
+	maxTries = 5
+	// busyWait is how long the lock of another process is waited for.
+	busyWait = 15 * time.Second
+)
+
+// writer is the one goroutine of the process that changes the database: it gathers what its callers want into one
+// transaction, commits, and answers everyone. Callers that come meanwhile form the next group.
+type writer struct {
+	ctx   context.Context //nolint:containedctx // the values of the store's own context; never ends
+	store *Store
+	db    *sql.DB
+	log   *slog.Logger
+	queue chan *task
+	stop  chan struct{} // closed: take nothing more
+	ended chan struct{} // closed: everyone is answered
+	once  sync.Once
+
+	// Below: the goroutine's own.
+	conn       *sql.Conn // nil until needed, and after it broke
+	statements map[string]*sql.Stmt
+	keyIDs     block
+}
+
+// block is a range of ids that this process owns: next up to, not including, end.
+type block struct{ next, end int64 }
+
+// task is what one caller wants.
+type task struct {
+	name  string
+	run   func(*tx) error // may run more than once
+	issue *issue          // instead of run
+	taken atomic.Bool     // by the writer or by a caller who gives up, whoever is first
+	done  chan error
+
+	refused error // the outcome of a run that was undone within a committed transaction
+}
+
+func newWriter(ctx context.Context, s *Store, db *sql.DB, log *slog.Logger) *writer {
+	w := &writer{
+		ctx: ctx, store: s, db: db, log: log,
+		queue: make(chan *task, maxQueue), stop: make(chan struct{}), ended: make(chan struct{}),
+	}
+	go w.loop()
+	return w
+}
+
+// close ends the goroutine after the group it is at.
+func (w *writer) close() {
+	w.once.Do(func() { close(w.stop) })
+	<-w.ended
+}
+
+// write runs f in a transaction and returns when it is committed. f is run again from its start when the engine undid
+// its group, so it sets what it returns through captured variables anew each time.
+func (s *Store) write(ctx context.Context, name string, f func(*tx) error) error {
+	return s.writer.do(ctx, &task{name: name, run: f, done: make(chan error, 1)})
+}
+
+// do hands a task to the writer and waits for its outcome. A context that ends keeps a task from beginning; once begun,
+// its outcome is waited for.
+func (w *writer) do(ctx context.Context, t *task) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("store: %s: %w", t.name, err)
+	}
+	select {
+	case <-w.stop:
+		return fmt.Errorf("store: %s: %w", t.name, ErrClosed)
+	default:
+	}
+	select {
+	case w.queue <- t:
+	case <-ctx.Done():
+		return fmt.Errorf("store: %s: waiting to write: %w", t.name, ctx.Err())
+	case <-w.ended:
+		return fmt.Errorf("store: %s: %w", t.name, ErrClosed)
+	}
+	err := w.wait(ctx, t)
+	if err == nil || isRefusal(err) {
+		return err
+	}
+	return fmt.Errorf("store: %s: %w", t.name, err)
+}
+
+// wait returns the outcome of a queued task.
+func (w *writer) wait(ctx context.Context, t *task) error {
+	select {
+	case err := <-t.done:
+		return err
+	case <-ctx.Done():
+		if t.taken.CompareAndSwap(false, true) {
+			return fmt.Errorf("waiting to write: %w", ctx.Err())
+		}
+	case <-w.ended:
+	}
+	select {
+	case err := <-t.done:
+		return err
+	case <-w.ended:
+	}
+	select {
+	case err := <-t.done: // answered before the end
+		return err
+	default:
+		return ErrClosed
+	}
+}
+
+// isRefusal reports an answer of the domain, which undoes its own task and no other.
+func isRefusal(err error) bool {
+	return errors.Is(err, vpn.ErrNotFound) || errors.Is(err, vpn.ErrTaken) || errors.Is(err, vpn.ErrDeviceLimit)
+}
+
+// loop serves groups until it is told to stop.
+func (w *writer) loop() {
+	defer close(w.ended)
+	defer w.disconnect()
+	group := make([]*task, 0, maxGroup)
+	for {
+		select {
+		case <-w.stop:
+			return
+		case first := <-w.queue:
+			group = w.gather(append(group[:0], first))
+			w.serve(group)
+		}
+	}
+}
+
+// gather adds what is queued already. Tasks whose callers gave up are left out.
+func (w *writer) gather(group []*task) []*task {
+	taken := group[:0]
+	for next := group[0]; ; {
+		if next.taken.CompareAndSwap(false, true) {
+			taken = append(taken, next)
+		}
+		if len(taken) == maxGroup {
+			return taken
+		}
+		select {
+		case next = <-w.queue:
+		default:
+			return taken
+		}
+	}
+}
+
+// serve runs a group in one transaction and answers everyone. When that fails before the commit, each task gets a
+// transaction of its own, so that one cannot spoil the others.
+func (w *writer) serve(group []*task) {
+	if len(group) == 0 {
+		return
+	}
+	err := w.transact(group)
+	switch {
+	case err == nil:
+		for _, t := range group {
+			t.done <- t.outcome()
+		}
+	case len(group) > 1 && w.mayRepeat(err):
+		w.log.Warn("group of writes undone, running them one by one", "writes", len(group), "error", err)
+		for _, t := range group {
+			t.done <- w.serveAlone(t)
+		}
+	case len(group) == 1 && w.store.dialect.isRolledBack(err):
+		group[0].done <- w.serveAlone(group[0])
+	default:
+		for _, t := range group {
+			t.done <- err
+		}
+	}
+}
+
+// serveAlone runs one task in its own transaction.
+func (w *writer) serveAlone(t *task) (err error) {
+	for range maxTries {
+		err = w.transact([]*task{t})
+		if !w.store.dialect.isRolledBack(err) {
+			break
+		}
+	}
+	if err == nil {
+		return t.outcome()
+	}
+	return err
+}
+
+// commitError is a failed commit: the outcome is unknown unless the engine says that it rolled back.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return "commit: " + e.err.Error() }
+func (e *commitError) Unwrap() error { return e.err }
+
+// mayRepeat reports whether a failed transaction surely left nothing behind.
+func (w *writer) mayRepeat(err error) bool {
+	_, atCommit := errors.AsType[*commitError](err)
+	return !atCommit || w.store.dialect.isRolledBack(err)
+}
+
+// outcome is what a task of a committed transaction answers.
+func (t *task) outcome() error {
+	if t.issue != nil {
+		return t.issue.err
+	}
+	return t.refused
+}
+
+// transact runs tasks in one transaction.
+func (w *writer) transact(tasks []*task) error {
+	if err := w.connect(); err != nil {
+		return err
+	}
+	issues := 0
+	for _, t := range tasks {
+		if t.issue != nil {
+			issues++
+		}
+	}
+	if err := w.reserveKeyIDs(issues); err != nil {
+		w.disconnect()
+		return err
+	}
+	if err := w.patiently(func() error { return w.command(w.store.dialect.begin) }); err != nil {
+		w.disconnect()
+		return err
+	}
+	err := w.run(tasks)
+	if err == nil {
+		if err = w.command("COMMIT"); err == nil {
+			return nil
+		}
+		err = &commitError{err}
+	}
+	if rollbackErr := w.command("ROLLBACK"); rollbackErr != nil {
+		w.disconnect() // the connection is broken, or the engine ended the transaction already: a new one is clean
+	}
+	return err
+}
+
+// command executes a text without arguments.
+func (w *writer) command(text string) error {
+	stmt, err := w.prepared(text)
+	if err != nil {
+		return err
+	}
+	_, err = stmt.ExecContext(w.ctx)
+	return err
+}
+
+// patiently repeats f while another process holds the write lock. The engine's own waiting sleeps longer and longer
+// and would starve beside a busy process.
+func (w *writer) patiently(f func() error) error {
+	for until := time.Now().Add(busyWait); ; time.Sleep(time.Millisecond) {
+		err := f()
+		if err == nil || !w.store.dialect.isBusy(err) || time.Now().After(until) {
+			return err
+		}
+	}
+}
+
+// prepared returns the kept statement of a text.
+func (w *writer) prepared(query string) (*sql.Stmt, error) {
+	if stmt, ok := w.statements[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := w.conn.PrepareContext(w.ctx, w.store.dialect.text.Replace(query))
+	if err != nil {
+		return nil, err
+	}
+	w.statements[query] = stmt
+	return stmt, nil
+}
+
+// connect takes the writer's connection, if it has none.
+func (w *writer) connect() error {
+	if w.conn != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, busyWait)
+	defer cancel()
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	w.conn, w.statements = conn, map[string]*sql.Stmt{}
+	if w.store.dialect.impatient == "" {
+		return nil
+	}
+	_, err = conn.ExecContext(ctx, w.store.dialect.impatient)
+	return err
+}
+
+// disconnect throws the connection away.
+func (w *writer) disconnect() {
+	if w.conn == nil {
+		return
+	}
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that the pool does not keep it
+	_ = w.conn.Close()
+	w.conn, w.statements = nil, nil
+}
