@@ -23,7 +23,7 @@ func TestCacheHoldsForASecond(t *testing.T) {
 		}
 		return f.n
 	}
-	if get() != 1 || get() != 1 {
+	if first, second := get(), get(); first != 1 || second != 1 {
 		t.Error("a second read within the second was loaded again")
 	}
 	now = now.Add(cacheTTL)

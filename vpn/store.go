@@ -31,6 +31,7 @@ type Store interface {
 	AuditStore
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
+	// Close ends writes that have begun, refuses later ones, and closes the connections.
 	Close() error
 }
 
