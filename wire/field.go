@@ -84,9 +84,9 @@ func (f *SnapshotChunk) readFrom(r *reader) {
 
 func (*SnapshotEnd) Type() FrameType { return TypeSnapshotEnd }
 
-func (f *SnapshotEnd) appendTo(b []byte) []byte { return appendInts(b, f.Rev) }
+func (f *SnapshotEnd) appendTo(b []byte) []byte { return appendInts(b, f.Rev, f.Items) }
 
-func (f *SnapshotEnd) readFrom(r *reader) { f.Rev = r.int() }
+func (f *SnapshotEnd) readFrom(r *reader) { f.Rev, f.Items = r.int(), r.int() }
 
 func (*Ack) Type() FrameType { return TypeAck }
 

@@ -138,9 +138,11 @@ type SnapshotChunk struct {
 	Puts []Key
 }
 
-// SnapshotEnd closes the set of the SnapshotBegin with this revision.
+// SnapshotEnd closes the set of the SnapshotBegin with this revision. Items is how many records its chunks held: the
+// digest does not speak of removals.
 type SnapshotEnd struct {
-	Rev int64
+	Rev   int64
+	Items int64
 }
 
 // Ack says that a revision is on the node's disk and in its data planes.
@@ -188,7 +190,8 @@ type Nack struct {
 // ServerBeat is the server's sign of life.
 type ServerBeat struct {
 	ServerTime int64 // unix milliseconds
-	Epoch      int64
+	// Epoch is 0 when nothing is said about the set.
+	Epoch int64
 	// Rev is the revision to which the frames sent before this one lead.
 	Rev int64
 	// IsComplete says that Digest, of the set at Rev, is given.

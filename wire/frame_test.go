@@ -33,7 +33,7 @@ func sampleFrames() []Frame {
 			IsComplete: true, Count: 2, Digest: digest},
 		&SnapshotBegin{Epoch: 3, Rev: 901, Count: 2, Digest: digest},
 		&SnapshotChunk{Dels: []Removal{{KeyID: 5, Reason: ReasonQuarantined}}, Puts: []Key{testKey(6), {ID: -1, NotAfter: -5}}},
-		&SnapshotEnd{Rev: 901},
+		&SnapshotEnd{Rev: 901, Items: 3},
 		&Ack{Session: 8, Epoch: 3, Rev: 901, Refused: []int64{6}},
 		&Nack{Session: 8, Epoch: 3, Rev: 900, RefusedRev: 901, Why: WhyKey, Bad: []BadKey{{KeyID: 6, Sum: testKey(6).Sum()}}},
 		&ServerBeat{ServerTime: 1, Epoch: 3, Rev: 901, IsComplete: true, Digest: digest, Floor: 100},

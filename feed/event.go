@@ -1,0 +1,177 @@
+// Package feed brings keys from the database to the nodes and usage back: the rules of the node link as two state
+// machines, Server for one stream on the control side and Node for the agent.
+//
+// Both are pure. A machine takes an Event, changes its own fields and returns Effects, in the order in which they must
+// happen; it does no input or output, reads no clock and starts nothing. Who drives it performs the effects and hands
+// their outcomes back as events: the outcome of Persist and Apply before any other event, the outcome of a read when it
+// is there. That is what lets a simulator crash either side between any two effects, and replay it.
+//
+// The protocol in one paragraph: the database counts each node's changes with a revision. The node says which revision
+// and digest it holds (Hello), and gets nothing, the rows since, or the whole set (Welcome). From then on a wake makes
+// the server read the rows above the last revision it sent and send them as one Delta; it has one in flight, so changes
+// merge while a node is slow, and nothing is ever queued. Every set carries a digest which the node computes for itself;
+// where the two differ, the whole set travels. Usage goes the other way in numbered reports, written to disk before
+// they are sent and booked once.
+package feed
+
+import "stile/wire"
+
+// Event is something that happened to a machine.
+type Event interface{ event() }
+
+// Effect is something that a machine wants done.
+type Effect interface{ effect() }
+
+// Events of both machines.
+type (
+	// Received is a frame of the other side.
+	Received struct{ Frame wire.Frame }
+	// Ticked tells the time, once before anything else and then about each second: Now in milliseconds of a clock that
+	// only goes forward and is never 0, Wall in unix milliseconds, which only frames carry.
+	Ticked struct{ Now, Wall int64 }
+)
+
+// Effects of both machines.
+type (
+	// Send wants a frame sent.
+	Send struct{ Frame wire.Frame }
+	// Close wants the stream closed. Nothing follows it.
+	Close struct{ Why string }
+	// Alarm is for the operator's eyes.
+	Alarm struct{ Why string }
+)
+
+// Events of Server.
+type (
+	// Woken says that the node's set may have changed.
+	Woken struct{}
+	// PositionRead answers ReadPosition.
+	PositionRead struct {
+		Position Position
+		// Cursors holds the last number booked of each usage stream of the node.
+		Cursors map[uint64]uint64
+	}
+	// ChangesRead answers ReadChanges: rows in the order of their revisions, and the position in the same snapshot.
+	ChangesRead struct {
+		Position Position
+		Rows     []Row
+		// IsPartial says that there are more.
+		IsPartial bool
+	}
+	// SnapshotRead answers ReadSnapshot: all live keys, the tombstones known, and the position in the same snapshot.
+	SnapshotRead struct {
+		Position Position
+		Keys     []wire.Key
+		Revoked  []int64
+	}
+	// ReadFailed answers any of the three reads.
+	ReadFailed struct{}
+	// UsageBooked answers BookUsage with the stream's cursor after it. A failed attempt has no answer: the node repeats.
+	UsageBooked struct{ Stream, Cursor uint64 }
+)
+
+// Effects of Server.
+type (
+	// ReadPosition wants a PositionRead or ReadFailed.
+	ReadPosition struct{}
+	// ReadChanges wants up to Limit rows above revision After: ChangesRead or ReadFailed.
+	ReadChanges struct {
+		After int64
+		Limit int
+	}
+	// ReadSnapshot wants a SnapshotRead or ReadFailed.
+	ReadSnapshot struct{}
+	// BookUsage wants a report booked iff its number is the cursor's successor, in one transaction with the cursor.
+	BookUsage struct{ Report *wire.Usage }
+	// Welcomed says that the node is in step with the protocol: it is online.
+	Welcomed struct{ Mode wire.Mode }
+	// Acked says that the node holds and honours the set at Rev, except for keys that a data plane refused.
+	Acked struct {
+		Rev     int64
+		Refused []int64
+	}
+	// Quarantined says that the node can hold no record like this one; it is left out until it changes.
+	Quarantined struct{ KeyID int64 }
+	// Alive carries a NodeBeat.
+	Alive struct{ Load, ActiveKeys, Sessions int64 }
+)
+
+// Events of Node.
+type (
+	// Connected says that a link is there; Disconnected, that it is gone.
+	Connected    struct{}
+	Disconnected struct{}
+	// Persisted answers Persist.
+	Persisted struct{ IsDone bool }
+	// Applied answers Apply with the keys that a data plane refused.
+	Applied struct{ Refused []int64 }
+	// Measured answers Measure.
+	Measured struct{ Load, ActiveKeys, Sessions int64 }
+	// ReportSaved says that a usage report is on disk.
+	ReportSaved struct{ Stream, Seq uint64 }
+	// ReportMissing answers a SendReport of a report that is no longer on disk.
+	ReportMissing struct{ Stream, Seq uint64 }
+	// StreamPruned says that no report of a usage stream is on disk any more.
+	StreamPruned struct{ Stream uint64 }
+)
+
+// Effects of Node.
+type (
+	// Cut wants keys out of the data planes and their sessions ended, now: it comes before the disk is touched, so that
+	// a revocation counts even when the disk is full.
+	Cut struct{ KeyIDs []int64 }
+	// Persist wants a change of the state made durable and answered by Persisted. It is the last effect of its event.
+	Persist struct {
+		// Epoch is the state's. Delta follows the state on disk; if it is nil, Next replaces it.
+		Epoch int64
+		Delta *wire.Delta
+		Next  *State
+	}
+	// Apply wants keys put into the data planes, answered by Applied. It is the last effect of its event.
+	Apply struct{ Put []wire.Key }
+	// Measure wants a Measured.
+	Measure struct{}
+	// SendReport wants a saved report sent.
+	SendReport struct{ Stream, Seq uint64 }
+	// ReportsAcked says which reports of a stream are booked. After a database was restored it may go back.
+	ReportsAcked struct{ Stream, Seq uint64 }
+	// NewStream wants the next reports in a stream with a new random id: the control side knows more of the present one
+	// than this process does, so the process was rolled back.
+	NewStream struct{}
+)
+
+func (Received) event()      {}
+func (Ticked) event()        {}
+func (Woken) event()         {}
+func (PositionRead) event()  {}
+func (ChangesRead) event()   {}
+func (SnapshotRead) event()  {}
+func (ReadFailed) event()    {}
+func (UsageBooked) event()   {}
+func (Connected) event()     {}
+func (Disconnected) event()  {}
+func (Persisted) event()     {}
+func (Applied) event()       {}
+func (Measured) event()      {}
+func (ReportSaved) event()   {}
+func (ReportMissing) event() {}
+func (StreamPruned) event()  {}
+
+func (Send) effect()         {}
+func (Close) effect()        {}
+func (Alarm) effect()        {}
+func (ReadPosition) effect() {}
+func (ReadChanges) effect()  {}
+func (ReadSnapshot) effect() {}
+func (BookUsage) effect()    {}
+func (Welcomed) effect()     {}
+func (Acked) effect()        {}
+func (Quarantined) effect()  {}
+func (Alive) effect()        {}
+func (Cut) effect()          {}
+func (Persist) effect()      {}
+func (Apply) effect()        {}
+func (Measure) effect()      {}
+func (SendReport) effect()   {}
+func (ReportsAcked) effect() {}
+func (NewStream) effect()    {}

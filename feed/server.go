@@ -1,0 +1,388 @@
+package feed
+
+import (
+	"fmt"
+
+	"stile/wire"
+)
+
+// Times of the protocol, in milliseconds.
+const (
+	// Heartbeat is how often either side says that it lives, ± 20 %.
+	Heartbeat = 15_000
+	// Silence after which a side gives the stream up.
+	Silence = 45_000
+	// slowest is the longest pause between attempts that the other side keeps refusing.
+	slowest int64 = 60_000
+)
+
+// changeLimit is how many rows a Delta holds at most, but for rows of one revision, which stay together.
+const changeLimit = 1000
+
+type serverPhase int
+
+const (
+	serverWaits    serverPhase = iota // for the Hello
+	serverPlaces                      // for the position in the database
+	serverLive                        // the node was welcomed
+	serverIsClosed                    // nothing happens any more
+)
+
+// Server is the control side of one stream of one node. Its whole memory of the node's set is which revision was sent
+// and which was acknowledged.
+type Server struct {
+	nodeID     int64
+	session    uint64
+	quarantine Quarantine
+
+	phase    serverPhase
+	hello    *wire.Hello
+	epoch    int64
+	floor    int64
+	sentRev  int64
+	ackedRev int64
+	digest   wire.Digest // of the set at sentRev, if isComplete
+	// isComplete: sentRev is where the database stood. isInFlight: sentRev is neither acknowledged nor refused.
+	// isReading: a read is under way. isDirty: there may be rows above sentRev. needsSnapshot: rows are not enough.
+	isComplete, isInFlight, isReading, isDirty, needsSnapshot bool
+
+	failures int // refusals and failed reads in a row
+	now      int64
+	wall     int64
+	retryAt  int64
+	heardAt  int64
+	beatAt   int64
+}
+
+// NewServer returns the machine of a new stream. Session is random; q is the node's, kept from stream to stream.
+func NewServer(nodeID int64, session uint64, q Quarantine) *Server {
+	return &Server{nodeID: nodeID, session: session, quarantine: q}
+}
+
+// SentRev is the revision to which the frames sent so far lead.
+func (s *Server) SentRev() int64 { return s.sentRev }
+
+// Step takes an event and returns what must be done about it, in order.
+func (s *Server) Step(e Event) []Effect {
+	if s.phase == serverIsClosed {
+		return nil
+	}
+	switch e := e.(type) {
+	case Ticked:
+		s.wall = e.Wall
+		return s.tick(e.Now)
+	case Received:
+		s.heardAt = s.now
+		return s.receive(e.Frame)
+	case Woken:
+		s.isDirty = true
+		return s.pump()
+	case PositionRead:
+		return s.welcome(e.Position, e.Cursors)
+	case ChangesRead:
+		return s.sendChanges(e)
+	case SnapshotRead:
+		return s.sendSnapshot(e)
+	case ReadFailed:
+		return s.readFailed()
+	case UsageBooked:
+		return []Effect{Send{&wire.UsageAck{Stream: e.Stream, Seq: e.Cursor}}}
+	}
+	return nil
+}
+
+func (s *Server) close(why string) []Effect {
+	s.phase = serverIsClosed
+	return []Effect{Close{why}}
+}
+
+func (s *Server) tick(now int64) []Effect {
+	if s.now == 0 {
+		s.heardAt = now
+	}
+	s.now = now
+	if now-s.heardAt > Silence {
+		return s.close("the node is silent")
+	}
+	if s.phase != serverLive {
+		return nil
+	}
+	var out []Effect
+	if now >= s.beatAt {
+		s.beatAt = now + Heartbeat*4/5 + int64(s.session%(Heartbeat*2/5))
+		out = append(out, Send{s.sign()})
+	}
+	return append(out, s.pump()...)
+}
+
+// sign is the sign of life. While a snapshot is owed it claims nothing about the set.
+func (s *Server) sign() *wire.ServerBeat {
+	b := &wire.ServerBeat{ServerTime: s.wall, Floor: s.floor}
+	if !s.needsSnapshot || s.isInFlight {
+		b.Epoch, b.Rev, b.IsComplete, b.Digest = s.epoch, s.sentRev, s.isComplete, s.digest
+	}
+	return b
+}
+
+// pump starts the next read, if there is cause for one and nothing in flight.
+func (s *Server) pump() []Effect {
+	if s.phase != serverLive || s.isReading || s.isInFlight || s.now < s.retryAt {
+		return nil
+	}
+	switch {
+	case s.needsSnapshot:
+		s.isReading, s.isDirty = true, false
+		return []Effect{ReadSnapshot{}}
+	case s.isDirty:
+		s.isReading, s.isDirty = true, false
+		return []Effect{ReadChanges{After: s.sentRev, Limit: changeLimit}}
+	}
+	return nil
+}
+
+func (s *Server) receive(f wire.Frame) []Effect {
+	hello, isHello := f.(*wire.Hello)
+	switch {
+	case isHello && s.phase != serverWaits:
+		return s.close("a second hello")
+	case isHello && (hello.Proto != wire.Protocol || hello.NodeID != s.nodeID):
+		return s.close(fmt.Sprintf("a hello of node %d in protocol %d", hello.NodeID, hello.Proto))
+	case isHello:
+		s.phase, s.hello = serverPlaces, hello
+		return []Effect{ReadPosition{}}
+	case s.phase == serverWaits:
+		return s.close("a frame before the hello")
+	}
+	switch f := f.(type) {
+	case *wire.Ack:
+		if f.Session == s.session {
+			return s.ack(f.Epoch, f.Rev, f.Refused)
+		}
+	case *wire.Nack:
+		if f.Session == s.session && f.RefusedRev == s.sentRev && s.phase == serverLive {
+			return s.refused(f)
+		}
+	case *wire.NodeBeat:
+		if f.Session == s.session {
+			return s.beat(f)
+		}
+	case *wire.Usage:
+		return []Effect{BookUsage{f}}
+	}
+	return nil
+}
+
+// welcome decides how the node gets to where the database stands.
+func (s *Server) welcome(p Position, cursors map[uint64]uint64) []Effect {
+	if s.phase != serverPlaces {
+		return nil
+	}
+	h := s.hello
+	s.hello = nil
+	if h.Epoch > p.Epoch {
+		why := fmt.Sprintf("node %d follows epoch %d, the database is at %d", s.nodeID, h.Epoch, p.Epoch)
+		return append([]Effect{Alarm{why}}, s.close(why)...)
+	}
+	count, digest := s.quarantine.expected(p)
+	mode := wire.ModeSnapshot
+	switch {
+	case h.Epoch != p.Epoch:
+	case h.Rev == p.Rev && h.Digest == digest && h.Count == count:
+		mode = wire.ModeResume
+	case h.Rev < p.Rev && h.Rev >= p.Floor:
+		mode = wire.ModeDelta
+	}
+	s.phase, s.epoch, s.floor = serverLive, p.Epoch, p.Floor
+	s.beatAt = s.now + Heartbeat
+	w := &wire.Welcome{Session: s.session, Epoch: p.Epoch, Rev: p.Rev, Mode: mode, ServerTime: s.wall,
+		HeartbeatSeconds: Heartbeat / 1000, Floor: p.Floor}
+	for _, st := range h.Streams {
+		w.Acked = append(w.Acked, wire.StreamSeq{Stream: st.Stream, Seq: cursors[st.Stream]})
+	}
+	out := []Effect{Send{w}, Welcomed{mode}}
+	if mode == wire.ModeSnapshot {
+		if h.Epoch == p.Epoch && h.Rev == p.Rev {
+			out = append(out, s.alarmDigest(h.Rev))
+		}
+		s.needsSnapshot = true
+		return append(out, s.pump()...)
+	}
+	s.sentRev, s.ackedRev = h.Rev, h.Rev
+	s.isComplete, s.digest = mode == wire.ModeResume, digest
+	s.isDirty = s.isDirty || mode == wire.ModeDelta
+	return append(append(out, Acked{Rev: h.Rev}), s.pump()...)
+}
+
+// movedAway closes the stream when the database is no longer the one that the stream began with.
+func (s *Server) movedAway(p Position) []Effect {
+	if p.Epoch == s.epoch {
+		return nil
+	}
+	return s.close(fmt.Sprintf("the database went from epoch %d to %d", s.epoch, p.Epoch))
+}
+
+func (s *Server) sendChanges(e ChangesRead) []Effect {
+	if !s.isReading || s.phase != serverLive {
+		return nil
+	}
+	s.isReading = false
+	if out := s.movedAway(e.Position); out != nil {
+		return out
+	}
+	s.floor = e.Position.Floor
+	if e.Position.Rev < s.sentRev || e.Position.Floor > s.sentRev || len(e.Rows) > wire.MaxItems ||
+		e.IsPartial && len(e.Rows) == 0 {
+		return s.resync()
+	}
+	if len(e.Rows) == 0 && e.Position.Rev == s.sentRev {
+		return s.pump()
+	}
+	d := &wire.Delta{FromRev: s.sentRev, ToRev: e.Position.Rev, IsComplete: !e.IsPartial}
+	for _, row := range e.Rows {
+		switch {
+		case row.IsRevoked:
+			delete(s.quarantine, row.Key.ID)
+			d.Dels = append(d.Dels, wire.Removal{KeyID: row.Key.ID, Reason: wire.ReasonRevoked})
+		case s.quarantine.holds(row.Key):
+			d.Dels = append(d.Dels, wire.Removal{KeyID: row.Key.ID, Reason: wire.ReasonQuarantined})
+		default:
+			delete(s.quarantine, row.Key.ID)
+			d.Puts = append(d.Puts, row.Key)
+		}
+	}
+	if e.IsPartial {
+		d.ToRev = e.Rows[len(e.Rows)-1].Rev
+		s.isDirty = true
+	} else {
+		d.Count, d.Digest = s.quarantine.expected(e.Position)
+	}
+	s.sentRev, s.isInFlight = d.ToRev, true
+	s.isComplete, s.digest = d.IsComplete, d.Digest
+	return []Effect{Send{d}}
+}
+
+func (s *Server) alarmDigest(rev int64) Effect {
+	return Alarm{fmt.Sprintf("node %d has another set at revision %d", s.nodeID, rev)}
+}
+
+// resync is the one way out when rows are not enough.
+func (s *Server) resync() []Effect {
+	s.needsSnapshot = true
+	return s.pump()
+}
+
+func (s *Server) sendSnapshot(e SnapshotRead) []Effect {
+	if !s.isReading || s.phase != serverLive {
+		return nil
+	}
+	s.isReading = false
+	if out := s.movedAway(e.Position); out != nil {
+		return out
+	}
+	s.quarantine.keep(e.Keys)
+	var out []Effect
+	// The set itself is the truth: a wrong digest beside it must not keep nodes from getting it.
+	begin := &wire.SnapshotBegin{Epoch: s.epoch, Rev: e.Position.Rev}
+	var chunks []Effect
+	chunk := new(wire.SnapshotChunk)
+	add := func() {
+		if len(chunk.Dels)+len(chunk.Puts) >= changeLimit {
+			chunks, chunk = append(chunks, Send{chunk}), new(wire.SnapshotChunk)
+		}
+	}
+	for _, id := range e.Revoked {
+		chunk.Dels = append(chunk.Dels, wire.Removal{KeyID: id, Reason: wire.ReasonRevoked})
+		add()
+	}
+	for _, k := range e.Keys {
+		if s.quarantine.holds(k) {
+			continue
+		}
+		begin.Count++
+		begin.Digest.Add(k.Sum())
+		chunk.Puts = append(chunk.Puts, k)
+		add()
+	}
+	if count, digest := s.quarantine.expected(e.Position); count != begin.Count || digest != begin.Digest {
+		out = append(out, Alarm{fmt.Sprintf("the digest of node %d's set in the database is wrong", s.nodeID)})
+	}
+	s.floor, s.sentRev, s.isInFlight = e.Position.Floor, begin.Rev, true
+	s.isComplete, s.digest = true, begin.Digest
+	out = append(append(out, Send{begin}), chunks...)
+	return append(out, Send{chunk}, Send{&wire.SnapshotEnd{Rev: begin.Rev, Items: begin.Count + int64(len(e.Revoked))}})
+}
+
+func (s *Server) readFailed() []Effect {
+	if s.phase == serverPlaces {
+		return s.close("the position could not be read")
+	}
+	if s.isReading {
+		s.isReading, s.isDirty = false, true
+		s.backOff()
+	}
+	return nil
+}
+
+// backOff spaces attempts out: 1 s, 2 s, 4 s … a minute.
+func (s *Server) backOff() {
+	s.retryAt = s.now + min(slowest, int64(1000)<<min(s.failures, 6))
+	s.failures++
+}
+
+func (s *Server) ack(epoch, rev int64, refused []int64) []Effect {
+	if s.phase != serverLive || !s.isInFlight || epoch != s.epoch || rev != s.sentRev {
+		return nil
+	}
+	s.isInFlight, s.needsSnapshot = false, false
+	s.ackedRev, s.failures, s.retryAt = rev, 0, 0
+	return append([]Effect{Acked{Rev: rev, Refused: refused}}, s.pump()...)
+}
+
+// refused handles a Nack of what was sent last. The node stands at n.Rev.
+func (s *Server) refused(n *wire.Nack) []Effect {
+	s.isInFlight = false
+	var out []Effect
+	switch n.Why {
+	case wire.WhyKey:
+		for _, bad := range n.Bad {
+			s.quarantine[bad.KeyID] = bad.Sum
+			out = append(out, Quarantined{bad.KeyID})
+		}
+	case wire.WhyDisk:
+		out = append(out, Alarm{fmt.Sprintf("node %d cannot write its disk", s.nodeID)})
+	case wire.WhyDigest:
+		out = append(out, s.alarmDigest(n.RefusedRev))
+	}
+	canFollow := n.Epoch == s.epoch && n.Rev <= s.sentRev && n.Rev >= s.floor
+	switch {
+	case canFollow && (n.Why == wire.WhyKey || n.Why == wire.WhyDisk):
+		s.sentRev, s.ackedRev = n.Rev, n.Rev
+		s.isComplete, s.isDirty = false, true
+	default:
+		s.needsSnapshot = true
+	}
+	if n.Why == wire.WhyDisk || s.failures > 0 {
+		s.backOff()
+	} else {
+		s.failures++ // the first is answered at once
+	}
+	return append(out, s.pump()...)
+}
+
+func (s *Server) beat(b *wire.NodeBeat) []Effect {
+	if s.phase != serverLive {
+		return nil
+	}
+	out := []Effect{Alive{Load: b.Load, ActiveKeys: b.ActiveKeys, Sessions: b.Sessions}}
+	if b.Epoch != s.epoch || b.Rev != s.sentRev {
+		return out
+	}
+	if !s.isComplete || b.Digest == s.digest {
+		return append(out, s.ack(b.Epoch, b.Rev, nil)...) // the Ack itself may be lost
+	}
+	if s.isInFlight || s.needsSnapshot {
+		return out // sent before what is under way arrived
+	}
+	out = append(out, s.alarmDigest(b.Rev))
+	return append(out, s.resync()...)
+}
