@@ -1,6 +1,11 @@
 package wire
 
-import "time"
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+)
 
 // KeyRequest is the input of POST /api/key.
 type KeyRequest struct {
@@ -101,4 +106,10 @@ type DynamicKeyRefusal struct {
 		Message string `json:"message"`
 		Details string `json:"details"`
 	} `json:"error"`
+}
+
+// URI writes the key as the address of a proxy: https://user:password@host:port.
+func (k *HTTPSKey) URI() string {
+	u := url.URL{Scheme: k.Scheme, User: url.UserPassword(k.Username, k.Password), Host: net.JoinHostPort(k.Host, strconv.Itoa(k.Port))}
+	return u.String()
 }

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"stile/vpn"
+)
+
+// Config is what the API needs besides the service. The zero Config works.
+type Config struct {
+	// PublicURL is where clients reach the API, such as https://vpn.example.net; "" = as each request says. Dynamic keys
+	// hold it.
+	PublicURL string
+	// TrustedProxies may say in X-Forwarded-For for whom they ask; nobody else is believed.
+	TrustedProxies []netip.Prefix
+	// App is what GET /api/userApp tells of the app's versions; "" = nothing.
+	App AppVersions
+	// Ready reports whether the service can serve, for /readyz; nil = always.
+	Ready func(context.Context) error
+	Log   *slog.Logger // default slog.Default
+}
+
+// AppVersions are the versions of the operator's app.
+type AppVersions struct {
+	Min       string // older ones must update
+	Latest    string
+	UpdateURL string
+}
+
+// API serves the routes of routes.go.
+type API struct {
+	service   *vpn.Service
+	config    Config
+	log       *slog.Logger
+	router    *router
+	texts     *texts
+	listings  *listings
+	exchanges sync.Pool
+}
+
+// New joins the API to the service. It fails when its own files are broken.
+func New(service *vpn.Service, config Config) (*API, error) {
+	texts, err := loadTexts()
+	if err != nil {
+		return nil, err
+	}
+	a := &API{service: service, config: config, log: config.Log, texts: texts, listings: newListings()}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	a.config.PublicURL = strings.TrimRight(config.PublicURL, "/")
+	a.exchanges.New = func() any { return new(exchange) }
+	a.router = newRouter(a.entries())
+	return a, nil
+}
+
+// ServeHTTP serves one request and writes one event about it.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, _ := a.exchanges.Get().(*exchange)
+	*x = exchange{api: a, w: w, r: r, startedAt: time.Now(), id: newRequestID(), body: x.body[:0]}
+	defer x.end()
+	x.setHeaders()
+	if x.isAPI && r.Method == http.MethodOptions {
+		x.preflight()
+		return
+	}
+	if err := x.route(); err != nil {
+		x.refuse(err)
+	}
+}
+
+// route finds what serves the request, and who asks.
+func (x *exchange) route() error {
+	x.resource = x.api.router.find(x.r.URL.Path)
+	if x.resource == nil {
+		return errNoRoute
+	}
+	serve := x.resource.serve[x.r.Method]
+	if serve == nil {
+		return errNoMethod
+	}
+	if x.r.ContentLength > maxBodyBytes {
+		return errTooLarge()
+	}
+	if !x.resource.isPublic[x.r.Method] {
+		actor, err := x.api.service.Authenticate(x.r.Context(), bearer(x.r.Header["Authorization"]))
+		if err != nil {
+			return err
+		}
+		x.actor = actor
+	}
+	return serve(x)
+}
+
+// bearer returns the token of an Authorization header, or "".
+func bearer(values []string) string {
+	const scheme = "Bearer "
+	if len(values) != 1 || len(values[0]) <= len(scheme) || !strings.EqualFold(values[0][:len(scheme)], scheme) {
+		return ""
+	}
+	return strings.Trim(values[0][len(scheme):], " ")
+}

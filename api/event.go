@@ -1,0 +1,110 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// statusClosed is what the event of a request says whose client went away; nobody reads it as an answer.
+const statusClosed = 499
+
+// maxKept bounds the room for answers that an exchange keeps for later ones, in bytes.
+const maxKept = 64 << 10
+
+// end turns a panic into an answer, writes the one event of the request, and gives the exchange back.
+func (x *exchange) end() {
+	cause := recover()
+	if cause != nil {
+		wasAnswered := x.status != 0
+		if cause == http.ErrAbortHandler { //nolint:errorlint // a value that is panicked with, as net/http documents
+			panic(cause)
+		}
+		x.refuse(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+		if wasAnswered {
+			x.event()
+			panic(http.ErrAbortHandler) // the answer is half there: only cutting it off tells the client
+		}
+	}
+	x.event()
+	if cap(x.body) > maxKept {
+		x.body = nil
+	}
+	api := x.api
+	*x = exchange{body: x.body}
+	api.exchanges.Put(x)
+}
+
+// event logs what became of the request. It names the route and never the path, the user or the address: paths hold
+// secrets, and who asked what is nobody's business.
+func (x *exchange) event() {
+	ctx, level := x.r.Context(), slog.LevelInfo
+	if x.err != nil {
+		level = slog.LevelError
+	}
+	if !x.api.log.Enabled(ctx, level) {
+		return
+	}
+	route := "none"
+	if x.resource != nil {
+		route = x.resource.path
+	}
+	// Five attributes fit into a record without an allocation.
+	attrs := [7]slog.Attr{
+		slog.String("method", knownMethod(x.r.Method)),
+		slog.String("route", route),
+		slog.Int("status", x.status),
+		slog.String("took", bucket(time.Since(x.startedAt))),
+		slog.String("request_id", x.id),
+		slog.String("code", string(x.code)),
+		slog.Any("err", x.err),
+	}
+	n := 5
+	if x.code != "" {
+		n = 6
+	}
+	if x.err != nil {
+		n = 7
+	}
+	x.api.log.LogAttrs(ctx, level, "request", attrs[:n]...)
+}
+
+// knownMethod keeps what a client made up out of the log.
+func knownMethod(method string) string {
+	for _, v := range verbs {
+		if v == method {
+			return v
+		}
+	}
+	if method == http.MethodOptions {
+		return method
+	}
+	return "other"
+}
+
+// bucket is a duration as the log has it: no finer, so that two logs cannot be joined by it.
+func bucket(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return "<1ms"
+	case d < 10*time.Millisecond:
+		return "<10ms"
+	case d < 100*time.Millisecond:
+		return "<100ms"
+	case d < time.Second:
+		return "<1s"
+	case d < 10*time.Second:
+		return "<10s"
+	default:
+		return ">=10s"
+	}
+}
+
+// isGone reports that err is only the end of a request whose client went away.
+func (x *exchange) isGone(err error) bool {
+	return errors.Is(err, context.Canceled) && x.r.Context().Err() != nil
+}

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"stile/vpn"
+)
+
+// kind is what a value of the input was written as.
+type kind byte
+
+const (
+	kindAbsent kind = iota // not there, null, or an empty list
+	kindText
+	kindNumber
+	kindBoolean
+	kindOther // a list, an object or a file
+)
+
+// value is one value of the input.
+type value struct {
+	kind kind
+	text string // as written; of a text, without quotes
+}
+
+// input is what a client sends with a request: the values of its body, or of the query for a request without one.
+// What reads it notes faults instead of returning them, so that a client hears of all of them at once.
+type input struct {
+	x      *exchange
+	values map[string]value
+	faults faults
+}
+
+// nothing is the input of routes that take none.
+type nothing struct{}
+
+func (*nothing) read(*input) {}
+
+// asked is the input of routes that only need to know the language.
+type asked struct{ lang lang }
+
+func (a *asked) read(in *input) { a.lang = in.x.language() }
+
+// read fills req from the request.
+func (x *exchange) read(req interface{ read(*input) }) error {
+	switch req := req.(type) {
+	case *nothing:
+		return nil
+	case *asked:
+		req.lang = x.language()
+		return nil
+	}
+	in := &input{x: x}
+	var err error
+	if in.values, err = x.values(); err != nil {
+		return err
+	}
+	if req.read(in); len(in.faults) > 0 {
+		return in.faults
+	}
+	return nil
+}
+
+// values reads the body by its content type, or the query of a request that has no body by its method.
+func (x *exchange) values() (map[string]value, error) {
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete:
+		return formValues(x.r.URL.RawQuery)
+	}
+	body, err := x.readBody()
+	if err != nil {
+		return nil, err
+	}
+	return bodyValues(x.r.Header.Get("Content-Type"), body)
+}
+
+// readBody reads the body within its bound.
+func (x *exchange) readBody() ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBodyBytes))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, errTooLarge()
+	}
+	if err != nil && !x.isGone(err) {
+		return nil, vpn.Refusal(codeMalformedBody)
+	}
+	return body, err
+}
+
+// bodyValues reads a body by its content type. A body without a type that is known is JSON if it looks like it, and
+// otherwise nothing.
+func bodyValues(contentType string, body []byte) (map[string]value, error) {
+	mediaType, params, _ := mime.ParseMediaType(contentType) // what cannot be parsed is no known type
+	switch {
+	case strings.HasSuffix(mediaType, "/json") || strings.HasSuffix(mediaType, "+json"):
+		return jsonValues(body)
+	case mediaType == "application/x-www-form-urlencoded":
+		return formValues(string(body))
+	case mediaType == "multipart/form-data":
+		return multipartValues(body, params["boundary"])
+	case strings.HasPrefix(strings.TrimLeft(string(body), " \t\r\n"), "{"):
+		return jsonValues(body)
+	default:
+		return nil, nil
+	}
+}
+
+// errTooLarge refuses a body beyond maxBodyBytes.
+func errTooLarge() error { return &vpn.Error{Code: codePayloadTooLarge, Max: maxBodyBytes >> 10} }

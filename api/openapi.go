@@ -1,0 +1,23 @@
+package api
+
+import (
+	"bytes"
+	_ "embed"
+	"net/http"
+	"time"
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// OpenAPI returns the description of the API (OpenAPI 3.1, YAML). Read only.
+func OpenAPI() []byte { return openAPI }
+
+func (a *API) openAPI(x *exchange) error {
+	h := x.w.Header()
+	h["Content-Type"] = []string{"application/yaml"}
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	x.status = http.StatusOK
+	http.ServeContent(x.w, x.r, "openapi.yaml", time.Time{}, bytes.NewReader(openAPI))
+	return nil
+}

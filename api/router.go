@@ -1,0 +1,98 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// router finds the resource of a path. It never redirects.
+type router struct {
+	fixed  map[string]*resource
+	named  []*resource // with {names} in the path
+	routes int
+}
+
+// resource is a path with what is served there by method.
+type resource struct {
+	path     string
+	segments []string
+	isPublic map[string]bool
+	serve    map[string]handler
+	allow    string // the methods, as the header Allow has them
+}
+
+// verbs is the order in which methods are named.
+var verbs = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+func newRouter(entries []entry) *router {
+	t := &router{fixed: make(map[string]*resource), routes: len(entries)}
+	byPath := make(map[string]*resource)
+	for _, e := range entries {
+		method, path, _ := strings.Cut(e.pattern, " ")
+		s := byPath[path]
+		if s == nil {
+			s = &resource{path: path, segments: strings.Split(path, "/"), isPublic: make(map[string]bool), serve: make(map[string]handler)}
+			byPath[path] = s
+			if strings.Contains(path, "{") {
+				t.named = append(t.named, s)
+			} else {
+				t.fixed[path] = s
+			}
+		}
+		s.add(method, e.serve, public[e.pattern])
+	}
+	return t
+}
+
+func (s *resource) add(method string, serve handler, isPublic bool) {
+	s.serve[method], s.isPublic[method] = serve, isPublic
+	if method == http.MethodGet {
+		s.serve[http.MethodHead], s.isPublic[http.MethodHead] = serve, isPublic
+	}
+	allowed := slices.DeleteFunc(slices.Clone(verbs), func(v string) bool { return s.serve[v] == nil })
+	s.allow = strings.Join(allowed, ", ")
+}
+
+// find returns the resource of a path, or nil. One slash at the end does not count.
+func (t *router) find(path string) *resource {
+	if s := t.fixed[path]; s != nil {
+		return s
+	}
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	if s := t.fixed[path]; s != nil {
+		return s
+	}
+	for _, s := range t.named {
+		if s.matches(path) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (s *resource) matches(path string) bool {
+	for i, segment := range s.segments {
+		head, rest, found := strings.Cut(path, "/")
+		isLast := i == len(s.segments)-1
+		if found == isLast || (head != segment && (head == "" || !strings.HasPrefix(segment, "{"))) {
+			return false
+		}
+		path = rest
+	}
+	return true
+}
+
+// value returns what a {name} of the resource's path stands for in a path that matches it.
+func (s *resource) value(path, name string) string {
+	for _, segment := range s.segments {
+		head, rest, _ := strings.Cut(path, "/")
+		if len(segment) == len(name)+2 && segment[0] == '{' && segment[1:len(segment)-1] == name {
+			return head
+		}
+		path = rest
+	}
+	return ""
+}

@@ -1,0 +1,46 @@
+package api
+
+import (
+	"net/http"
+
+	"stile/vpn"
+)
+
+// The codes of refusals that only the edge knows.
+const (
+	codeMalformedJSON    vpn.Code = "malformed_json"
+	codeMalformedBody    vpn.Code = "malformed_body"
+	codePayloadTooLarge  vpn.Code = "payload_too_large"
+	codeMethodNotAllowed vpn.Code = "method_not_allowed"
+	codeServerError      vpn.Code = "server_error"
+)
+
+// statuses are the HTTP statuses of the codes.
+var statuses = map[vpn.Code]int{
+	codeMalformedJSON:             http.StatusBadRequest,
+	codeMalformedBody:             http.StatusBadRequest,
+	codePayloadTooLarge:           http.StatusRequestEntityTooLarge,
+	codeMethodNotAllowed:          http.StatusMethodNotAllowed,
+	codeServerError:               http.StatusInternalServerError,
+	vpn.CodeUnauthenticated:       http.StatusUnauthorized,
+	vpn.CodeInvalidCredentials:    http.StatusUnauthorized,
+	vpn.CodeValidationFailed:      http.StatusUnprocessableEntity,
+	vpn.CodeTooManyAttempts:       http.StatusTooManyRequests,
+	vpn.CodeDeviceLimitReached:    http.StatusConflict,
+	vpn.CodeDeviceNotFound:        http.StatusNotFound,
+	vpn.CodeDeviceMismatch:        http.StatusForbidden,
+	vpn.CodeAccountBlocked:        http.StatusForbidden,
+	vpn.CodeSubscriptionRequired:  http.StatusPaymentRequired,
+	vpn.CodeSubscriptionExpired:   http.StatusPaymentRequired,
+	vpn.CodeTrafficQuotaExceeded:  http.StatusPaymentRequired,
+	vpn.CodePlanUpgradeRequired:   http.StatusForbidden,
+	vpn.CodeServerNotFound:        http.StatusNotFound,
+	vpn.CodeProtocolUnavailable:   http.StatusUnprocessableEntity,
+	vpn.CodeServerOffline:         http.StatusServiceUnavailable,
+	vpn.CodeServerFull:            http.StatusServiceUnavailable,
+	vpn.CodeServerMaintenance:     http.StatusServiceUnavailable,
+	vpn.CodeNotFound:              http.StatusNotFound,
+	vpn.CodeConflict:              http.StatusConflict,
+	vpn.CodeForbidden:             http.StatusForbidden,
+	vpn.CodeTemporarilyOverloaded: http.StatusServiceUnavailable,
+}
