@@ -121,6 +121,7 @@ func chunkSize(length []byte) (int, error) {
 
 // fill reads once. It is called with nothing opened, so what is left can be moved to the front.
 func (s *stream) fill() error {
+	s.Release() // empty chunks may have left nothing
 	if s.chunk == nil {
 		chunk, n, err := s.source.Read(dataplane.BufferSize)
 		if err != nil {

@@ -39,9 +39,10 @@ type clientKey struct {
 
 // associations is the plane's NAT table.
 type associations struct {
-	plane     *Plane
-	resolving chan struct{} // a place for each name that is being resolved
-	running   sync.WaitGroup
+	plane         *Plane
+	total, perKey int
+	resolving     chan struct{} // a place for each name that is being resolved
+	running       sync.WaitGroup
 
 	mu       sync.Mutex
 	byClient map[clientKey]*association
@@ -50,7 +51,7 @@ type associations struct {
 
 func newAssociations(p *Plane) *associations {
 	return &associations{
-		plane: p, resolving: make(chan struct{}, maxResolving),
+		plane: p, total: maxAssociations, perKey: maxAssociationsPerKey, resolving: make(chan struct{}, maxResolving),
 		byClient: make(map[clientKey]*association), byKey: make(map[int64][]*association),
 	}
 }
@@ -147,11 +148,11 @@ func (t *associations) open(conn *net.UDPConn, client clientKey, m match) *assoc
 func (t *associations) makeRoom(keyID int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byClient) >= maxAssociations {
+	if len(t.byClient) >= t.total {
 		return false
 	}
 	own := t.byKey[keyID]
-	if len(own) >= maxAssociationsPerKey {
+	if len(own) >= t.perKey {
 		silent := slices.MinFunc(own, func(a, b *association) int { return int(a.sentAt.Load() - b.sentAt.Load()) })
 		t.remove(silent)
 		silent.close()

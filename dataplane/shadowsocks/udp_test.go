@@ -1,0 +1,180 @@
+package shadowsocks
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"stile/dataplane"
+)
+
+// packetTarget receives packets and tells what came from which egress socket.
+func packetTarget(t *testing.T) (netip.AddrPort, chan string) {
+	t.Helper()
+	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	received := make(chan string, 64)
+	go func() {
+		packet := make([]byte, 2048)
+		for {
+			n, _, err := server.ReadFromUDPAddrPort(packet)
+			if err != nil {
+				return
+			}
+			received <- string(packet[:n])
+		}
+	}()
+	return server.LocalAddr().(*net.UDPAddr).AddrPort(), received
+}
+
+// sendPacket sends one authentic packet from a socket of its own, which it returns.
+func sendPacket(t *testing.T, p *Plane, id int64, plain []byte) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("udp", p.ports[int(id)%len(p.ports)].udp.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_, _ = conn.Write(clientPacket(id, aes256GCM, randomSalt(testSecret(id).Prefix), plain))
+	return conn
+}
+
+func expect(t *testing.T, received chan string, want string) {
+	t.Helper()
+	select {
+	case got := <-received:
+		if got != want {
+			t.Errorf("the target received %q, want %q", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Errorf("the target did not receive %q", want)
+	}
+}
+
+func (t *associations) clients() map[clientKey]*association {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	open := map[clientKey]*association{}
+	for client, a := range t.byClient {
+		open[client] = a
+	}
+	return open
+}
+
+func TestAssociationsAreBounded(t *testing.T) {
+	to, received := packetTarget(t)
+	p, ledger := setUp(t, 1, 3, defaultTimes(), func(p *Plane) { p.datagrams.total, p.datagrams.perKey = 3, 2 })
+	header := targetHeader(to)
+	var first netip.AddrPort
+	for i, text := range []string{"a", "b", "c"} {
+		conn := sendPacket(t, p, 1, append(header, text...))
+		expect(t, received, text)
+		if i == 0 {
+			first = conn.LocalAddr().(*net.UDPAddr).AddrPort()
+		}
+	}
+	open := p.datagrams.clients()
+	if _, kept := open[clientKey{first, 0}]; len(open) != 2 || kept {
+		t.Errorf("a key with room for 2 has %d associations, the longest silent one among them: %v", len(open), kept)
+	}
+	sendPacket(t, p, 2, append(header, 'd'))
+	expect(t, received, "d")
+	sendPacket(t, p, 3, append(header, 'e'))
+	sendPacket(t, p, 1, append(header, 'f')) // the table is full for everybody
+	time.Sleep(50 * time.Millisecond)
+	if n := len(p.datagrams.clients()); n != 3 || len(received) != 0 {
+		t.Errorf("a table with room for 3 has %d associations and passed %d packets more", n, len(received))
+	}
+	for _, u := range ledger.Usage(nil) {
+		if u.KeyID == 3 && u.Sessions != 0 {
+			t.Error("an association that was refused left a session")
+		}
+	}
+}
+
+func TestAssociationsEndInSilence(t *testing.T) {
+	to, received := packetTarget(t)
+	waits := defaultTimes()
+	waits.dns, waits.udp = 20*time.Millisecond, 300*time.Millisecond
+	p, ledger := setUp(t, 1, 1, waits)
+	conn := sendPacket(t, p, 1, append(targetHeader(to), 'x'))
+	expect(t, received, "x")
+	time.Sleep(5 * waits.dns)
+	if len(p.datagrams.clients()) != 1 {
+		t.Error("an association ended as soon as one for DNS")
+	}
+	_, _ = conn.Write(clientPacket(1, aes256GCM, randomSalt(""), append(targetHeader(to), 'y')))
+	expect(t, received, "y")
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if len(p.datagrams.clients()) == 0 && ledger.Usage(nil)[0].Sessions == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a silent association does not end")
+		}
+	}
+}
+
+// A client's socket may be taken over by another program with another key.
+func TestAnotherKeyOnTheSameSocket(t *testing.T) {
+	to, received := packetTarget(t)
+	p, ledger := setUp(t, 1, 2, defaultTimes())
+	conn := sendPacket(t, p, 1, append(targetHeader(to), '1'))
+	expect(t, received, "1")
+	_, _ = conn.Write(clientPacket(2, chacha20Poly1305, randomSalt(""), append(targetHeader(to), '2')))
+	expect(t, received, "2")
+	if n := len(p.datagrams.clients()); n != 1 {
+		t.Errorf("one socket has %d associations", n)
+	}
+	for _, u := range ledger.Usage(nil) {
+		if u.Up != 1 || u.Sessions != int(u.KeyID)-1 {
+			t.Errorf("usage %+v, want a byte each and a session of key 2 only", u)
+		}
+	}
+}
+
+// stuckResolver answers when it is cancelled.
+type stuckResolver struct{ asked chan struct{} }
+
+func (r stuckResolver) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	r.asked <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestNamesOfPackets(t *testing.T) {
+	to, received := packetTarget(t)
+	resolver := stuckResolver{make(chan struct{}, 64)}
+	p, ledger := setUp(t, 1, 1, defaultTimes(), func(p *Plane) {
+		p.datagrams.resolving = make(chan struct{}, 2)
+		p.egress = dataplane.NewEgress(dataplane.EgressConfig{
+			AllowTargets: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Resolver: resolver,
+		})
+	})
+	literal := append([]byte("\x03\x09127.0.0.1"), byte(to.Port()>>8), byte(to.Port()))
+	conn := sendPacket(t, p, 1, append(literal, "name"...))
+	expect(t, received, "name")
+	for range 5 {
+		_, _ = conn.Write(clientPacket(1, aes256GCM, randomSalt(""), []byte("\x03\x09slow.test\x00\x09x")))
+	}
+	<-resolver.asked
+	<-resolver.asked
+	_, _ = conn.Write(clientPacket(1, aes256GCM, randomSalt(""), append(targetHeader(to), "later"...)))
+	expect(t, received, "later")
+	if n := len(resolver.asked); n != 0 {
+		t.Errorf("%d names past the limit are being resolved", n)
+	}
+	if ended := ledger.Apply(nil, []int64{1}, false); ended != 1 {
+		t.Errorf("ended %d associations", ended)
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(p.datagrams.resolving) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a revoked association goes on resolving")
+		}
+	}
+}
