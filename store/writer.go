@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// maxQueue bounds the callers that wait without holding a goroutine of the writer's; more wait at the queue's door.
+	// maxQueue bounds the tasks that are queued; further callers wait for a place, as long as their contexts last.
 	maxQueue = 1024
 	// maxGroup bounds what shares one commit.
 	maxGroup = 256

@@ -1,0 +1,281 @@
+package storetest
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"stile/vpn"
+)
+
+func keys(w *world) {
+	u, server, other := w.user(), w.server(), w.server()
+	in, _ := w.signIn(u.ID)
+	_, err := w.store.DeviceKey(w.ctx, in.DeviceID, server.ID)
+	w.is(err, vpn.ErrNotFound)
+	asked := w.newKey(u.ID, in.DeviceID, server.ID)
+	asked.Limits = vpn.KeyLimits{UpBytesPerSecond: 1, DownBytesPerSecond: 2, MaxSessions: 3}
+	asked.NotAfter = today.Add(1500 * time.Microsecond) // kept in milliseconds
+	key := w.issue(asked)
+	is(w, "key", key, vpn.Key{
+		ID: key.ID, UserID: u.ID, DeviceID: in.DeviceID, ServerID: server.ID, Seed: asked.Seed, Limits: asked.Limits,
+		NotAfter: today.Add(time.Millisecond), Rev: 1, CreatedAt: key.CreatedAt,
+	})
+	if key.ID <= 0 || key.CreatedAt.IsZero() {
+		w.Fatalf("incomplete: %+v", key)
+	}
+	w.keyIs(key)
+
+	// Asking again returns the same key, whatever the seed; other limits or another deadline are noted.
+	again := asked
+	again.Seed[0]++
+	is(w, "again", w.issue(again), key)
+	again.NotAfter = time.Time{}
+	key.NotAfter, key.Rev = time.Time{}, 2
+	is(w, "with another deadline", w.issue(again), key)
+	again.Limits.MaxSessions = 0
+	key.Limits.MaxSessions, key.Rev = 0, 3
+	is(w, "with other limits", w.issue(again), key)
+	w.keyIs(key)
+	w.digestHolds(server.ID)
+
+	w.issue(w.newKey(u.ID, in.DeviceID, other.ID))
+	ids, err := w.store.DeviceServers(w.ctx, in.DeviceID)
+	w.ok(err)
+	if !slices.Equal(ids, []int64{server.ID, other.ID}) {
+		w.Fatalf("servers: %v", ids)
+	}
+}
+
+// keyIs fails unless the store holds this key.
+func (w *world) keyIs(key vpn.Key) {
+	w.Helper()
+	byID, err := w.store.Key(w.ctx, key.ID)
+	w.ok(err)
+	is(w, "key by id", byID, key)
+	byDevice, err := w.store.DeviceKey(w.ctx, key.DeviceID, key.ServerID)
+	w.ok(err)
+	is(w, "key by device", byDevice, key)
+}
+
+func keysOfNobody(w *world) {
+	u, stranger, server := w.user(), w.user(), w.server()
+	in, _ := w.signIn(u.ID)
+	for what, k := range map[string]vpn.NewKey{
+		"no such device":   w.newKey(u.ID, in.DeviceID+1000, server.ID),
+		"another's device": w.newKey(stranger.ID, in.DeviceID, server.ID),
+		"no such server":   w.newKey(u.ID, in.DeviceID, server.ID+1000),
+		"nobody at all":    w.newKey(0, 0, server.ID),
+	} {
+		if _, err := w.store.IssueKey(w.ctx, k, by("key.issue")); !errors.Is(err, vpn.ErrNotFound) {
+			w.Fatalf("%s: %v", what, err)
+		}
+	}
+	p, err := w.store.NodePosition(w.ctx, server.ID)
+	w.ok(err)
+	is(w, "position", p, vpn.NodePosition{Epoch: 1})
+	_, err = w.store.Key(w.ctx, 1)
+	w.is(err, vpn.ErrNotFound)
+}
+
+func rotation(w *world) {
+	u, server := w.user(), w.server()
+	in, _ := w.signIn(u.ID)
+	asked := w.newKey(u.ID, in.DeviceID, server.ID)
+	asked.Rotate = true
+	first := w.issue(asked) // nothing to replace
+	asked.Seed[0]++
+	second := w.issue(asked)
+	if second.ID == first.ID || second.Seed != asked.Seed || second.Rev != 2 {
+		w.Fatalf("second key: %+v", second)
+	}
+	w.keyIs(second)
+	_, err := w.store.Key(w.ctx, first.ID)
+	w.is(err, vpn.ErrNotFound)
+	changes, p, err := w.store.NodeChanges(w.ctx, server.ID, 1, 10)
+	w.ok(err)
+	if len(changes) != 2 || !changes[0].IsRemoved || changes[0].ID != first.ID || changes[1].ID != second.ID {
+		w.Fatalf("changes: %+v", changes)
+	}
+	is(w, "live keys", p.Count, 1)
+	w.digestHolds(server.ID)
+}
+
+func oneKeyUnderLoad(w *world) {
+	u, server := w.user(), w.server()
+	in, _ := w.signIn(u.ID)
+	got := make([]vpn.Key, parallel)
+	asked := w.newKey(u.ID, in.DeviceID, server.ID)
+	for _, err := range together(parallel, func(i int) error {
+		k := asked
+		k.Seed[0] = byte(i)
+		var err error
+		got[i], err = w.store.IssueKey(w.ctx, k, by("key.issue"))
+		return err
+	}) {
+		w.ok(err)
+	}
+	for _, k := range got {
+		is(w, "key", k, got[0])
+	}
+	is(w, "audit entries", w.audited("key.issue"), 1)
+
+	// Rotated by everyone at once: each gets a key of its own, one is left, none is lost.
+	asked.Rotate = true
+	ids := make([]int64, parallel)
+	for _, err := range together(parallel, func(i int) error {
+		k, err := w.store.IssueKey(w.ctx, asked, by("key.rotate"))
+		ids[i] = k.ID
+		return err
+	}) {
+		w.ok(err)
+	}
+	slices.Sort(ids)
+	is(w, "different keys", len(slices.Compact(ids)), parallel)
+	p := w.digestHolds(server.ID)
+	is(w, "live keys", p.Count, 1)
+	is(w, "revision", p.Rev, 1+parallel)
+	is(w, "audit entries", w.audited("key.rotate"), parallel)
+}
+
+func manyKeysUnderLoad(w *world) {
+	const rounds = 5
+	u := w.user()
+	var nodes []int64
+	for range 3 {
+		nodes = append(nodes, w.server().ID)
+	}
+	devices := make([]int64, parallel)
+	for i := range devices {
+		in, _ := w.signIn(u.ID)
+		devices[i] = in.DeviceID
+	}
+	keys := make([][]vpn.Key, parallel)
+	for _, err := range together(parallel, func(i int) error {
+		for r := range rounds {
+			k := w.newKey(u.ID, devices[i], nodes[(i+r)%len(nodes)])
+			k.Rotate = r >= len(nodes)
+			key, err := w.store.IssueKey(w.ctx, k, by("key.issue"))
+			if err != nil {
+				return err
+			}
+			keys[i] = append(keys[i], key)
+		}
+		return nil
+	}) {
+		w.ok(err)
+	}
+	revs := map[int64][]int64{}
+	ids := map[int64]bool{}
+	for _, of := range keys {
+		for _, k := range of {
+			revs[k.ServerID] = append(revs[k.ServerID], k.Rev)
+			is(w, "id seen before", ids[k.ID], false)
+			ids[k.ID] = true
+		}
+	}
+	for _, node := range nodes {
+		p := w.digestHolds(node)
+		is(w, "live keys", p.Count, parallel)
+		slices.Sort(revs[node])
+		for i, rev := range revs[node] { // no gap, none twice
+			is(w, "revision", rev, int64(i)+1)
+		}
+		is(w, "last revision", p.Rev, int64(len(revs[node])))
+	}
+	is(w, "audit entries", w.audited("key.issue"), parallel*rounds)
+}
+
+// mixedWritesUnderLoad puts refusals beside successes in shared transactions: neither touches the other.
+func mixedWritesUnderLoad(w *world) {
+	u, server := w.user(), w.server()
+	in, _ := w.signIn(u.ID)
+	for i, err := range together(parallel, func(i int) error {
+		switch i % 4 {
+		case 0:
+			_, err := w.store.AddUser(w.ctx, vpn.NewUser{Email: "same@example.com"}, by("user.same"))
+			return err
+		case 1:
+			_, err := w.store.IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID), by("key.issue"))
+			return err
+		case 2:
+			_, err := w.store.IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID+1000), by("key.issue"))
+			return err
+		default:
+			return w.store.RenameDevice(w.ctx, u.ID, in.DeviceID, "name", by("device.rename"))
+		}
+	}) {
+		switch {
+		case i%4 == 0 && errors.Is(err, vpn.ErrTaken):
+		case i%4 == 2:
+			w.is(err, vpn.ErrNotFound)
+		default:
+			w.ok(err)
+		}
+	}
+	is(w, "users made", w.audited("user.same"), 1)
+	is(w, "keys made", w.audited("key.issue"), 1)
+	is(w, "renamed", w.audited("device.rename"), parallel/4)
+}
+
+func revokeAgainstIssue(w *world) {
+	u, server := w.user(), w.server()
+	const removers = 8
+	for range 10 {
+		in, _ := w.signIn(u.ID)
+		for i, err := range together(parallel, func(i int) error {
+			if i%removers == 0 {
+				_, err := w.store.RemoveDevice(w.ctx, u.ID, in.DeviceID, by("device.remove"))
+				return err
+			}
+			k := w.newKey(u.ID, in.DeviceID, server.ID)
+			k.Rotate = i%2 == 0
+			_, err := w.store.IssueKey(w.ctx, k, by("key.issue"))
+			return err
+		}) {
+			if err != nil && !errors.Is(err, vpn.ErrNotFound) {
+				w.Fatalf("caller %d: %v", i, err)
+			}
+		}
+		_, err := w.store.DeviceKey(w.ctx, in.DeviceID, server.ID)
+		w.is(err, vpn.ErrNotFound)
+	}
+	is(w, "live keys", w.digestHolds(server.ID).Count, 0)
+	is(w, "removals", w.audited("device.remove"), 10)
+}
+
+func refresh(w *world) {
+	u, other, first, second := w.user(), w.user(), w.server(), w.server()
+	var mine []vpn.Key
+	for range 2 {
+		in, _ := w.signIn(u.ID)
+		for _, server := range []vpn.Server{first, second} {
+			mine = append(mine, w.issue(w.newKey(u.ID, in.DeviceID, server.ID)))
+		}
+	}
+	in, _ := w.signIn(other.ID)
+	theirs := w.issue(w.newKey(other.ID, in.DeviceID, first.ID))
+
+	limits := vpn.KeyLimits{DownBytesPerSecond: 1000}
+	changed, err := w.store.RefreshKeys(w.ctx, u.ID, today, limits)
+	w.ok(err)
+	if !slices.Equal(changed, []vpn.NodeRev{{NodeID: first.ID, Rev: 4}, {NodeID: second.ID, Rev: 3}}) {
+		w.Fatalf("changed nodes: %v", changed)
+	}
+	for _, k := range mine {
+		k.NotAfter, k.Limits, k.Rev = today, limits, 4
+		if k.ServerID == second.ID {
+			k.Rev = 3
+		}
+		w.keyIs(k)
+	}
+	w.keyIs(theirs)
+	w.digestHolds(first.ID)
+	w.digestHolds(second.ID)
+	changed, err = w.store.RefreshKeys(w.ctx, u.ID, today, limits)
+	w.ok(err)
+	is(w, "changed again", len(changed), 0)
+	changed, err = w.store.RefreshKeys(w.ctx, u.ID+1000, today, limits)
+	w.ok(err)
+	is(w, "changed for nobody", len(changed), 0)
+}

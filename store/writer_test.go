@@ -1,0 +1,162 @@
+package store
+
+import (
+	"errors"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"stile/accesskey"
+	"stile/store/storetest"
+	"stile/vpn"
+)
+
+func openInside(t *testing.T, dsn string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Config{DSN: dsn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// TestFullDisk fills a database up to its allowed size: writes answer with an error, what was acknowledged stays, reads go
+// on, and with room again so do writes.
+func TestFullDisk(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "stile.db"))
+	pages := func(n int) {
+		t.Helper()
+		if err := s.write(t.Context(), "limit", func(t *tx) error {
+			return t.row("PRAGMA max_page_count = " + strconv.Itoa(n)).Scan(new(int))
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server, err := s.AddServer(t.Context(), vpn.Server{Name: "server"}, vpn.Audit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var used int
+	if err := s.read(t.Context()).row("PRAGMA page_count").Scan(&used); err != nil {
+		t.Fatal(err)
+	}
+	pages(used + 5)
+	var mu sync.Mutex
+	var added []vpn.User
+	refused := 0
+	var callers sync.WaitGroup
+	for i := range 16 {
+		callers.Go(func() {
+			for n := range 50 {
+				u, err := s.AddUser(t.Context(), vpn.NewUser{Email: strconv.Itoa(i*1000+n) + "@example.com"}, vpn.Audit{Action: "user.add"})
+				mu.Lock()
+				if err == nil {
+					added = append(added, u)
+				} else {
+					refused++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	callers.Wait()
+	if refused == 0 || len(added) == 0 {
+		t.Fatalf("%d added, %d refused", len(added), refused)
+	}
+	pages(1_000_000)
+	for _, u := range added {
+		if got, err := s.User(t.Context(), u.ID); err != nil || got != u {
+			t.Fatalf("acknowledged %+v, found %+v, %v", u, got, err)
+		}
+	}
+	in, err := s.SignIn(t.Context(), vpn.NewSession{UserID: added[0].ID, ClientID: "x", DeviceLimit: 1}, vpn.Audit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := vpn.NewKey{UserID: added[0].ID, DeviceID: in.DeviceID, ServerID: server.ID, Seed: accesskey.Seed{1}}
+	if _, err := s.IssueKey(t.Context(), k, vpn.Audit{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLostConnection ends the writer's connection under it: at most the writes of that moment fail.
+func TestLostConnection(t *testing.T) {
+	s := openInside(t, storetest.Postgres(t))
+	var backend int
+	add := func(i int) error {
+		_, err := s.AddUser(t.Context(), vpn.NewUser{Email: strconv.Itoa(i) + "@example.com"}, vpn.Audit{Action: "user.add"})
+		return err
+	}
+	if err := add(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.write(t.Context(), "pid", func(t *tx) error {
+		return t.row("SELECT pg_backend_pid()").Scan(&backend)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.read(t.Context()).row("SELECT pg_terminate_backend($1)", backend).Scan(new(bool)); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(1); err == nil {
+		t.Fatal("written without a connection")
+	}
+	for i := range 3 {
+		if err := add(2 + i); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestUndoneGroup runs tasks one by one when the engine undoes their group, and each as often as it needs.
+func TestUndoneGroup(t *testing.T) {
+	s := openInside(t, storetest.Postgres(t))
+	deadlocks := 0
+	hold := make(chan struct{})
+	var callers sync.WaitGroup
+	callers.Go(func() { // keeps the writer busy until a group has gathered
+		_ = s.write(t.Context(), "hold", func(*tx) error { <-hold; return nil })
+	})
+	time.Sleep(10 * time.Millisecond)
+	run := func(name string, f func(*tx) error) {
+		callers.Go(func() {
+			if err := s.write(t.Context(), name, f); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range 10 {
+		run("add", func(t *tx) error {
+			_, err := t.addUser(vpn.NewUser{Email: strconv.Itoa(i) + "@example.com"}, vpn.Audit{})
+			return err
+		})
+	}
+	run("deadlock", func(t *tx) error {
+		if deadlocks++; deadlocks < 3 {
+			_, err := t.exec("DO $$ BEGIN RAISE EXCEPTION 'as if' USING ERRCODE = '40P01'; END $$")
+			return err
+		}
+		return t.audit(vpn.Audit{Action: "at last"}, 1)
+	})
+	callers.Go(func() {
+		if err := s.write(t.Context(), "fault", func(t *tx) error { return errFault }); !errors.Is(err, errFault) {
+			t.Error(err)
+		}
+	})
+	time.Sleep(10 * time.Millisecond)
+	close(hold)
+	callers.Wait()
+	page, err := s.Users(t.Context(), vpn.UserFilter{Limit: 100})
+	if err != nil || len(page.Users) != 10 {
+		t.Fatalf("%d users, %v", len(page.Users), err)
+	}
+	log, err := s.AuditLog(t.Context(), 0, 100)
+	if err != nil || len(log) != 11 {
+		t.Fatalf("%d audit entries, %v", len(log), err)
+	}
+}
+
+var errFault = errors.New("a fault")
