@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"stile/wire"
 )
@@ -62,4 +64,26 @@ func (c *Client) Devices(ctx context.Context) (wire.DevicesResponse, error) {
 // RemoveDevice signs another device of the account out and revokes its keys. It fails with CodeDeviceNotFound.
 func (c *Client) RemoveDevice(ctx context.Context, id int64) error {
 	return c.call(ctx, http.MethodDelete, "/api/devices/"+strconv.FormatInt(id, 10), nil, nil)
+}
+
+// Probe asks the API without a token, which it refuses politely, and returns the server's clock as of its answer. An
+// error says that there is no such API at the address, or no way to it.
+func (c *Client) Probe(ctx context.Context) (time.Time, error) {
+	request, err := c.request(ctx, http.MethodGet, "/api/user", nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	request.Header.Del("Authorization")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("client: %w", err)
+	}
+	defer response.Body.Close()
+	if err := read(response, nil); CodeOf(err) != CodeUnauthenticated {
+		if err == nil {
+			err = fmt.Errorf("the address answers %s to a call without a token", response.Status)
+		}
+		return time.Time{}, fmt.Errorf("client: probe: %w", err)
+	}
+	return http.ParseTime(response.Header.Get("Date"))
 }

@@ -95,17 +95,30 @@ func (c *Client) call(ctx context.Context, method, path string, input, output an
 }
 
 func (c *Client) roundTrip(ctx context.Context, method, path string, input, output any) error {
+	request, err := c.request(ctx, method, path, input)
+	if err != nil {
+		return err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return read(response, output)
+}
+
+func (c *Client) request(ctx context.Context, method, path string, input any) (*http.Request, error) {
 	var body io.Reader
 	if input != nil {
 		raw, err := json.Marshal(input)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body = bytes.NewReader(raw)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", c.userAgent)
@@ -118,12 +131,7 @@ func (c *Client) roundTrip(ctx context.Context, method, path string, input, outp
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	return read(response, output)
+	return request, nil
 }
 
 func read(response *http.Response, output any) error {
