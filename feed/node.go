@@ -65,6 +65,12 @@ func (n *Node) Valid() []wire.Key { return n.usable(n.state.Valid()) }
 // IsLive reports whether a control plane welcomed the node on the present link.
 func (n *Node) IsLive() bool { return n.phase == nodeLive }
 
+// Has reports whether a key belongs into the data planes.
+func (n *Node) Has(keyID int64) bool {
+	k, ok := n.state.Keys[keyID]
+	return ok && len(n.usable([]wire.Key{k})) > 0
+}
+
 func (n *Node) usable(keys []wire.Key) []wire.Key {
 	var out []wire.Key
 	for _, k := range keys {

@@ -57,12 +57,7 @@ func (w *world) tamper(f wire.Frame) wire.Frame {
 
 // recode sends a frame through the codec.
 func recode(f wire.Frame) wire.Frame {
-	b := wire.Append(nil, f)
-	n := 1
-	for b[n-1] >= 0x80 {
-		n++
-	}
-	out, err := wire.Decode(b[n:])
+	out, err := wire.Decode(wire.Encode(f))
 	if err != nil {
 		panic(err)
 	}

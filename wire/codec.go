@@ -18,9 +18,12 @@ var (
 // shortest form, signed ones by their two's complement; items of lists carry their own length. A later protocol adds
 // fields at the end of a frame or an item, and an earlier one ignores them.
 
+// Encode returns the encoding of a frame without its length, as Decode takes it.
+func Encode(f Frame) []byte { return f.appendTo([]byte{byte(f.Type())}) }
+
 // Append appends the encoding of a frame, its length in front.
 func Append(b []byte, f Frame) []byte {
-	body := f.appendTo([]byte{byte(f.Type())})
+	body := Encode(f)
 	b = binary.AppendUvarint(b, uint64(len(body)))
 	return append(b, body...)
 }

@@ -73,7 +73,7 @@ func TestTruncatedFramesAreRefused(t *testing.T) {
 
 func TestLaterFieldsAndTypesAreIgnored(t *testing.T) {
 	for _, f := range sampleFrames() {
-		body := append(f.appendTo([]byte{byte(f.Type())}), 1, 2, 3)
+		body := append(Encode(f), 1, 2, 3)
 		if got, err := Decode(body); err != nil || !reflect.DeepEqual(got, f) {
 			t.Errorf("%T with three bytes more: %+v, %v", f, got, err)
 		}
@@ -92,10 +92,10 @@ func TestLaterFieldsAndTypesAreIgnored(t *testing.T) {
 
 func TestLimitsRefuseOnePast(t *testing.T) {
 	entries := func(n int) Frame { return &Usage{Entries: make([]UsageEntry, n)} }
-	if _, err := Decode(entries(MaxItems).appendTo([]byte{byte(TypeUsage)})); err != nil {
+	if _, err := Decode(Encode(entries(MaxItems))); err != nil {
 		t.Errorf("%d items: %v", MaxItems, err)
 	}
-	if _, err := Decode(entries(MaxItems + 1).appendTo([]byte{byte(TypeUsage)})); !errors.Is(err, ErrMalformed) {
+	if _, err := Decode(Encode(entries(MaxItems + 1))); !errors.Is(err, ErrMalformed) {
 		t.Errorf("%d items: %v", MaxItems+1, err)
 	}
 	if _, err := Decode(make([]byte, MaxFrame+1)); !errors.Is(err, ErrFrameTooLarge) {
@@ -176,7 +176,7 @@ func TestPipe(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for _, frame := range sampleFrames() {
-		f.Add(frame.appendTo([]byte{byte(frame.Type())}))
+		f.Add(Encode(frame))
 	}
 	f.Add([]byte{byte(TypeUsage), 0, 0, 0, 0, 0, 0xff, 0x1f})
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -184,7 +184,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first := frame.appendTo([]byte{byte(frame.Type())})
+		first := Encode(frame)
 		if len(first) > len(body) {
 			t.Fatalf("%T grew from %d to %d bytes", frame, len(body), len(first))
 		}

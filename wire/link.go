@@ -37,7 +37,7 @@ type pipe struct {
 }
 
 func (p *pipe) Send(ctx context.Context, f Frame) error {
-	body := f.appendTo([]byte{byte(f.Type())})
+	body := Encode(f)
 	if len(body) > MaxFrame {
 		return ErrFrameTooLarge
 	}

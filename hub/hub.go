@@ -1,0 +1,157 @@
+// Package hub is the control side of the link to the nodes: one stream per node, which it drives by the rules of package
+// feed against the store. It wakes streams after commits, finds by comparison what no wake told, lets callers wait until
+// a node has a change, and knows how the nodes are now.
+//
+// It neither changes keys nor decides who has one; that is package vpn, whose Nodes port it is. How a link comes about
+// is not its business either: it serves whatever wire.Link it is given.
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"stile/vpn"
+)
+
+const (
+	tickInterval = time.Second
+	// compareInterval bounds how late a change of another process arrives, and how late one whose wake was lost.
+	compareInterval = time.Second
+	// sendTimeout bounds how long a node may take no frame before its link counts as dead.
+	sendTimeout = 10 * time.Second
+	// inboxRoom is more frames than a node has under way: its usage window, an answer and some beats.
+	inboxRoom = 256
+	// snapshotsAtOnce bounds how many whole sets are in memory at a time.
+	snapshotsAtOnce = 4
+)
+
+// Config is what a hub is made of.
+type Config struct {
+	// Store is where the sets of keys are.
+	Store vpn.NodeStore
+	// RecordUsage books a report once and returns the stream's cursor: vpn.Service.RecordUsage.
+	RecordUsage func(ctx context.Context, r vpn.UsageReport) (uint64, error)
+	// Now defaults to time.Now.
+	Now func() time.Time
+	// Log defaults to slog's default.
+	Log *slog.Logger
+}
+
+// Hub holds the nodes. It is the vpn.Nodes port.
+type Hub struct {
+	cfg       Config
+	began     time.Time
+	snapshots chan struct{}
+
+	mu    sync.Mutex
+	nodes map[int64]*node
+}
+
+var _ vpn.Nodes = (*Hub)(nil)
+
+// New returns a hub without nodes.
+func New(cfg Config) (*Hub, error) {
+	if cfg.Store == nil || cfg.RecordUsage == nil {
+		return nil, errors.New("hub: Store or RecordUsage is missing")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &Hub{cfg: cfg, began: cfg.Now(), snapshots: make(chan struct{}, snapshotsAtOnce), nodes: make(map[int64]*node)}, nil
+}
+
+// Run compares what the streams have sent with the store, each second, until ctx ends.
+func (h *Hub) Run(ctx context.Context) error {
+	ticker := time.NewTicker(compareInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			h.compare(ctx)
+		}
+	}
+}
+
+// compare wakes the streams whose node stands elsewhere in the store than what was sent last.
+func (h *Hub) compare(ctx context.Context) {
+	streams := h.streams()
+	if len(streams) == 0 {
+		return
+	}
+	revs, err := h.cfg.Store.NodeRevs(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			h.cfg.Log.Error("the nodes' revisions cannot be read", "error", err)
+		}
+		return
+	}
+	for _, r := range revs {
+		if s := streams[r.NodeID]; s != nil && s.sentRev.Load() != r.Rev {
+			s.poke()
+		}
+	}
+}
+
+func (h *Hub) streams() map[int64]*stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	streams := make(map[int64]*stream)
+	for id, n := range h.nodes {
+		if s := n.current(); s != nil {
+			streams[id] = s
+		}
+	}
+	return streams
+}
+
+// node returns the entry of a node, made if it is new.
+func (h *Hub) node(id int64) *node {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := h.nodes[id]
+	if n == nil {
+		n = newNode()
+		h.nodes[id] = n
+	}
+	return n
+}
+
+// known returns the entry of a node that came before, or nil.
+func (h *Hub) known(id int64) *node {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.nodes[id]
+}
+
+// Wake implements vpn.Nodes.
+func (h *Hub) Wake(changes ...vpn.NodeRev) {
+	for _, c := range changes {
+		if n := h.known(c.NodeID); n != nil {
+			if s := n.current(); s != nil {
+				s.poke()
+			}
+		}
+	}
+}
+
+// WaitApplied implements vpn.Nodes.
+func (h *Hub) WaitApplied(ctx context.Context, nodeID, rev int64) bool {
+	n := h.known(nodeID)
+	return n != nil && n.waitApplied(ctx, rev)
+}
+
+// Live implements vpn.Nodes.
+func (h *Hub) Live(nodeID int64) vpn.NodeLive {
+	if n := h.known(nodeID); n != nil {
+		return n.now()
+	}
+	return vpn.NodeLive{}
+}

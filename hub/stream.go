@@ -1,0 +1,184 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"stile/feed"
+	"stile/vpn"
+	"stile/wire"
+)
+
+var (
+	errReplaced = errors.New("hub: the node opened another stream")
+	errOverrun  = errors.New("hub: the node sends more than it may")
+)
+
+// stream is one link of one node. One goroutine drives its machine, another receives.
+type stream struct {
+	hub     *Hub
+	id      int64
+	node    *node
+	link    wire.Link
+	machine *feed.Server
+
+	// wake has one slot: it says that there may be a change, not which.
+	wake    chan struct{}
+	sentRev atomic.Int64
+	cancel  context.CancelCauseFunc
+	ended   chan struct{}
+}
+
+// Serve drives the stream of a node, whose identity is proven, until the link or ctx ends. A newer stream of the same
+// node ends it too.
+func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
+	defer link.Close()
+	var session [8]byte
+	if _, err := rand.Read(session[:]); err != nil {
+		return fmt.Errorf("hub: session id: %w", err)
+	}
+	n := h.node(nodeID)
+	working, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &stream{hub: h, id: nodeID, node: n, link: link, wake: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}),
+		machine: feed.NewServer(nodeID, binary.BigEndian.Uint64(session[:]), n.quarantine)}
+	if err := n.attach(ctx, s); err != nil {
+		return err
+	}
+	inbox := make(chan wire.Frame, inboxRoom)
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		cancel(s.receive(working, inbox))
+	}()
+	s.loop(working, inbox)
+	cancel(nil)
+	<-received
+	n.detach()
+	close(s.ended)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("hub: stream of node %d: %w", nodeID, context.Cause(working))
+}
+
+// poke says that there may be a change. It never blocks.
+func (s *stream) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *stream) stop() { s.cancel(errReplaced) }
+
+// receive never waits for the machine, so that neither side waits for the other to take a frame.
+func (s *stream) receive(ctx context.Context, inbox chan<- wire.Frame) error {
+	for {
+		f, err := s.link.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		select {
+		case inbox <- f:
+		default:
+			return errOverrun
+		}
+	}
+}
+
+func (s *stream) loop(ctx context.Context, inbox <-chan wire.Frame) {
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	s.tick(ctx)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+			s.tick(ctx)
+		case <-s.wake:
+			s.step(ctx, feed.Woken{})
+		case f := <-inbox:
+			s.step(ctx, feed.Received{Frame: f})
+		}
+	}
+}
+
+func (s *stream) tick(ctx context.Context) {
+	now := s.hub.cfg.Now()
+	s.step(ctx, feed.Ticked{Now: 1 + now.Sub(s.hub.began).Milliseconds(), Wall: now.UnixMilli()})
+}
+
+// step gives the machine an event and does what it wants.
+func (s *stream) step(ctx context.Context, e feed.Event) {
+	effects := s.machine.Step(e)
+	s.sentRev.Store(s.machine.SentRev())
+	for _, f := range effects {
+		if ctx.Err() != nil {
+			return
+		}
+		s.perform(ctx, f)
+	}
+}
+
+func (s *stream) perform(ctx context.Context, f feed.Effect) {
+	log := s.hub.cfg.Log
+	switch f := f.(type) {
+	case feed.Send:
+		s.send(ctx, f.Frame)
+	case feed.Close:
+		s.cancel(errors.New(f.Why))
+	case feed.Alarm:
+		log.Error("a node needs attention", "node", s.id, "reason", f.Why)
+	case feed.Quarantined:
+		log.Error("a node cannot hold a key, which is left out until it changes", "node", s.id, "key", f.KeyID)
+	case feed.ReadPosition:
+		s.step(ctx, s.readPosition(ctx))
+	case feed.ReadChanges:
+		s.step(ctx, s.readChanges(ctx, f))
+	case feed.ReadSnapshot:
+		s.step(ctx, s.readSnapshot(ctx))
+	case feed.BookUsage:
+		s.bookUsage(ctx, f.Report)
+	case feed.Welcomed:
+		log.Info("a node is online", "node", s.id)
+		s.node.update(func() { s.node.live = vpn.NodeLive{IsOnline: true, At: s.hub.cfg.Now()} })
+	case feed.Acked:
+		for _, id := range f.Refused {
+			log.Error("a data plane refuses a key", "node", s.id, "key", id)
+		}
+		s.node.update(func() { s.node.applied = f.Rev })
+	case feed.Alive:
+		s.node.mu.Lock()
+		s.node.live.ActiveDevices, s.node.live.At = int(f.ActiveKeys), s.hub.cfg.Now()
+		s.node.mu.Unlock()
+	}
+}
+
+func (s *stream) send(ctx context.Context, f wire.Frame) {
+	sending, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	if err := s.link.Send(sending, f); err != nil {
+		s.cancel(fmt.Errorf("send: %w", err))
+	}
+}
+
+func (s *stream) bookUsage(ctx context.Context, u *wire.Usage) {
+	r := vpn.UsageReport{NodeID: s.id, Stream: u.Stream, Seq: u.Seq, Entries: make([]vpn.UsageEntry, len(u.Entries))}
+	for i, e := range u.Entries {
+		r.Entries[i] = vpn.UsageEntry(e)
+	}
+	cursor, err := s.hub.cfg.RecordUsage(ctx, r)
+	if err != nil { // the node sends it again
+		if ctx.Err() == nil {
+			s.hub.cfg.Log.Error("usage cannot be booked", "node", s.id, "error", err)
+		}
+		return
+	}
+	s.step(ctx, feed.UsageBooked{Stream: u.Stream, Cursor: cursor})
+}

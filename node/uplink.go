@@ -1,0 +1,73 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"stile/wire"
+)
+
+const (
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
+
+// uplink keeps a link to the control plane: it dials, hands over what it hears, and dials again with full jitter.
+type uplink struct {
+	dial   func(ctx context.Context) (wire.Link, error)
+	events chan linkEvent
+	log    *slog.Logger
+}
+
+// linkEvent is a new link (no frame, no error), a frame of a link, or its end.
+type linkEvent struct {
+	link  wire.Link
+	frame wire.Frame
+	err   error
+}
+
+// run returns when ctx ends.
+func (u *uplink) run(ctx context.Context) {
+	for failures := 0; ; failures++ {
+		link, err := u.dial(ctx)
+		if err == nil {
+			var welcomed bool
+			welcomed, err = u.hear(ctx, link)
+			if welcomed {
+				failures = 0
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		pause := rand.N(min(lastPause, firstPause<<min(failures, 6)))
+		u.log.Info("no link to the control plane", "reason", err, "retry_in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hear hands over a link and its frames until it ends, and reports whether the control plane welcomed the node.
+func (u *uplink) hear(ctx context.Context, link wire.Link) (welcomed bool, err error) {
+	defer link.Close()
+	event := linkEvent{link: link}
+	for {
+		select {
+		case u.events <- event:
+		case <-ctx.Done():
+			return welcomed, ctx.Err()
+		}
+		if event.err != nil {
+			return welcomed, event.err
+		}
+		event.frame, event.err = link.Receive(ctx)
+		if event.frame != nil && event.frame.Type() == wire.TypeWelcome {
+			welcomed = true
+		}
+	}
+}
