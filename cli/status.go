@@ -43,7 +43,7 @@ func (c *StatusCmd) Run(ctx context.Context, t *Terminal) error {
 		rows = append(rows, []string{"This device", fmt.Sprintf("%s (%d)", s.Device.Name, s.Device.ID)})
 	}
 	rows = append(rows, []string{"Access", describeAccess(&s)})
-	t.printTable([]string{"", ""}, rows)
+	t.printTable(nil, rows)
 	return nil
 }
 

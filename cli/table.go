@@ -10,13 +10,19 @@ import (
 // columnGap stands between two columns.
 const columnGap = "  "
 
-// printTable writes rows under a head, each column as wide as its widest cell on the screen. Control characters in
-// cells are dropped.
+// printTable writes rows under a head (nil: none), each column as wide as its widest cell on the screen. Control
+// characters in cells are dropped.
 func (t *Terminal) printTable(head []string, rows [][]string) {
-	widths := make([]int, len(head))
-	lines := append([][]string{head}, rows...)
+	lines := rows
+	if head != nil {
+		lines = append([][]string{head}, rows...)
+	}
+	var widths []int
 	for _, line := range lines {
 		for i, cell := range line {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
 			widths[i] = max(widths[i], columns(clean(cell)))
 		}
 	}

@@ -149,6 +149,26 @@ func plain(t *testing.T, raw []byte) string {
 	return string(out)
 }
 
+func TestProbe(t *testing.T) {
+	refused := &documented{status: 401, header: http.Header{"Date": {"Wed, 23 Sep 2026 00:00:00 GMT"}}, body: `{"message":"Unauthenticated."}`}
+	at, err := answering(t, refused).Probe(timeout(t))
+	if err != nil || !at.Equal(time.Date(2026, 9, 23, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("Probe = %v, %v; want the server's clock", at, err)
+	}
+	if refused.got.Header.Get("Authorization") != "" {
+		t.Error("the token was sent")
+	}
+	for name, d := range map[string]*documented{
+		"open to all": {status: 200, body: userBody},
+		"a portal":    {status: 403, header: http.Header{"Content-Type": {"text/html"}}, body: "<h1>Pay</h1>"},
+		"no clock":    {status: 401, header: http.Header{"Date": {"now"}}, body: `{"message":"Unauthenticated."}`},
+	} {
+		if at, err := answering(t, d).Probe(timeout(t)); err == nil {
+			t.Errorf("%s: Probe = %v, want an error", name, at)
+		}
+	}
+}
+
 func TestRefusalsAreTyped(t *testing.T) {
 	for name, c := range map[string]struct {
 		status  int
