@@ -6,85 +6,101 @@ import (
 	"strings"
 )
 
-// maxBatch is the most rows of one statement. Statements come in sizes of powers of two, so that few are prepared.
-const maxBatch = 256
-
-// batchText is a statement for many rows: text i is for 1<<i of them.
-type batchText [9]string
-
-// newBatch builds the texts "head row, row, … tail", where each "?" of row is a parameter. The head may use the
-// parameters $1 to $fixed, the rows' follow.
-func newBatch(fixed int, head, row, tail string) *batchText {
-	var b batchText
-	for i := range b {
-		var s strings.Builder
-		s.WriteString(head)
-		n := fixed
-		for r := range 1 << i {
-			if r > 0 {
-				s.WriteString(", ")
-			}
-			for _, c := range row {
-				if c != '?' {
-					s.WriteRune(c)
-					continue
-				}
-				n++
-				s.WriteString("$" + strconv.Itoa(n))
-			}
-		}
-		s.WriteString(tail)
-		b[i] = s.String()
-	}
-	return &b
+// batch is a statement for any number of rows: "head row, row, … tail", where each "?" of row is a parameter. The head
+// may use the parameters $1 to $fixed, the rows' follow.
+type batch struct {
+	fixed           int
+	head, row, tail string
 }
 
-// chunks calls f with a text and the arguments of its rows until all args, so many a row, are through. When pad is nil
-// the rows are cut into full sizes; otherwise the last text is filled up with the row pad, which must be harmless.
-func (b *batchText) chunks(perRow int, args, pad []any, f func(text string, args []any) error) error {
+const (
+	// maxBatch is the most rows of one statement.
+	maxBatch = 256
+	// maxExact is the most rows up to which there is a statement for each number of them; from there on there are only
+	// those for maxExact and maxBatch rows, so that not too many are prepared.
+	maxExact = 64
+)
+
+// sized names the text of a batch for a number of rows.
+type sized struct {
+	batch *batch
+	rows  int
+}
+
+// text returns the statement for a number of rows.
+func (b *batch) text(rows int) string {
+	var s strings.Builder
+	s.WriteString(b.head)
+	n := b.fixed
+	for r := range rows {
+		if r > 0 {
+			s.WriteString(", ")
+		}
+		for _, c := range b.row {
+			if c != '?' {
+				s.WriteRune(c)
+				continue
+			}
+			n++
+			s.WriteByte('$')
+			s.WriteString(strconv.Itoa(n))
+		}
+	}
+	s.WriteString(b.tail)
+	return s.String()
+}
+
+// batchText returns the kept text of a batch.
+func (w *writer) batchText(b *batch, rows int) string {
+	key := sized{b, rows}
+	text, ok := w.texts[key]
+	if !ok {
+		text = b.text(rows)
+		w.texts[key] = text
+	}
+	return text
+}
+
+// execBatch runs a batch that has a row for so many args each.
+func (t *tx) execBatch(b *batch, perRow int, args []any) error {
+	for len(args) > 0 {
+		rows := len(args) / perRow
+		switch {
+		case rows >= maxBatch:
+			rows = maxBatch
+		case rows > maxExact:
+			rows = maxExact
+		}
+		if _, err := t.exec(t.writer.batchText(b, rows), args[:rows*perRow]...); err != nil {
+			return err
+		}
+		args = args[rows*perRow:]
+	}
+	return nil
+}
+
+// eachOf runs a batch whose rows are what to look for, and calls f for every row it returns. The rows are filled up with
+// zeros, which no id is, to a power of two: few statements are prepared.
+func (t *tx) eachOf(b *batch, perRow int, fixed, args []any, f func(scanner) error) error {
 	for len(args) > 0 {
 		rows := min(len(args)/perRow, maxBatch)
-		size := bits.Len(uint(rows)) - 1
-		if pad != nil && rows > 1<<size {
-			size++
+		size := 1 << bits.Len(uint(rows-1))
+		chunk := make([]any, 0, len(fixed)+size*perRow)
+		chunk = append(append(chunk, fixed...), args[:rows*perRow]...)
+		for len(chunk) < cap(chunk) {
+			chunk = append(chunk, int64(0))
 		}
-		chunk := args[:min(perRow<<size, len(args)):min(perRow<<size, len(args))]
-		args = args[len(chunk):]
-		for len(chunk) < perRow<<size {
-			chunk = append(chunk, pad...)
-		}
-		if err := f(b[size], chunk); err != nil {
+		args = args[rows*perRow:]
+		found, err := t.rows(t.writer.batchText(b, size), chunk...)
+		if err := each(found, err, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// execBatch runs a batch whose every row counts.
-func (t *tx) execBatch(b *batchText, perRow int, args []any) error {
-	return b.chunks(perRow, args, nil, func(text string, args []any) error {
-		_, err := t.exec(text, args...)
-		return err
-	})
-}
-
-// eachOf runs a batch over rows of parameters, filled up with zeros, and calls f for every row it returns.
-func (t *tx) eachOf(b *batchText, perRow int, fixed, args []any, f func(scanner) error) error {
-	pad := make([]any, perRow)
-	for i := range pad {
-		pad[i] = int64(0)
-	}
-	return b.chunks(perRow, args, pad, func(text string, args []any) error {
-		if len(fixed) > 0 {
-			args = append(append(make([]any, 0, len(fixed)+len(args)), fixed...), args...)
-		}
-		rows, err := t.rows(text, args...)
-		return each(rows, err, f)
-	})
-}
-
 // execOf is eachOf for statements that return nothing.
-func (t *tx) execOf(b *batchText, perRow int, fixed, args []any) error {
+func (t *tx) execOf(b *batch, perRow int, fixed, args []any) error {
 	return t.eachOf(b, perRow, fixed, args, func(scanner) error { return nil })
 }
 

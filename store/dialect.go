@@ -149,8 +149,9 @@ func sqliteConnector(path, cacheKiB string, pragmas ...string) (driver.Connector
 	return sqlite.NewConnector(u.String())
 }
 
-// postgresConnector opens connections to a server. Every statement of this package looks rows up by an index, also
-// before the first statistics exist, when the planner would take an empty table for granted and keep that plan.
+// postgresConnector opens connections to a server. A statement is planned once, maybe while its tables are all but empty
+// and without statistics, and that plan serves until there are some. So every hot statement of this package names its
+// rows by an index (column = or IN parameters; "+ 0" keeps the planner from taking another one) and joins nothing to lists.
 func postgresConnector(dsn string) (driver.Connector, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -159,6 +160,7 @@ func postgresConnector(dsn string) (driver.Connector, error) {
 	config.RuntimeParams["application_name"] = "stile"
 	config.RuntimeParams["enable_seqscan"] = "off"
 	config.RuntimeParams["jit"] = "off"
+	config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	return stdlib.GetConnector(*config), nil
 }
 

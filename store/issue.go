@@ -99,35 +99,41 @@ func (t *tx) issueTogether(tasks []*task) error {
 			return err
 		}
 	}
-	if err := t.execBatch(insertKeys, keyValues, w.keys); err != nil {
+	if err := t.execBatch(&insertKeys, keyValues, w.keys); err != nil {
 		return err
 	}
 	if err := t.saveNodes(w.nodes); err != nil {
 		return err
 	}
-	return t.execBatch(insertAudits, 4, w.audits)
+	return t.execBatch(&insertAudits, 4, w.audits)
 }
 
 var (
-	holdDevices = newBatch(0, `
+	holdDevices = batch{0, `
 	SELECT id, user_id
 	FROM device
 	WHERE id IN (`, "?", `)
-	{{share}}`)
+	{{share}}`}
 
-	liveKeys = newBatch(0, `
-	SELECT`+keyColumns+`
-	FROM (VALUES `, "(CAST(? AS BIGINT), CAST(? AS BIGINT))", `) AS v
-	JOIN access_key k ON k.device_id = v.column1 AND k.server_id = v.column2 AND k.removed_at = 0`)
+	livePairs = batch{0, `
+	SELECT id, device_id, server_id
+	FROM access_key
+	WHERE device_id IN (`, "?", `)
+		AND removed_at = 0`}
 
-	insertKeys = newBatch(0, `
+	keysByID = batch{0, `
+	SELECT` + keyColumns + `
+	FROM access_key k
+	WHERE k.id IN (`, "?", ")"}
+
+	insertKeys = batch{0, `
 	INSERT INTO access_key (id, user_id, device_id, server_id, seed, sum, up_limit, down_limit, max_sessions, not_after, rev,
 		created_at, removed_at)
-	VALUES `, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", "")
+	VALUES `, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", ""}
 
-	insertAudits = newBatch(0, `
+	insertAudits = batch{0, `
 	INSERT INTO audit (actor_id, action, subject_id, at)
-	VALUES `, "(?, ?, ?, ?)", "")
+	VALUES `, "(?, ?, ?, ?)", ""}
 )
 
 // keyValues is the number of parameters of a row of insertKeys.
@@ -136,9 +142,9 @@ const keyValues = 12
 // look holds the devices and the nodes, in this order, and reads the live keys under that lock.
 func (w *issuing) look(tasks []*task) error {
 	var devices, servers []int64
-	pairs := make([]any, 0, 2*len(tasks))
 	w.owners = make(map[int64]int64, len(tasks))
 	known := map[int64]bool{}
+	asked := make(map[pair]bool, len(tasks))
 	for _, task := range tasks {
 		in := &task.issue.in
 		if _, ok := w.owners[in.DeviceID]; !ok {
@@ -149,9 +155,9 @@ func (w *issuing) look(tasks []*task) error {
 			known[in.ServerID] = true
 			servers = append(servers, in.ServerID)
 		}
-		pairs = append(pairs, in.DeviceID, in.ServerID)
+		asked[task.issue.pair()] = true
 	}
-	err := w.eachOf(holdDevices, 1, nil, anys(devices), func(row scanner) error {
+	err := w.eachOf(&holdDevices, 1, nil, anys(devices), func(row scanner) error {
 		var id, userID int64
 		err := row.Scan(&id, &userID)
 		w.owners[id] = userID
@@ -163,8 +169,26 @@ func (w *issuing) look(tasks []*task) error {
 	if w.nodes, err = w.lockNodes(servers); err != nil {
 		return err
 	}
-	w.live = map[pair]*vpn.Key{}
-	return w.eachOf(liveKeys, 2, nil, pairs, func(row scanner) error {
+	return w.readLive(devices, asked)
+}
+
+// readLive reads the asked keys that exist already.
+func (w *issuing) readLive(devices []int64, asked map[pair]bool) error {
+	var ids []any
+	err := w.eachOf(&livePairs, 1, nil, anys(devices), func(row scanner) error {
+		var id int64
+		var p pair
+		err := row.Scan(&id, &p.deviceID, &p.serverID)
+		if asked[p] {
+			ids = append(ids, id)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.live = make(map[pair]*vpn.Key, len(ids))
+	return w.eachOf(&keysByID, 1, nil, ids, func(row scanner) error {
 		k, err := w.store.scanKey(row)
 		w.live[pair{k.DeviceID, k.ServerID}] = &k
 		return err

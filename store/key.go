@@ -71,27 +71,27 @@ func (s *Store) DeviceServers(ctx context.Context, deviceID int64) ([]int64, err
 }
 
 var (
-	deviceNodes = newBatch(0, `
+	deviceNodes = batch{0, `
 	SELECT DISTINCT server_id
 	FROM access_key
 	WHERE device_id IN (`, "?", `)
-		AND removed_at = 0`)
-	deviceKeySums = newBatch(0, `
+		AND removed_at = 0`}
+	deviceKeySums = batch{0, `
 	SELECT id, server_id, sum
 	FROM access_key
 	WHERE device_id IN (`, "?", `)
-		AND removed_at = 0`)
+		AND removed_at = 0`}
 )
 
 // removeDeviceKeys makes all keys of devices tombstones. The transaction holds the devices, so that no key is added; each
 // node's change is one revision.
 func (t *tx) removeDeviceKeys(devices []int64) ([]vpn.NodeRev, error) {
-	nodes, err := t.lockNodesOf(deviceNodes, anys(devices))
+	nodes, err := t.lockNodesOf(&deviceNodes, anys(devices))
 	if err != nil {
 		return nil, err
 	}
 	removed := map[*node][]any{}
-	err = t.eachOf(deviceKeySums, 1, nil, anys(devices), func(row scanner) error {
+	err = t.eachOf(&deviceKeySums, 1, nil, anys(devices), func(row scanner) error {
 		var id, serverID int64
 		var sum wire.Sum
 		if err := row.Scan(&id, &serverID, sum32{&sum}); err != nil {
@@ -114,7 +114,7 @@ func (t *tx) removeDeviceKeys(devices []int64) ([]vpn.NodeRev, error) {
 }
 
 // lockNodesOf holds the nodes whose ids a query finds.
-func (t *tx) lockNodesOf(query *batchText, args []any) (map[int64]*node, error) {
+func (t *tx) lockNodesOf(query *batch, args []any) (map[int64]*node, error) {
 	seen := map[int64]bool{}
 	var ids []int64
 	err := t.eachOf(query, 1, nil, args, func(row scanner) error {
@@ -131,21 +131,15 @@ func (t *tx) lockNodesOf(query *batchText, args []any) (map[int64]*node, error) 
 	return t.lockNodes(ids)
 }
 
-var entomb = newBatch(3, `
+var entomb = batch{3, `
 	UPDATE access_key
 	SET removed_at = $1, rev = $2, seed = $3, sum = $3
-	WHERE id IN (`, "?", `)`)
+	WHERE id IN (`, "?", `)`}
 
 // entomb makes keys tombstones with a revision: their seeds are wiped.
 func (t *tx) entomb(rev int64, ids []any) error {
-	return t.execOf(entomb, 1, []any{millis(t.now), rev, []byte{}}, ids)
+	return t.execOf(&entomb, 1, []any{millis(t.now), rev, []byte{}}, ids)
 }
-
-var userNodes = newBatch(0, `
-	SELECT DISTINCT k.server_id
-	FROM device d
-	JOIN access_key k ON k.device_id = d.id AND k.removed_at = 0
-	WHERE d.user_id IN (`, "?", `)`)
 
 // RefreshKeys implements vpn.KeyStore.
 func (s *Store) RefreshKeys(ctx context.Context, userID int64, notAfter time.Time, l vpn.KeyLimits) (changed []vpn.NodeRev, err error) {
@@ -158,11 +152,15 @@ func (s *Store) RefreshKeys(ctx context.Context, userID int64, notAfter time.Tim
 				AND keys_due`, userID); err != nil {
 			return err
 		}
-		nodes, err := t.lockNodesOf(userNodes, []any{userID})
+		devices, err := t.devicesOf(userID)
 		if err != nil {
 			return err
 		}
-		stale, err := t.staleKeys(userID, notAfter, l)
+		nodes, err := t.lockNodesOf(&deviceNodes, devices)
+		if err != nil {
+			return err
+		}
+		stale, err := t.staleKeys(devices, notAfter, l)
 		if err != nil {
 			return err
 		}
@@ -184,16 +182,37 @@ func (s *Store) RefreshKeys(ctx context.Context, userID int64, notAfter time.Tim
 	return changed, err
 }
 
-// staleKeys returns a user's live keys that have another deadline or other limits.
-func (t *tx) staleKeys(userID int64, notAfter time.Time, l vpn.KeyLimits) ([]vpn.Key, error) {
+// devicesOf lists a user's devices, as arguments.
+func (t *tx) devicesOf(userID int64) (ids []any, err error) {
 	rows, err := t.rows(`
-		SELECT`+keyColumns+`
-		FROM device d
-		JOIN access_key k ON k.device_id = d.id AND k.removed_at = 0
-		WHERE d.user_id = $1
-			AND (k.not_after <> $2 OR k.up_limit <> $3 OR k.down_limit <> $4 OR k.max_sessions <> $5)
-		ORDER BY k.id`, userID, millis(notAfter), l.UpBytesPerSecond, l.DownBytesPerSecond, l.MaxSessions)
-	return list(rows, err, t.store.scanKey)
+		SELECT id
+		FROM device
+		WHERE user_id = $1
+		ORDER BY id`, userID)
+	err = each(rows, err, func(row scanner) error {
+		id, err := scanID(row)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+var staleKeys = batch{4, `
+	SELECT` + keyColumns + `
+	FROM access_key k
+	WHERE (k.not_after <> $1 OR k.up_limit <> $2 OR k.down_limit <> $3 OR k.max_sessions <> $4)
+		AND k.removed_at = 0
+		AND k.device_id IN (`, "?", `)`}
+
+// staleKeys returns the live keys of devices that have another deadline or other limits.
+func (t *tx) staleKeys(devices []any, notAfter time.Time, l vpn.KeyLimits) (stale []vpn.Key, err error) {
+	values := []any{millis(notAfter), l.UpBytesPerSecond, l.DownBytesPerSecond, int64(l.MaxSessions)}
+	err = t.eachOf(&staleKeys, 1, values, devices, func(row scanner) error {
+		k, err := t.store.scanKey(row)
+		stale = append(stale, k)
+		return err
+	})
+	return stale, err
 }
 
 // updateKey gives a live key of a held node a revision, a deadline and limits.

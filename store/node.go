@@ -50,18 +50,18 @@ func (s sum32) Scan(value any) error {
 	return nil
 }
 
-var lockNodes = newBatch(0, `
+var lockNodes = batch{0, `
 	SELECT node_id, epoch, rev, count, digest, removed_at
 	FROM node_sync
 	WHERE node_id IN (`, "?", `)
 	ORDER BY node_id
-	{{lock}}`)
+	{{lock}}`}
 
 // lockNodes holds nodes, in the order of their ids, for a change of their keys. Unknown ones are missing in the answer.
 func (t *tx) lockNodes(ids []int64) (map[int64]*node, error) {
 	slices.Sort(ids)
 	nodes := make(map[int64]*node, len(ids))
-	err := t.eachOf(lockNodes, 1, nil, anys(ids), func(row scanner) error {
+	err := t.eachOf(&lockNodes, 1, nil, anys(ids), func(row scanner) error {
 		var n node
 		err := row.Scan(&n.id, &n.epoch, &n.rev, &n.count, sum32{(*[32]byte)(&n.digest)}, &n.removedAt)
 		nodes[n.id] = &n
@@ -70,11 +70,11 @@ func (t *tx) lockNodes(ids []int64) (map[int64]*node, error) {
 	return nodes, err
 }
 
-var saveNodes = newBatch(0, `
+var saveNodes = batch{0, `
 	INSERT INTO node_sync (node_id, epoch, rev, count, digest, removed_at)
 	VALUES `, "(?, ?, ?, ?, ?, ?)", `
 	ON CONFLICT (node_id) DO UPDATE
-	SET rev = excluded.rev, count = excluded.count, digest = excluded.digest, removed_at = excluded.removed_at`)
+	SET rev = excluded.rev, count = excluded.count, digest = excluded.digest, removed_at = excluded.removed_at`}
 
 // saveNodes writes back what lockNodes held.
 func (t *tx) saveNodes(nodes map[int64]*node) error {
@@ -84,7 +84,7 @@ func (t *tx) saveNodes(nodes map[int64]*node) error {
 			args = append(args, n.id, n.epoch, n.rev, n.count, n.digest[:], n.removedAt)
 		}
 	}
-	return t.execBatch(saveNodes, 6, args)
+	return t.execBatch(&saveNodes, 6, args)
 }
 
 // changedNodes lists the nodes that a transaction changed, in the order of their ids.

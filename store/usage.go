@@ -1,8 +1,8 @@
 package store
 
 import (
-	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -102,75 +102,95 @@ func (t *tx) cursor(r vpn.UsageReport) (uint64, error) {
 // traffic is what a report counts for one key.
 type traffic struct{ up, down int64 }
 
+// keyTraffic is a row of usage_day to be.
+type keyTraffic struct {
+	id int64
+	traffic
+}
+
 // userTraffic is what a report counts for one user.
 type userTraffic struct {
 	bytes   int64
-	devices []int64
+	keys    []keyTraffic
+	devices []any // ids of those that are still signed in
 	// hasLiveKey tells that a key goes on which is neither removed nor past its deadline.
 	hasLiveKey bool
 }
 
 var (
-	keyOwners = newBatch(1, `
-	SELECT k.id, k.user_id, k.device_id, k.not_after, k.removed_at
-	FROM access_key k
-	JOIN account a ON a.id = k.user_id
-	WHERE k.server_id = $1
-		AND k.id IN (`, "?", `)`)
+	keyOwners = batch{1, `
+	SELECT id, user_id, device_id, not_after, removed_at
+	FROM access_key
+	WHERE server_id + 0 = $1
+		AND id IN (`, "?", ")"}
 
-	addUsage = newBatch(0, `
+	knownUsers = batch{0, `
+	SELECT id
+	FROM account
+	WHERE id IN (`, "?", ")"}
+
+	addUsage = batch{0, `
 	INSERT INTO usage_day (user_id, day, key_id, up, down)
 	VALUES `, "(?, ?, ?, ?, ?)", `
 	ON CONFLICT (user_id, day, key_id) DO UPDATE
-	SET up = usage_day.up + excluded.up, down = usage_day.down + excluded.down`)
+	SET up = usage_day.up + excluded.up, down = usage_day.down + excluded.down`}
 
-	addUsed = newBatch(0, `
-	UPDATE subscription
-	SET used_bytes = used_bytes + v.column2
-	FROM (VALUES `, "(CAST(? AS BIGINT), CAST(? AS BIGINT))", `) AS v
-	WHERE user_id = v.column1
-	RETURNING user_id, plan_id, used_bytes, traffic_resets_at`)
+	holdSubscriptions = batch{0, `
+	SELECT user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at
+	FROM subscription
+	WHERE user_id IN (`, "?", `)
+	ORDER BY user_id
+	{{lock}}`}
 
-	seeDevices = newBatch(1, `
+	saveUsed = batch{0, `
+	INSERT INTO subscription (user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at)
+	VALUES `, "(?, ?, ?, ?, ?, ?, ?)", `
+	ON CONFLICT (user_id) DO UPDATE
+	SET used_bytes = excluded.used_bytes`}
+
+	seeDevices = batch{1, `
 	UPDATE device
 	SET last_seen_day = $1
 	WHERE last_seen_day < $1
-		AND id IN (`, "?", `)`)
+		AND id IN (`, "?", `)`}
 
-	seeTokens = newBatch(1, `
+	seeTokens = batch{1, `
 	UPDATE token
 	SET last_used_day = $1
 	WHERE last_used_day < $1
-		AND device_id IN (`, "?", `)`)
+		AND device_id IN (`, "?", `)`}
 
-	markDue = newBatch(0, `
+	markDue = batch{0, `
 	UPDATE account
 	SET keys_due = TRUE
-	WHERE id IN (`, "?", `)`)
+	WHERE id IN (`, "?", `)`}
 )
 
 // bookUsage writes the entries of a report down and returns the users it took over their quota.
 func (t *tx) bookUsage(r vpn.UsageReport, day int64) (exceeded []int64, err error) {
-	keys := sumEntries(r.Entries)
-	users, rows, err := t.usersOf(r.NodeID, keys, day)
+	users, err := t.usersOf(r.NodeID, sumEntries(r.Entries))
 	if err != nil {
 		return nil, err
 	}
-	if err := t.execBatch(addUsage, 5, rows); err != nil {
+	ids := slices.Sorted(maps.Keys(users))
+	var rows, devices []any
+	for _, id := range ids {
+		u := users[id]
+		for _, k := range u.keys {
+			rows = append(rows, id, day, k.id, k.up, k.down)
+		}
+		devices = append(devices, u.devices...)
+	}
+	if err := t.execBatch(&addUsage, 5, rows); err != nil {
 		return nil, err
 	}
-	exceeded, err = t.countUsed(users)
-	if err != nil {
+	if exceeded, err = t.countUsed(ids, users); err != nil {
 		return nil, err
 	}
-	var devices []any
-	for _, u := range users {
-		devices = append(devices, anys(u.devices)...)
-	}
-	if err := t.execOf(seeDevices, 1, []any{day}, devices); err != nil {
+	if err := t.execOf(&seeDevices, 1, []any{day}, devices); err != nil {
 		return nil, err
 	}
-	return exceeded, t.execOf(seeTokens, 1, []any{day}, devices)
+	return exceeded, t.execOf(&seeTokens, 1, []any{day}, devices)
 }
 
 // sumEntries adds up what a report says of each key.
@@ -186,62 +206,59 @@ func sumEntries(entries []vpn.UsageEntry) map[int64]traffic {
 	return keys
 }
 
-// usersOf finds whose traffic it is, and the rows of usage_day that it makes.
-func (t *tx) usersOf(nodeID int64, keys map[int64]traffic, day int64) (users map[int64]*userTraffic, usage []any, err error) {
-	ids := make([]int64, 0, len(keys))
-	for id := range keys {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	users = map[int64]*userTraffic{}
-	err = t.eachOf(keyOwners, 1, []any{nodeID}, anys(ids), func(row scanner) error {
+// usersOf finds whose traffic it is. Users who are gone are left out.
+func (t *tx) usersOf(nodeID int64, keys map[int64]traffic) (map[int64]*userTraffic, error) {
+	found := map[int64]*userTraffic{}
+	err := t.eachOf(&keyOwners, 1, []any{nodeID}, anys(slices.Sorted(maps.Keys(keys))), func(row scanner) error {
 		var id, userID, deviceID, notAfter, removedAt int64
 		if err := row.Scan(&id, &userID, &deviceID, &notAfter, &removedAt); err != nil {
 			return err
 		}
-		u := users[userID]
+		u := found[userID]
 		if u == nil {
 			u = &userTraffic{}
-			users[userID] = u
+			found[userID] = u
 		}
 		u.bytes += keys[id].up + keys[id].down
+		u.keys = append(u.keys, keyTraffic{id, keys[id]})
 		if removedAt == 0 {
 			u.devices = append(u.devices, deviceID)
 			u.hasLiveKey = u.hasLiveKey || notAfter == 0 || notAfter > millis(t.now)
 		}
-		usage = append(usage, userID, day, id, keys[id].up, keys[id].down)
 		return nil
 	})
-	return users, usage, err
+	if err != nil {
+		return nil, err
+	}
+	users := make(map[int64]*userTraffic, len(found))
+	err = t.eachOf(&knownUsers, 1, nil, anys(slices.Sorted(maps.Keys(found))), func(row scanner) error {
+		id, err := scanID(row)
+		users[id] = found[id]
+		return err
+	})
+	return users, err
 }
 
 // countUsed adds to the traffic of the running periods and returns whom that took over the quota. Whoever is over it
 // with a key that goes on is noted as due.
-func (t *tx) countUsed(users map[int64]*userTraffic) (exceeded []int64, err error) {
+func (t *tx) countUsed(ids []int64, users map[int64]*userTraffic) (exceeded []int64, err error) {
 	limits, err := t.trafficLimits()
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]int64, 0, len(users))
-	for id := range users {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	args := make([]any, 0, 2*len(ids))
-	for _, id := range ids {
-		args = append(args, id, users[id].bytes)
-	}
-	var due []any
-	err = t.eachOf(addUsed, 2, nil, args, func(row scanner) error {
-		var userID, planID, used, resetsAt int64
-		if err := row.Scan(&userID, &planID, &used, &resetsAt); err != nil {
+	var rows, due []any
+	err = t.eachOf(&holdSubscriptions, 1, nil, anys(ids), func(row scanner) error {
+		var userID, planID, startsAt, expiresAt, before, resetsAt, updatedAt int64
+		if err := row.Scan(&userID, &planID, &startsAt, &expiresAt, &before, &resetsAt, &updatedAt); err != nil {
 			return err
 		}
+		used := before + users[userID].bytes
+		rows = append(rows, userID, planID, startsAt, expiresAt, used, resetsAt, updatedAt)
 		limit := limits[planID]
 		if limit == 0 || used < limit || (resetsAt > 0 && resetsAt <= millis(t.now)) {
 			return nil
 		}
-		if used-users[userID].bytes < limit {
+		if before < limit {
 			exceeded = append(exceeded, userID)
 		}
 		if users[userID].hasLiveKey {
@@ -252,8 +269,10 @@ func (t *tx) countUsed(users map[int64]*userTraffic) (exceeded []int64, err erro
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(exceeded, cmp.Compare[int64])
-	return exceeded, t.execOf(markDue, 1, nil, due)
+	if err := t.execBatch(&saveUsed, 7, rows); err != nil {
+		return nil, err
+	}
+	return exceeded, t.execOf(&markDue, 1, nil, due)
 }
 
 // trafficLimits are the limits of all plans, by plan.

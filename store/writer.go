@@ -19,6 +19,8 @@ const (
 	maxQueue = 1024
 	// maxGroup bounds what shares one commit.
 	maxGroup = 256
+	// patience is the fraction of a group's time that is waited for more callers.
+	patience = 4
 	// maxTries bounds how often a transaction is run that the engine undid because of another.
 	maxTries = 5
 	// busyWait is how long the lock of another process is waited for.
@@ -41,6 +43,10 @@ type writer struct {
 	conn       *sql.Conn // nil until needed, and after it broke
 	statements map[string]*sql.Stmt
 	keyIDs     block
+	texts      map[sized]string
+	expected   int           // callers that may come: the larger of the last two groups
+	last       int           // the size of the last group
+	took       time.Duration // how long the last group took
 }
 
 // block is a range of ids that this process owns: next up to, not including, end.
@@ -61,6 +67,7 @@ func newWriter(ctx context.Context, s *Store, db *sql.DB, log *slog.Logger) *wri
 	w := &writer{
 		ctx: ctx, store: s, db: db, log: log,
 		queue: make(chan *task, maxQueue), stop: make(chan struct{}), ended: make(chan struct{}),
+		texts: map[sized]string{},
 	}
 	go w.loop()
 	return w
@@ -142,26 +149,41 @@ func (w *writer) loop() {
 		case <-w.stop:
 			return
 		case first := <-w.queue:
-			group = w.gather(append(group[:0], first))
+			group = w.gather(group[:0], first)
+			began := time.Now()
 			w.serve(group)
+			w.took = time.Since(began)
+			w.expected, w.last = max(w.last, len(group)), len(group)
 		}
 	}
 }
 
-// gather adds what is queued already. Tasks whose callers gave up are left out.
-func (w *writer) gather(group []*task) []*task {
-	taken := group[:0]
-	for next := group[0]; ; {
+// gather adds what is queued already. Callers who were just answered are about to come back: for as many as came before,
+// it waits a fraction of what the last group took. Tasks whose callers gave up are left out.
+func (w *writer) gather(group []*task, first *task) []*task {
+	var late <-chan time.Time
+	for next := first; ; {
 		if next.taken.CompareAndSwap(false, true) {
-			taken = append(taken, next)
+			group = append(group, next)
 		}
-		if len(taken) == maxGroup {
-			return taken
+		if len(group) == maxGroup {
+			return group
 		}
 		select {
 		case next = <-w.queue:
+			continue
 		default:
-			return taken
+		}
+		if len(group) >= w.expected {
+			return group
+		}
+		if late == nil {
+			late = time.After(min(w.took/patience, time.Millisecond))
+		}
+		select {
+		case next = <-w.queue:
+		case <-late:
+			return group
 		}
 	}
 }
