@@ -120,6 +120,7 @@ func hint(refusal *client.Error) string {
 		return "this server speaks " + clean(strings.Join(refusal.Details.Available, ", "))
 	case client.CodeServerOffline, client.CodeServerFull, client.CodeServerMaintenance:
 		return "choose another, as `stile connect best` does"
+	default:
 	}
 	return ""
 }

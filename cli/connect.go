@@ -147,8 +147,6 @@ func (c *connection) watch(ctx context.Context) error {
 	for {
 		s, err := c.account.Subscription(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case client.Refused(err):
 			return err
 		case err == nil && !s.Access.Allowed:
