@@ -27,8 +27,9 @@ type sized struct {
 	rows  int
 }
 
-// text returns the statement for a number of rows.
-func (b *batch) text(rows int) string {
+// text returns the statement for a number of rows. SQLite takes the "?" as they are: it searches the names of numbered ones
+// one after the other, for each parameter again.
+func (b *batch) text(d *dialect, rows int) string {
 	var s strings.Builder
 	s.WriteString(b.head)
 	n := b.fixed
@@ -37,7 +38,7 @@ func (b *batch) text(rows int) string {
 			s.WriteString(", ")
 		}
 		for _, c := range b.row {
-			if c != '?' {
+			if c != '?' || !d.numbersParameters {
 				s.WriteRune(c)
 				continue
 			}
@@ -55,7 +56,7 @@ func (w *writer) batchText(b *batch, rows int) string {
 	key := sized{b, rows}
 	text, ok := w.texts[key]
 	if !ok {
-		text = b.text(rows)
+		text = b.text(w.store.dialect, rows)
 		w.texts[key] = text
 	}
 	return text

@@ -24,6 +24,8 @@ type dialect struct {
 	// text fills the placeholders of SQL texts: {{id}}, {{key}}, {{bytes}} and {{clustered}} in migrations, {{lock}} and
 	// {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one writer, so it needs neither).
 	text *strings.Replacer
+	// numbersParameters tells that a parameter is $1 and never "?".
+	numbersParameters bool
 	// begin opens a write transaction.
 	begin string
 	// impatient makes the writer's connection answer soon when another process holds the write lock; "" = nothing to do.
@@ -72,13 +74,14 @@ var postgresDialect = dialect{ //nolint:gochecknoglobals // a constant table
 		"{{lock}}", "FOR NO KEY UPDATE",
 		"{{share}}", "FOR SHARE",
 	),
-	begin:        "BEGIN",
-	migrating:    "SELECT pg_advisory_xact_lock(7526413)",
-	snapshot:     &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
-	isUnique:     postgresClass("23505"),
-	isBusy:       func(error) bool { return false },
-	isRolledBack: postgresClass("40"),
-	readers:      16,
+	numbersParameters: true,
+	begin:             "BEGIN",
+	migrating:         "SELECT pg_advisory_xact_lock(7526413)",
+	snapshot:          &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
+	isUnique:          postgresClass("23505"),
+	isBusy:            func(error) bool { return false },
+	isRolledBack:      postgresClass("40"),
+	readers:           16,
 }
 
 // sqliteCode tests for one of the extended result codes.
