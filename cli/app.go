@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stile/api"
+	"stile/hub"
+	"stile/store"
+	"stile/vpn"
+)
+
+const (
+	// headerTimeout bounds how long a client may take to send a request's head.
+	headerTimeout = 10 * time.Second
+	// sweepEvery is how often deadlines that time made wrong are looked for.
+	sweepEvery = 5 * time.Second
+	// drainTime is how long a stopping program asks clients to come back on another connection before it closes idle ones.
+	drainTime = 300 * time.Millisecond
+	// stopTime bounds how long a stopping program waits for requests in flight.
+	stopTime = 30 * time.Second
+)
+
+// appConfig is what the program is assembled from.
+type appConfig struct {
+	databaseFlags
+	listener       net.Listener
+	publicURL      string // "" = http:// and the listener's address
+	supportURL     string
+	trustedProxies []netip.Prefix
+	signInFailures int
+	node           *nodeConfig // nil = no embedded node
+	log            *slog.Logger
+}
+
+// app is the assembled program.
+type app struct {
+	cfg      appConfig
+	store    *store.Store
+	service  *vpn.Service
+	hub      *hub.Hub
+	node     *embeddedNode // nil without one
+	server   *http.Server
+	draining atomic.Bool
+}
+
+// newApp opens the store, joins the rooms, and listens with the embedded node's planes. Nothing runs yet.
+func newApp(ctx context.Context, cfg appConfig) (*app, error) {
+	a := &app{cfg: cfg}
+	var err error
+	if a.store, err = cfg.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.join(ctx); err != nil {
+		return nil, errors.Join(err, a.store.Close())
+	}
+	return a, nil
+}
+
+// join makes the rooms above the store.
+func (a *app) join(ctx context.Context) error {
+	record := func(ctx context.Context, r vpn.UsageReport) (uint64, error) { return a.service.RecordUsage(ctx, r) }
+	var err error
+	if a.hub, err = hub.New(hub.Config{Store: a.store, RecordUsage: record, Log: a.cfg.log}); err != nil {
+		return err
+	}
+	a.service = vpn.NewService(a.store, a.hub, newPasswords(), vpn.Config{
+		SignInFailures: a.cfg.signInFailures, Log: a.cfg.log,
+		Links: vpn.Links{Account: a.url() + "/account", Renew: a.url() + "/account", Support: a.cfg.supportURL},
+	})
+	handler, err := api.New(a.service, api.Config{
+		PublicURL: a.url(), TrustedProxies: a.cfg.trustedProxies, Ready: a.ready, Log: a.cfg.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.server = api.NewServer(a.closing(handler), a.cfg.log)
+	if a.cfg.node == nil {
+		return nil
+	}
+	a.node, err = openNode(ctx, a)
+	return err
+}
+
+// url is where clients reach the API.
+func (a *app) url() string {
+	if a.cfg.publicURL != "" {
+		return a.cfg.publicURL
+	}
+	return "http://" + a.cfg.listener.Addr().String()
+}
+
+// ready reports whether the program can do its work: the database answers, and the embedded node is in step.
+func (a *app) ready(ctx context.Context) error {
+	if err := a.store.Ping(ctx); err != nil {
+		return err
+	}
+	switch {
+	case a.draining.Load():
+		return errors.New("stopping")
+	case a.node != nil && !a.hub.Live(a.node.id).IsOnline:
+		return errors.New("the embedded node is not in step yet")
+	}
+	return nil
+}
+
+// closing asks clients of a stopping program to come back on another connection, so that none sends a request just
+// when its idle connection is closed.
+func (a *app) closing(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// run serves until ctx ends or a part fails. It stops from the outside in: requests in flight are answered while the
+// nodes and the store still work. The store is closed when it returns.
+func (a *app) run(ctx context.Context) error {
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	failed := make(chan error, 3)
+	var parts sync.WaitGroup
+	start := func(name string, part func(context.Context) error) {
+		parts.Go(func() {
+			if err := part(inner); err != nil {
+				failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	start("hub", a.hub.Run)
+	start("sweep", func(ctx context.Context) error { a.service.SweepEvery(ctx, sweepEvery); return nil })
+	if a.node != nil {
+		start("node", a.node.run)
+	}
+	served := make(chan error, 1)
+	go func() { served <- a.server.Serve(a.cfg.listener) }()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	case err = <-served:
+	}
+	err = errors.Join(err, a.stopServing(ctx))
+	stop()
+	parts.Wait()
+	return errors.Join(err, a.store.Close())
+}
+
+// stopServing answers what was asked and takes no more.
+func (a *app) stopServing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	a.draining.Store(true)
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	<-timer.C
+	if err := a.server.Shutdown(ctx); err != nil {
+		return fmt.Errorf("requests were cut: %w", err)
+	}
+	return nil
+}
+
+// close ends an app that never ran.
+func (a *app) close(ctx context.Context) error {
+	var err error
+	if a.node != nil {
+		err = a.node.close(ctx)
+	}
+	return errors.Join(err, a.cfg.listener.Close(), a.store.Close())
+}

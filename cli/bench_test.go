@@ -1,0 +1,70 @@
+package cli_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"stile/client"
+)
+
+// BenchmarkRevocation signs a device out in the middle of a download and takes the time from the API's answer to the
+// download's last byte; 0 when the download ended first.
+func BenchmarkRevocation(b *testing.B) {
+	m := newMachine(b, "", "--sign-in-failures", "1000000")
+	site := endless(b)
+	const users = 20 // the key throttle counts per user
+	for i := range users {
+		m.addUser(fmt.Sprintf("user%d@example.com", i))
+	}
+	var late []time.Duration
+	for i := 0; b.Loop(); i++ {
+		d := m.signIn(fmt.Sprintf("user%d@example.com", i%users), "laptop")
+		running := startDownload(b, d.key().Key, site.URL)
+		if !running.flows() {
+			b.Fatal("nothing flows")
+		}
+		ended := make(chan time.Time, 1)
+		go func() {
+			<-running.ended
+			ended <- time.Now()
+		}()
+		if status := d.post("/api/logout", nil, nil); status != http.StatusOK {
+			b.Fatalf("logout: %d", status)
+		}
+		answered := time.Now()
+		late = append(late, max(0, (<-ended).Sub(answered)))
+	}
+	slices.Sort(late)
+	b.ReportMetric(float64(late[len(late)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(late[len(late)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(float64(late[len(late)-1].Microseconds())/1000, "max-ms")
+}
+
+// BenchmarkKeyReady issues keys whose answer says ready and uses each at once: every one must carry traffic.
+func BenchmarkKeyReady(b *testing.B) {
+	m := newMachine(b, "")
+	site := endless(b)
+	const users = 20
+	devices := make([]*device, users)
+	for i := range devices {
+		m.addUser(fmt.Sprintf("user%d@example.com", i))
+		devices[i] = m.signIn(fmt.Sprintf("user%d@example.com", i), "laptop")
+	}
+	server := devices[0].key().ServerID
+	for i := 0; b.Loop(); i++ {
+		key := devices[i%users].rotated(server)
+		tunnel, err := client.NewTunnel(key.Key)
+		if err != nil {
+			b.Fatal(err)
+		}
+		transport := &http.Transport{DialContext: tunnel.DialContext, DisableKeepAlives: true}
+		resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Get(site.URL)
+		if err != nil {
+			b.Fatalf("a ready key carries nothing: %v", err)
+		}
+		_ = resp.Body.Close()
+	}
+}

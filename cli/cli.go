@@ -1,0 +1,89 @@
+// Package cli is the command line, and the only place that assembles the program: it reads flags, opens the store,
+// joins the domain to the hub, the node and the API, and runs them. Commands of users are clients of the API; commands
+// of operators open the data directory of this machine.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"stile/internal/buildinfo"
+)
+
+// commands is the whole command line.
+type commands struct {
+	Demo   DemoCmd   `cmd:"" group:"serve" help:"Try everything on this machine, in a temporary directory."`
+	Serve  ServeCmd  `cmd:"" group:"serve" help:"Run the service: the API, the store and an embedded node."`
+	User   UserCmd   `cmd:"" group:"operate" help:"Manage accounts and their subscriptions."`
+	Plan   PlanCmd   `cmd:"" group:"operate" help:"Manage plans."`
+	Server ServerCmd `cmd:"" group:"operate" help:"Manage servers."`
+	Audit  AuditCmd  `cmd:"" group:"operate" help:"Show who changed what."`
+
+	Login   LoginCmd   `cmd:"" group:"use" help:"Sign in on this machine."`
+	Status  StatusCmd  `cmd:"" group:"use" help:"Show the subscription, the traffic and the devices."`
+	Servers ServersCmd `cmd:"" group:"use" help:"List the servers, best first."`
+	Key     KeyCmd     `cmd:"" group:"use" help:"Print the access key of this device for a server."`
+	Connect ConnectCmd `cmd:"" group:"use" help:"Open a local SOCKS5 and HTTP proxy through a server."`
+	Devices DevicesCmd `cmd:"" group:"use" help:"List and remove devices."`
+	Logout  LogoutCmd  `cmd:"" group:"use" help:"Sign out and end this device's keys."`
+	Doctor  DoctorCmd  `cmd:"" group:"use" help:"Find out why it does not work."`
+
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+const description = `A VPN service in one binary.
+
+  stile demo      shows everything at work on this machine
+  stile serve     runs the service; then: stile user add, stile plan add
+  stile login     signs in as a user; then: stile connect
+
+Every flag can be set by the environment variable shown beside it.`
+
+// Main runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 misused.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return Run(ctx, os.Args[1:], &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+}
+
+// Run runs one command until it is done or ctx ends, and returns its exit code.
+func Run(ctx context.Context, args []string, terminal *Terminal) int {
+	exit := -1
+	parser, err := kong.New(&commands{},
+		kong.Name("stile"), kong.Description(description), kong.DefaultEnvars("STILE"), kong.UsageOnError(),
+		kong.Writers(terminal.Out, terminal.Err), kong.Exit(func(code int) { exit = code }),
+		kong.Vars{"version": buildinfo.Version(), "data": defaultDataDir()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "serve", Title: "Run the service"},
+			{Key: "operate", Title: "Manage it, on its machine"},
+			{Key: "use", Title: "Use it"},
+		}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(terminal),
+	)
+	if err != nil {
+		panic(err) // the command table itself is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	switch {
+	case exit >= 0: // --help or --version has answered
+		return exit
+	case err != nil:
+		_, _ = fmt.Fprintf(terminal.Err, "stile: %v\n", err)
+		return 2
+	}
+	if err := parsed.Run(); err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {
+		_, _ = fmt.Fprintf(terminal.Err, "stile: %s\n", explain(err))
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stile/internal/password"
+	"stile/store"
+	"stile/vpn"
+)
+
+// databaseFlags say where the state is kept; serve and the operator's commands share them.
+type databaseFlags struct {
+	Data     string `default:"${data}" help:"Data directory: the database, the secret and the node's state."`
+	Database string `placeholder:"postgres://…" help:"Keep the state in PostgreSQL 15 or newer instead of SQLite in the data directory."`
+}
+
+// open makes the data directory if need be and opens the store.
+func (f databaseFlags) open(ctx context.Context) (*store.Store, error) {
+	dir := dataDir(f.Data)
+	if err := dir.create(); err != nil {
+		return nil, err
+	}
+	secret, err := dir.loadSecret()
+	if err != nil {
+		return nil, err
+	}
+	dsn := f.Database
+	if dsn == "" {
+		dsn = dir.sqlite()
+	}
+	return store.Open(ctx, store.Config{DSN: dsn, Secret: secret})
+}
+
+// service opens the store for one command of an operator. The running service notices changes within a second.
+func (f databaseFlags) service(ctx context.Context) (*vpn.Service, func() error, error) {
+	st, err := f.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return vpn.NewService(st, awayNodes{}, newPasswords(), vpn.Config{}), st.Close, nil
+}
+
+// use runs one command of an operator on the service.
+func (f databaseFlags) use(ctx context.Context, do func(*vpn.Service) error) error {
+	service, done, err := f.service(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(service), done())
+}
+
+// awayNodes stands for nodes that another process, the running service, has at hand: it finds the changes in the
+// database.
+type awayNodes struct{}
+
+func (awayNodes) Wake(...vpn.NodeRev)                            {}
+func (awayNodes) WaitApplied(context.Context, int64, int64) bool { return false }
+func (awayNodes) Live(int64) vpn.NodeLive                        { return vpn.NodeLive{} }
+
+// passwords is the hasher in the domain's words.
+type passwords struct{ *password.Hasher }
+
+func newPasswords() passwords { return passwords{password.New(password.Options{})} }
+
+// Verify implements vpn.Passwords.
+func (p passwords) Verify(ctx context.Context, hash, word string) (ok, weak bool, err error) {
+	ok, weak, err = p.Hasher.Verify(ctx, hash, word)
+	if errors.Is(err, password.ErrBusy) {
+		err = fmt.Errorf("%w: %w", vpn.ErrBusy, err)
+	}
+	return ok, weak, err
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// dataDir is the directory that holds the database, the secret that seals seeds, and the embedded node's state.
+type dataDir string
+
+// defaultDataDir is /var/lib/stile for root, and by the XDG base directory specification for everyone else.
+func defaultDataDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/stile"
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "stile")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "stile-data"
+	}
+	return filepath.Join(home, ".local", "share", "stile")
+}
+
+func (d dataDir) sqlite() string { return filepath.Join(string(d), "stile.db") }
+func (d dataDir) node() string   { return filepath.Join(string(d), "node") }
+func (d dataDir) secret() string { return filepath.Join(string(d), "secret.key") }
+
+// create makes the directory, closed to other users.
+func (d dataDir) create() error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return fmt.Errorf("data directory: %w (choose another with --data)", err)
+	}
+	return nil
+}
+
+// loadSecret returns the key that seals seeds at rest. It is made at the first start; whoever loses it loses every
+// access key, so back it up apart from the database.
+func (d dataDir) loadSecret() ([32]byte, error) {
+	var secret [32]byte
+	raw, err := os.ReadFile(d.secret())
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.makeSecret()
+	}
+	if err != nil {
+		return secret, err
+	}
+	if n, err := hex.Decode(secret[:], []byte(strings.TrimSpace(string(raw)))); err != nil || n != len(secret) {
+		return secret, fmt.Errorf("%s: want 64 hex digits; restore it from your backup", d.secret())
+	}
+	return secret, nil
+}
+
+// makeSecret writes a new secret. O_EXCL lets two first starts agree on one.
+func (d dataDir) makeSecret() ([32]byte, error) {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // crypto/rand never fails
+	temp, err := os.CreateTemp(string(d), ".secret-*")
+	if err != nil {
+		return secret, err
+	}
+	defer func() { _ = os.Remove(temp.Name()) }()
+	_, err = temp.WriteString(hex.EncodeToString(secret[:]) + "\n")
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return secret, fmt.Errorf("write the secret: %w", err)
+	}
+	// A link, unlike a rename, fails when the other start was faster.
+	switch err := os.Link(temp.Name(), d.secret()); {
+	case errors.Is(err, fs.ErrExist):
+		return d.loadSecret()
+	case err != nil:
+		return secret, fmt.Errorf("keep the secret: %w", err)
+	}
+	return secret, syncDir(string(d))
+}
+
+// syncDir makes names in a directory durable.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"stile/dataplane"
+	"stile/dataplane/shadowsocks"
+	"stile/internal/buildinfo"
+	"stile/node"
+	"stile/vpn"
+	"stile/wire"
+)
+
+// nodeConfig is what the embedded node is made from.
+type nodeConfig struct {
+	host       string // that keys point to
+	listen     string // "" = all addresses
+	ports      portRange
+	allow      []netip.Prefix
+	usageEvery time.Duration
+}
+
+// embeddedNode is a node in this process: the same agent that runs on other machines, on a link that is a pipe.
+type embeddedNode struct {
+	id     int64
+	ports  portRange
+	agent  *node.Agent
+	ledger *dataplane.Ledger
+}
+
+// openNode listens with the data planes, makes or updates the node's server, and restores the node's keys.
+func openNode(ctx context.Context, a *app) (*embeddedNode, error) {
+	cfg := a.cfg.node
+	ledger := dataplane.NewLedger(time.Now)
+	plane, err := shadowsocks.New(ctx, shadowsocks.Config{
+		Host: cfg.listen, Port: cfg.ports.first, Ports: cfg.ports.count, Ledger: ledger,
+		Egress: dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: cfg.allow}), Log: a.cfg.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w (choose others with --shadowsocks-ports)", err)
+	}
+	n := &embeddedNode{ledger: ledger}
+	if n.ports.first, n.ports.count = plane.Ports(); err == nil {
+		err = n.open(ctx, a, plane)
+	}
+	if err != nil {
+		ledger.Close()
+		return nil, errors.Join(err, plane.Close(ctx))
+	}
+	return n, nil
+}
+
+func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) error {
+	dir := dataDir(a.cfg.Data)
+	if err := os.MkdirAll(dir.node(), 0o700); err != nil {
+		return err
+	}
+	known, err := dir.loadNodeID()
+	if err != nil {
+		return err
+	}
+	if n.id, err = ensureLocal(ctx, a.service, known, a.cfg.node.host, a.url()+"/ping", n.ports); err != nil {
+		return err
+	}
+	if n.id != known {
+		if err := dir.saveNodeID(n.id); err != nil {
+			return err
+		}
+	}
+	n.agent, err = node.Open(node.Config{
+		Dir: filepath.Join(dir.node(), strconv.FormatInt(n.id, 10)), ID: n.id, Version: buildinfo.Version(), Ledger: n.ledger,
+		Planes: []dataplane.Plane{plane}, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
+		Dial: func(ctx context.Context) (wire.Link, error) {
+			near, far := wire.Pipe()
+			go func() {
+				// The link's end is what there is to know of it; the node dials again.
+				_ = a.hub.Serve(ctx, n.id, far)
+			}()
+			return near, nil
+		},
+	})
+	return err
+}
+
+// run carries traffic until ctx ends.
+func (n *embeddedNode) run(ctx context.Context) error {
+	defer n.ledger.Close()
+	return n.agent.Run(ctx)
+}
+
+// close ends a node that never ran.
+func (n *embeddedNode) close(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return n.run(ctx)
+}
+
+func (d dataDir) nodeID() string { return filepath.Join(d.node(), "id") }
+
+// loadNodeID returns the id of the embedded node, 0 at the first start.
+func (d dataDir) loadNodeID() (int64, error) {
+	raw, err := os.ReadFile(d.nodeID())
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	id, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
+	if err != nil || id <= 0 {
+		return 0, fmt.Errorf("%s: want the number of the embedded node's server, as `stile server list` shows it", d.nodeID())
+	}
+	return id, nil
+}
+
+// saveNodeID keeps the id. A crash before that is harmless: the server is found again by its name and host.
+func (d dataDir) saveNodeID(id int64) error {
+	temp := d.nodeID() + ".new"
+	if err := os.WriteFile(temp, []byte(strconv.FormatInt(id, 10)+"\n"), 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, d.nodeID()); err != nil {
+		return err
+	}
+	return syncDir(d.node())
+}
+
+// localServer is the name that the embedded node's server has at first.
+const localServer = "local"
+
+// unknownCountry is CLDR's code for an unknown region, until an operator says where the machine is.
+const unknownCountry = "ZZ"
+
+// ensureLocal makes the embedded node's server at the first start, and lets it follow the flags at later ones. It is
+// known by its id, so that operators may rename it.
+func ensureLocal(ctx context.Context, s *vpn.Service, known int64, host, pingURL string, ports portRange) (int64, error) {
+	servers, err := s.AllServers(ctx, shell)
+	if err != nil {
+		return 0, err
+	}
+	for i := range servers {
+		server := servers[i].Server
+		if server.ID != known && (known != 0 || server.Name != localServer || server.Host != host) {
+			continue
+		}
+		old := portRange{first: server.ShadowsocksPort, count: server.ShadowsocksPorts}
+		if server.Host == host && server.PingURL == pingURL && old == ports {
+			return server.ID, nil
+		}
+		server.Host, server.PingURL, server.ShadowsocksPort, server.ShadowsocksPorts = host, pingURL, ports.first, ports.count
+		return server.ID, s.UpdateServer(ctx, shell, server)
+	}
+	server, err := s.AddServer(ctx, shell, vpn.Server{
+		Name: localServer, CountryCode: unknownCountry, Host: host, PingURL: pingURL,
+		ShadowsocksPort: ports.first, ShadowsocksPorts: ports.count, Protocols: []vpn.Protocol{vpn.Shadowsocks},
+	})
+	if vpn.CodeOf(err) == vpn.CodeConflict {
+		return 0, fmt.Errorf("a server named %q exists already and is not this machine's: rename it with `stile server set ID --name …`", localServer)
+	}
+	return server.ID, err
+}

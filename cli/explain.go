@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"stile/vpn"
+)
+
+// fieldHelp says what a field of an operator's command takes.
+var fieldHelp = map[string]string{ //nolint:gochecknoglobals // a table
+	"email":     "want one e-mail address, such as user@example.com",
+	"password":  "want at least 8 characters",
+	"locale":    "want ru or en",
+	"plan":      "no such plan; `stile plan list` shows them",
+	"periods":   "want 1 to 1200",
+	"code":      "want up to 64 characters",
+	"name":      "want a name",
+	"devices":   "want 1 to 10000",
+	"days":      "want 0 (for life) to 36500",
+	"grace":     "want 0 to 365 days",
+	"traffic":   "want 0 (unlimited) or a size such as 100GB",
+	"speed":     "want 0 (unlimited) to 1000000 Mbit/s",
+	"country":   "want an ISO 3166-1 code of two letters, such as NL",
+	"host":      "want the public name or address of the server",
+	"latitude":  "want -90 to 90 degrees",
+	"longitude": "want -180 to 180 degrees",
+	"capacity":  "want 0 or more devices",
+	"ports":     "want a range within 1-65535, such as 8388-8403",
+	"state":     "want active, maintenance or drained",
+}
+
+// explain turns an error into what a person at the shell can act on.
+func explain(err error) string {
+	refusal, ok := errors.AsType[*vpn.Error](err)
+	if !ok {
+		return err.Error()
+	}
+	switch refusal.Code {
+	case vpn.CodeValidationFailed:
+		return fmt.Sprintf("%s: %s", refusal.Field, fieldHelp[refusal.Field])
+	case vpn.CodeConflict:
+		return fmt.Sprintf("this %s is taken already", refusal.Field)
+	case vpn.CodeNotFound:
+		return "no such user or server; `stile user list` and `stile server list` show them"
+	case vpn.CodeDeviceNotFound:
+		return "this user has no such device; `stile user show EMAIL` lists them"
+	case vpn.CodeSubscriptionRequired:
+		return "this user has no subscription; give one with `stile user subscribe EMAIL PLAN`"
+	default:
+		return string(refusal.Code)
+	}
+}

@@ -1,0 +1,137 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/Jigsaw-Code/outline-sdk/transport"
+	"github.com/Jigsaw-Code/outline-sdk/transport/shadowsocks"
+
+	"stile/wire"
+)
+
+// A client that somebody else wrote, Debian's ss-local, is configured from nothing but the answer of /api/key.
+func TestForeignClient(t *testing.T) {
+	m := newMachine(t, "")
+	m.addUser("anna@example.com")
+	key := m.signIn("anna@example.com", "phone").key()
+	socks := startSSLocal(t, key.Shadowsocks)
+
+	page := make([]byte, 100<<20)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(page)
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
+		_, _ = w.Write(page)
+	}))
+	defer site.Close()
+	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: socks})}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Get(site.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	hash := sha256.New()
+	if n, err := io.Copy(hash, resp.Body); err != nil || n != int64(len(page)) {
+		t.Fatalf("%d bytes: %v", n, err)
+	}
+	if want := sha256.Sum256(page); !bytes.Equal(hash.Sum(nil), want[:]) {
+		t.Error("the page arrived damaged")
+	}
+}
+
+// startSSLocal runs ss-local with a key's values and returns the address of its SOCKS proxy.
+func startSSLocal(t *testing.T, key *wire.ShadowsocksKey) string {
+	t.Helper()
+	path, err := exec.LookPath("ss-local")
+	if err != nil {
+		t.Fatal("this test needs ss-local: apt-get install shadowsocks-libev")
+	}
+	port := freePort(t)
+	cmd := exec.Command(path, "-s", key.Host, "-p", strconv.Itoa(key.Port), "-k", key.Password, "-m", key.Method, "-b", "127.0.0.1", "-l", port, "-u")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	address := net.JoinHostPort("127.0.0.1", port)
+	for range 500 {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			return address
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("ss-local does not listen")
+	return ""
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// Datagrams come back through the key, by the Outline SDK: a client that somebody else wrote.
+func TestForeignClientUDP(t *testing.T) {
+	m := newMachine(t, "")
+	m.addUser("anna@example.com")
+	key := m.signIn("anna@example.com", "phone").key().Shadowsocks
+	echo, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = echo.Close() }()
+	go func() {
+		buf := make([]byte, 2048)
+		for {
+			n, from, err := echo.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = echo.WriteTo(buf[:n], from)
+		}
+	}()
+	secret, err := shadowsocks.NewEncryptionKey(key.Method, key.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &transport.UDPEndpoint{Address: net.JoinHostPort(key.Host, strconv.Itoa(key.Port))}
+	listener, err := shadowsocks.NewPacketListener(server, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := listener.ListenPacket(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	buf := make([]byte, 2048)
+	for i := range 20 {
+		want := fmt.Sprintf("datagram %d", i)
+		if _, err := conn.WriteTo([]byte(want), echo.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, _, err := conn.ReadFrom(buf)
+		if err != nil || string(buf[:n]) != want {
+			t.Fatalf("%q came back as %q: %v", want, buf[:n], err)
+		}
+	}
+}

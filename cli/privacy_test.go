@@ -1,0 +1,130 @@
+package cli_test
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"stile/client"
+)
+
+// The canaries: where a user comes from and where the user goes. No other part of the tests uses these addresses.
+const (
+	canarySource      = "127.83.71.59"
+	canaryDestination = "127.93.41.37"
+	canaryName        = "canary-destination.test"
+)
+
+// After every flow, neither the user's address nor the destination is anywhere in what the service keeps or says.
+func TestPrivacy(t *testing.T) {
+	m := newMachine(t, "", "--log-level", "debug")
+	m.addUser("user@example.com")
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	useSource(t)
+	d := m.signIn("user@example.com", "laptop")
+	d.post("/api/login", map[string]any{"email": "user@example.com", "password": "wrong", "device_id": "x", "device_name": "x"}, nil)
+	for _, path := range []string{"/api/user", "/api/subscription", "/api/userApp", "/api/nope"} {
+		d.get(path, nil)
+	}
+	key := d.key()
+	listener, err := net.Listen("tcp", canaryDestination+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, 1<<20))
+	})}}
+	site.Start()
+	defer site.Close()
+	tunnel, err := client.NewTunnel(key.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := &http.Client{Transport: &http.Transport{DialContext: tunnel.DialContext, DisableKeepAlives: true}}
+	resp, err := through.Get(site.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	if resp, err := through.Get((&url.URL{Scheme: "http", Host: canaryName}).String()); err == nil {
+		_ = resp.Body.Close()
+	}
+	m.until("the traffic is booked", func() bool {
+		var me struct {
+			Traffic struct {
+				Used int64 `json:"used_bytes"`
+			} `json:"traffic"`
+		}
+		d.get("/api/subscription", &me)
+		return me.Traffic.Used > 1<<20
+	})
+	canaries := canaryForms()
+	search := func(when string) {
+		for form, needle := range canaries {
+			if bytes.Contains([]byte(m.log.String()), needle) {
+				t.Errorf("%s: the log names the canary (%s)", when, form)
+			}
+		}
+		searchFiles(t, when, m.data, canaries)
+	}
+	search("while it runs")
+	d.post("/api/logout", nil, nil)
+	if code := m.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	search("after it stopped")
+}
+
+// useSource lets the requests of this test come from the canary's address.
+func useSource(t *testing.T) {
+	t.Helper()
+	old := http.DefaultClient.Transport
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(canarySource)}}
+	transport := &http.Transport{DialContext: dialer.DialContext}
+	http.DefaultClient.Transport = transport
+	t.Cleanup(func() { transport.CloseIdleConnections(); http.DefaultClient.Transport = old })
+}
+
+// canaryForms are the ways in which an address or a name could be written down.
+func canaryForms() map[string][]byte {
+	forms := map[string][]byte{"name": []byte(canaryName)}
+	for what, address := range map[string]string{"source": canarySource, "destination": canaryDestination} {
+		ip := net.ParseIP(address)
+		forms[what+", text"] = []byte(address)
+		forms[what+", 4 bytes"] = ip.To4()
+		forms[what+", 16 bytes"] = ip.To16()
+	}
+	return forms
+}
+
+func searchFiles(t *testing.T, when, dir string, canaries map[string][]byte) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		files++
+		for form, needle := range canaries {
+			if bytes.Contains(raw, needle) {
+				t.Errorf("%s: %s holds the canary (%s)", when, filepath.Base(path), form)
+			}
+		}
+		return nil
+	})
+	if err != nil || files < 3 {
+		t.Errorf("%s: searched %d files: %v", when, files, err)
+	}
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// defaultPorts carry Shadowsocks unless told otherwise: 16 ports serve 1,024 clients without salt tags quickly.
+var defaultPorts = portRange{first: 8388, count: 16} //nolint:gochecknoglobals // a constant that Go cannot declare as one
+
+// ServeCmd is `stile serve`.
+type ServeCmd struct {
+	databaseFlags
+	Listen         string         `default:"127.0.0.1:8000" help:"Address of the API."`
+	PublicURL      string         `name:"public-url" placeholder:"URL" help:"Address that clients use, such as https://vpn.example.net; by default http:// and --listen."`
+	TrustedProxy   []netip.Prefix `placeholder:"CIDR" help:"Reverse proxies whose X-Forwarded-For names the client; repeatable."`
+	SupportURL     string         `name:"support-url" placeholder:"URL" help:"Page or address where users find help."`
+	SignInFailures int            `default:"5" help:"Failed sign-ins a minute that an account may have from one address; an address may have six times as many."`
+
+	NoNode           bool           `help:"Run no embedded node."`
+	NodeHost         string         `default:"127.0.0.1" help:"Public name or address of this machine, for keys of the embedded node."`
+	NodeListen       string         `placeholder:"ADDRESS" help:"Address that the embedded node listens on; by default all, or loopback when --node-host is loopback."`
+	ShadowsocksPorts portRange      `default:"8388-8403" help:"Ports of the embedded node."`
+	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that the node may reach although it otherwise never does; repeatable."`
+	UsageEvery       time.Duration  `default:"5s" help:"How often the embedded node reports traffic."`
+
+	LogFormat string `enum:"text,json" default:"text" help:"text or json."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
+}
+
+// Run serves until ctx ends, then answers what was asked already and stops.
+func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
+	log, err := newLog(t.Err, c.LogFormat, c.LogLevel)
+	if err != nil {
+		return err
+	}
+	dir := dataDir(c.Data)
+	if err := dir.create(); err != nil {
+		return err
+	}
+	lock, err := dir.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	cfg, err := c.config(log)
+	if err != nil {
+		return err
+	}
+	if cfg.listener, err = net.Listen("tcp", c.Listen); err != nil {
+		return fmt.Errorf("%w (choose another address with --listen)", err)
+	}
+	app, err := newApp(ctx, cfg)
+	if err != nil {
+		return errors.Join(err, cfg.listener.Close())
+	}
+	if err := c.welcome(ctx, t, app); err != nil {
+		return errors.Join(err, app.close(ctx))
+	}
+	return app.run(ctx)
+}
+
+// config checks the flags and turns them into the program's configuration.
+func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
+	cfg := appConfig{
+		databaseFlags: c.databaseFlags, publicURL: strings.TrimRight(c.PublicURL, "/"), trustedProxies: c.TrustedProxy,
+		supportURL: c.SupportURL, signInFailures: c.SignInFailures, log: log,
+	}
+	if u, err := url.Parse(cfg.publicURL); cfg.publicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+		return cfg, fmt.Errorf("--public-url %q: want an address such as https://vpn.example.net", c.PublicURL)
+	}
+	if c.SignInFailures < 1 {
+		return cfg, errors.New("--sign-in-failures: want at least 1")
+	}
+	if c.NoNode {
+		return cfg, nil
+	}
+	if c.UsageEvery < 100*time.Millisecond || c.UsageEvery > time.Hour {
+		return cfg, errors.New("--usage-every: want 100ms to 1h")
+	}
+	cfg.node = &nodeConfig{
+		host: c.NodeHost, listen: c.NodeListen, ports: c.ShadowsocksPorts, allow: c.AllowTarget, usageEvery: c.UsageEvery,
+	}
+	if address, err := netip.ParseAddr(c.NodeHost); err == nil && address.IsLoopback() && c.NodeListen == "" {
+		cfg.node.listen = c.NodeHost
+	}
+	return cfg, nil
+}
+
+// welcome says where the service is, and how to make the first operator.
+func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
+	secret, err := app.service.SetupToken(ctx)
+	if err != nil {
+		return err
+	}
+	t.printf("Serving the API at %s/api\n", app.url())
+	if app.node != nil {
+		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.ports)
+	}
+	if secret != "" {
+		t.printf("No operator yet. Make one with `stile user add EMAIL --operator`,\nor open this link, once, within a day: %s/setup/%s\n", app.url(), secret)
+	}
+	return nil
+}

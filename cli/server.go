@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"stile/vpn"
+)
+
+// ServerCmd is `stile server`.
+type ServerCmd struct {
+	Add    ServerAddCmd    `cmd:"" help:"Make a server."`
+	List   ServerListCmd   `cmd:"" help:"List servers."`
+	Set    ServerSetCmd    `cmd:"" help:"Change a server: where it is, its state, its limits."`
+	Remove ServerRemoveCmd `cmd:"" help:"Delete a server; its keys die at once."`
+}
+
+// serverFlags are the values of a server.
+type serverFlags struct {
+	Country  string     `help:"ISO 3166-1 code, such as NL."`
+	City     string     `help:"City in English."`
+	CityRu   string     `help:"City in Russian."`
+	Lat      *float64   `help:"Latitude in degrees."`
+	Lon      *float64   `help:"Longitude in degrees."`
+	Host     string     `help:"Public name or address that keys point to."`
+	Ports    *portRange `help:"Shadowsocks ports, such as 8388-8403."`
+	PingURL  string     `name:"ping-url" help:"URL that clients time; by default https://HOST/ping."`
+	Capacity *int       `help:"Active devices it is meant for; 0 is unlimited."`
+	Tier     *int       `help:"Lowest plan tier that may use it."`
+	State    string     `help:"active, maintenance (listed, refuses new keys) or drained (not listed)."`
+}
+
+// apply puts the given flags over a server's values.
+func (f *serverFlags) apply(s *vpn.Server) {
+	set(&s.CountryCode, f.Country)
+	set(&s.City.EN, f.City)
+	set(&s.City.RU, f.CityRu)
+	set(&s.Host, f.Host)
+	set(&s.PingURL, f.PingURL)
+	setFrom(&s.Latitude, f.Lat)
+	setFrom(&s.Longitude, f.Lon)
+	setFrom(&s.Capacity, f.Capacity)
+	setFrom(&s.Tier, f.Tier)
+	if f.State != "" {
+		s.State = vpn.ServerState(f.State)
+	}
+	if f.Ports != nil {
+		s.ShadowsocksPort, s.ShadowsocksPorts = f.Ports.first, f.Ports.count
+	}
+}
+
+// ServerAddCmd is `stile server add`.
+type ServerAddCmd struct {
+	databaseFlags
+	serverFlags
+	Name string `arg:"" help:"Shown name, such as 'Amsterdam 1'."`
+	JSON bool   `name:"json" help:"Print JSON."`
+}
+
+// Run makes the server.
+func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		server := vpn.Server{Name: c.Name, ShadowsocksPort: defaultPorts.first, ShadowsocksPorts: defaultPorts.count}
+		c.apply(&server)
+		if server.PingURL == "" {
+			server.PingURL = "https://" + server.Host + "/ping"
+		}
+		server, err := s.AddServer(ctx, shell, server)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return t.printJSON(serverRowOf(&server))
+		}
+		t.printf("Server %d made: %s\n", server.ID, server.Name)
+		return nil
+	})
+}
+
+// ServerSetCmd is `stile server set`.
+type ServerSetCmd struct {
+	databaseFlags
+	serverFlags
+	ID   int64  `arg:"" name:"id" help:"Number of the server, as 'stile server list' shows it."`
+	Name string `help:"Shown name."`
+}
+
+// Run changes the server.
+func (c *ServerSetCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		servers, err := s.AllServers(ctx, shell)
+		if err != nil {
+			return err
+		}
+		for i := range servers {
+			if server := servers[i].Server; server.ID == c.ID {
+				set(&server.Name, c.Name)
+				c.apply(&server)
+				if err := s.UpdateServer(ctx, shell, server); err != nil {
+					return err
+				}
+				t.printf("Server %d changed.\n", server.ID)
+				return nil
+			}
+		}
+		return fmt.Errorf("no server %d; `stile server list` shows them", c.ID)
+	})
+}
+
+// ServerRemoveCmd is `stile server remove`.
+type ServerRemoveCmd struct {
+	databaseFlags
+	ID int64 `arg:"" name:"id" help:"Number of the server."`
+}
+
+// Run deletes the server.
+func (c *ServerRemoveCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		if err := s.RemoveServer(ctx, shell, c.ID); err != nil {
+			return err
+		}
+		t.printf("Server %d is deleted.\n", c.ID)
+		return nil
+	})
+}
+
+// ServerListCmd is `stile server list`.
+type ServerListCmd struct {
+	databaseFlags
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+type serverRow struct {
+	ID       int64  `json:"id"`
+	Name     string `json:"name"`
+	Country  string `json:"country_code"`
+	City     string `json:"city"`
+	Host     string `json:"host"`
+	Ports    string `json:"ports"`
+	PingURL  string `json:"ping_url"`
+	Capacity int    `json:"capacity"`
+	Tier     int    `json:"tier"`
+	State    string `json:"state"`
+}
+
+func serverRowOf(s *vpn.Server) serverRow {
+	return serverRow{
+		s.ID, s.Name, s.CountryCode, s.City.In("en"), s.Host, portRange{s.ShadowsocksPort, s.ShadowsocksPorts}.String(),
+		s.PingURL, s.Capacity, s.Tier, string(s.State),
+	}
+}
+
+// Run lists the servers.
+func (c *ServerListCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		servers, err := s.AllServers(ctx, shell)
+		if err != nil {
+			return err
+		}
+		rows := make([]serverRow, 0, len(servers))
+		cells := make([][]string, 0, len(servers))
+		for i := range servers {
+			r := serverRowOf(&servers[i].Server)
+			rows = append(rows, r)
+			cells = append(cells, []string{
+				id(r.ID), r.Name, r.Country, r.City, r.Host, r.Ports, orUnlimited(int64(r.Capacity)), fmt.Sprint(r.Tier), r.State,
+			})
+		}
+		if c.JSON {
+			return t.printJSON(rows)
+		}
+		t.printTable([]string{"ID", "NAME", "COUNTRY", "CITY", "HOST", "PORTS", "CAPACITY", "TIER", "STATE"}, cells)
+		return nil
+	})
+}
