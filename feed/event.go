@@ -98,8 +98,9 @@ type (
 
 // Events of Node.
 type (
-	// Connected says that a link is there; Disconnected, that it is gone.
-	Connected    struct{}
+	// Connected says that a link is there.
+	Connected struct{}
+	// Disconnected says that it is gone.
 	Disconnected struct{}
 	// Persisted answers Persist.
 	Persisted struct{ IsDone bool }
@@ -110,7 +111,7 @@ type (
 	// ReportSaved says that a usage report is on disk.
 	ReportSaved struct{ Stream, Seq uint64 }
 	// ReportMissing answers a SendReport of a report that is no longer on disk.
-	ReportMissing struct{ Stream, Seq uint64 }
+	ReportMissing struct{ Stream uint64 }
 	// StreamPruned says that no report of a usage stream is on disk any more.
 	StreamPruned struct{ Stream uint64 }
 )

@@ -78,7 +78,7 @@ func (l *lane) saved(id, seq uint64) []Effect {
 	return l.pump()
 }
 
-func (l *lane) missing(id, seq uint64) []Effect {
+func (l *lane) missing(id uint64) []Effect {
 	if s := l.find(id); s != nil && !s.isStuck {
 		s.isStuck, s.sent = true, s.acked
 		return append([]Effect{Alarm{"a usage report that the control plane lacks is no longer on disk"}}, l.pump()...)

@@ -106,7 +106,7 @@ func (n *Node) Step(e Event) []Effect {
 	case ReportSaved:
 		return n.lane.saved(e.Stream, e.Seq)
 	case ReportMissing:
-		return n.lane.missing(e.Stream, e.Seq)
+		return n.lane.missing(e.Stream)
 	case StreamPruned:
 		n.lane.pruned(e.Stream)
 	}

@@ -47,15 +47,8 @@ func Open(cfg Config) (*Agent, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, meter: feed.NewMeter(), idle: make(map[int64]feed.Reading), began: cfg.Now(), reportedAt: cfg.Now(),
+	a := &Agent{cfg: cfg, meter: feed.NewMeter(), idle: make(map[int64]feed.Reading), began: cfg.Now(), reportedAt: cfg.Now(), stream: randomID(),
 		planes: planes{ledger: cfg.Ledger, list: cfg.Planes, log: cfg.Log}}
-	boot, err := randomID()
-	if err != nil {
-		return nil, err
-	}
-	if a.stream, err = randomID(); err != nil {
-		return nil, err
-	}
 	d, state, damaged, err := openDisk(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -68,17 +61,16 @@ func Open(cfg Config) (*Agent, error) {
 		return nil, errors.Join(err, d.close())
 	}
 	a.disk, a.journal = d, j
-	a.machine = feed.NewNode(feed.NodeConfig{ID: cfg.ID, BootID: boot, Version: cfg.Version}, state, j.held())
+	a.machine = feed.NewNode(feed.NodeConfig{ID: cfg.ID, BootID: randomID(), Version: cfg.Version}, state, j.held())
 	a.planes.restore(a.machine.Valid())
 	return a, nil
 }
 
-func randomID() (uint64, error) {
+// randomID is never 0.
+func randomID() uint64 {
 	var b [8]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return 0, fmt.Errorf("node: random id: %w", err)
-	}
-	return binary.BigEndian.Uint64(b[:]) | 1, nil
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:]) | 1
 }
 
 // Run serves until ctx ends, or until a data plane fails. It then closes the planes, writes down what they counted,

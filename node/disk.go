@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,9 +66,11 @@ func openDisk(dir string) (d *disk, s *feed.State, damaged error, err error) {
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("node: open log of changes: %w", err)
 	}
-	if err := d.replay(s); err != nil {
+	log, err := io.ReadAll(d.log)
+	if err != nil {
 		return nil, nil, nil, errors.Join(fmt.Errorf("node: read log of changes: %w", err), d.log.Close())
 	}
+	d.replay(s, log)
 	return d, s, damaged, nil
 }
 
@@ -76,28 +79,31 @@ func (d *disk) path(name string) string { return filepath.Join(d.dir, name) }
 func (d *disk) close() error { return d.log.Close() }
 
 // replay applies the changes of the log as far as it is whole.
-func (d *disk) replay(s *feed.State) error {
-	content, err := os.ReadFile(d.path(logName))
-	if err != nil {
-		return err
-	}
-	body, rest, err := cutRecord(content)
+func (d *disk) replay(s *feed.State, log []byte) {
+	body, rest, err := cutRecord(log)
 	if err != nil || !bytes.Equal(body, d.base[:]) {
-		return nil // the first change begins it anew
+		return // the first change begins it anew
 	}
 	for {
-		d.logSize = int64(len(content) - len(rest))
-		body, next, err := cutRecord(rest)
-		if err != nil {
-			return nil
-		}
-		f, err := wire.Decode(body)
-		delta, ok := f.(*wire.Delta)
-		if err != nil || !ok || s.Follow(delta) != nil {
-			return nil // the control plane fills in what is missing
+		d.logSize = int64(len(log) - len(rest))
+		delta, next := cutChange(rest)
+		if delta == nil || s.Follow(delta) != nil {
+			return // the control plane fills in what is missing
 		}
 		rest = next
 	}
+}
+
+// cutChange returns the first change of a log and what follows it, or nil.
+func cutChange(log []byte) (delta *wire.Delta, rest []byte) {
+	body, rest, err := cutRecord(log)
+	if err != nil {
+		return nil, nil
+	}
+	if f, err := wire.Decode(body); err == nil {
+		delta, _ = f.(*wire.Delta)
+	}
+	return delta, rest
 }
 
 // save makes a change of the present state durable.
@@ -136,9 +142,7 @@ func (d *disk) isDue() bool { return d.logSize > max(minLog, d.baseSize) }
 
 func (d *disk) writeBase(s *feed.State) error {
 	var name [16]byte
-	if _, err := rand.Read(name[:]); err != nil {
-		return fmt.Errorf("node: name state: %w", err)
-	}
+	_, _ = rand.Read(name[:]) // never fails
 	content := formatBase(name, s)
 	d.isUnsure = true
 	if err := writeWhole(d.path(baseName), content, d.sync); err != nil {

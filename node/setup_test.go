@@ -199,7 +199,7 @@ func (p *plane) connect(id int64) (*dataplane.Session, <-chan struct{}, error) {
 
 // setup is a control plane and what it takes to start nodes that link to it.
 type setup struct {
-	t     *testing.T
+	t     testing.TB
 	ctx   context.Context
 	store *memory
 	hub   *hub.Hub
@@ -210,7 +210,7 @@ type setup struct {
 	isFull atomic.Bool
 }
 
-func newSetup(t *testing.T) *setup {
+func newSetup(t testing.TB) *setup {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	s := &setup{t: t, ctx: ctx, store: newMemory(), dir: t.TempDir()}

@@ -42,7 +42,7 @@ func (u *uplink) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		pause := rand.N(min(lastPause, firstPause<<min(failures, 6)))
+		pause := rand.N(min(lastPause, firstPause<<min(failures, 6))) //nolint:gosec // to spread nodes, not to hide anything
 		u.log.Info("no link to the control plane", "reason", err, "retry_in", pause)
 		select {
 		case <-time.After(pause):

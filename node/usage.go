@@ -73,7 +73,7 @@ func (a *Agent) sendReport(ctx context.Context, f feed.SendReport) {
 	u, err := a.journal.read(f.Stream, f.Seq)
 	switch {
 	case errors.Is(err, errNoReport):
-		a.step(ctx, feed.ReportMissing(f))
+		a.step(ctx, feed.ReportMissing{Stream: f.Stream})
 	case err != nil:
 		a.cfg.Log.Error("a usage report cannot be read", "error", err)
 		a.hangUp(ctx) // the next link asks for it again
@@ -83,10 +83,5 @@ func (a *Agent) sendReport(ctx context.Context, f feed.SendReport) {
 }
 
 func (a *Agent) newStream() {
-	stream, err := randomID()
-	if err != nil {
-		a.cfg.Log.Error("no new usage stream", "error", err)
-		return
-	}
-	a.stream, a.seq = stream, 0
+	a.stream, a.seq = randomID(), 0
 }

@@ -52,7 +52,7 @@ func readLength(r io.ByteReader) (int, error) {
 	for shift := 0; ; shift += 7 {
 		c, err := r.ReadByte()
 		if err != nil {
-			if err == io.EOF && shift > 0 {
+			if errors.Is(err, io.EOF) && shift > 0 {
 				err = fmt.Errorf("%w: %w", ErrTruncated, io.ErrUnexpectedEOF)
 			}
 			return 0, err

@@ -35,6 +35,7 @@ const (
 
 // Frame is one message of the node link.
 type Frame interface {
+	// Type is the frame's first byte.
 	Type() FrameType
 	appendTo(b []byte) []byte
 	readFrom(r *reader)

@@ -1,0 +1,307 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"stile/accesskey"
+	"stile/vpn"
+	"stile/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// set is a store with one key for each of nodes 1 and 2.
+type set struct {
+	vpn.NodeStore // what the hub does not call
+
+	rev    atomic.Int64
+	key    vpn.NodeKey
+	isDown atomic.Bool
+}
+
+func newSet() *set {
+	s := &set{key: vpn.NodeKey{ID: 5, Seed: accesskey.Seed{9}, Rev: 1}}
+	s.rev.Store(1)
+	return s
+}
+
+func (s *set) position() vpn.NodePosition {
+	k := wireKey(&s.key)
+	var d wire.Digest
+	d.Add(k.Sum())
+	return vpn.NodePosition{Epoch: 1, Rev: s.rev.Load(), Count: 1, Digest: d}
+}
+
+func (s *set) NodePosition(_ context.Context, id int64) (vpn.NodePosition, error) {
+	if id > 2 {
+		return vpn.NodePosition{}, vpn.ErrNotFound
+	}
+	return s.position(), nil
+}
+
+func (s *set) NodeSnapshot(_ context.Context, _ int64, yield func(vpn.NodeKey) error) (vpn.NodePosition, error) {
+	if s.isDown.Load() {
+		return vpn.NodePosition{}, errors.New("no database")
+	}
+	return s.position(), yield(s.key)
+}
+
+func (s *set) NodeChanges(context.Context, int64, int64, int) ([]vpn.NodeKey, vpn.NodePosition, error) {
+	return nil, s.position(), nil
+}
+
+func (s *set) NodeRevs(context.Context) ([]vpn.NodeRev, error) {
+	return []vpn.NodeRev{{NodeID: 1, Rev: s.rev.Load()}, {NodeID: 2, Rev: s.rev.Load()}}, nil
+}
+
+func (s *set) UsageCursor(context.Context, int64) (map[uint64]uint64, error) { return nil, nil }
+
+// peer is the node's end of a link, driven by hand.
+type peer struct {
+	t       *testing.T
+	link    wire.Link
+	session uint64
+	ended   chan error
+}
+
+func start(t *testing.T, s *set) (*Hub, context.Context, *bytes.Buffer) {
+	log := new(bytes.Buffer)
+	h, err := New(Config{Store: s, Log: slog.New(slog.NewTextHandler(log, nil)),
+		RecordUsage: func(_ context.Context, r vpn.UsageReport) (uint64, error) {
+			if r.Seq == 13 {
+				return 0, errors.New("the disk is full")
+			}
+			return r.Seq, nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	return h, ctx, log
+}
+
+func join(ctx context.Context, t *testing.T, h *Hub, id int64) *peer {
+	here, there := wire.Pipe()
+	p := &peer{t: t, link: here, ended: make(chan error, 1)}
+	go func() { p.ended <- h.Serve(ctx, id, there) }()
+	p.send(&wire.Hello{Proto: wire.Protocol, NodeID: id})
+	return p
+}
+
+func (p *peer) send(f wire.Frame) {
+	p.t.Helper()
+	if err := p.link.Send(context.Background(), f); err != nil {
+		p.t.Errorf("send %T: %v", f, err)
+	}
+}
+
+// take returns the next frame of a type, skipping others.
+func take[T wire.Frame](p *peer) T {
+	p.t.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		f, err := p.link.Receive(ctx)
+		cancel()
+		if err != nil {
+			var none T
+			p.t.Fatalf("no %T came: %v", none, err)
+		}
+		if w, ok := f.(*wire.Welcome); ok {
+			p.session = w.Session
+		}
+		if f, ok := f.(T); ok {
+			return f
+		}
+	}
+}
+
+// sync takes the set and acknowledges it.
+func (p *peer) sync() {
+	p.t.Helper()
+	end := take[*wire.SnapshotEnd](p)
+	p.send(&wire.Ack{Session: p.session, Epoch: 1, Rev: end.Rev})
+	synctest.Wait()
+}
+
+func TestOnlyAnAcknowledgedRevisionIsApplied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, _ := start(t, newSet())
+		if h.WaitApplied(ctx, 1, 0) {
+			t.Error("applied by a node that never came")
+		}
+		p := join(ctx, t, h, 1)
+		end := take[*wire.SnapshotEnd](p)
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if h.WaitApplied(short, 1, 1) {
+			t.Error("applied before the ack")
+		}
+		p.send(&wire.Ack{Session: p.session, Epoch: 1, Rev: end.Rev})
+		if !h.WaitApplied(ctx, 1, 1) {
+			t.Error("not applied after the ack")
+		}
+		waiting := make(chan bool)
+		go func() { waiting <- h.WaitApplied(ctx, 1, 2) }()
+		synctest.Wait()
+		p.link.Close()
+		if <-waiting || h.WaitApplied(ctx, 1, 1) || h.Live(1).IsOnline {
+			t.Error("applied by a node that is gone")
+		}
+		if err := <-p.ended; err == nil {
+			t.Error("Serve reports no reason")
+		}
+	})
+}
+
+func TestANewStreamTakesTheOldOnesPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, _ := start(t, newSet())
+		first := join(ctx, t, h, 1)
+		first.sync()
+		other := join(ctx, t, h, 2)
+		other.sync()
+		second := join(ctx, t, h, 1)
+		if err := <-first.ended; !errors.Is(err, errReplaced) {
+			t.Errorf("the first ended with %v", err)
+		}
+		second.sync()
+		if !h.WaitApplied(ctx, 1, 1) || !h.WaitApplied(ctx, 2, 1) {
+			t.Error("a node is not in step")
+		}
+	})
+}
+
+func TestNodesTellHowTheyAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, _ := start(t, newSet())
+		p := join(ctx, t, h, 1)
+		p.sync()
+		time.Sleep(10 * time.Second)
+		p.send(&wire.NodeBeat{Session: p.session, Epoch: 1, Rev: 1, ActiveKeys: 3, Sessions: 8})
+		synctest.Wait()
+		if live := h.Live(1); live != (vpn.NodeLive{IsOnline: true, ActiveDevices: 3, At: time.Now()}) {
+			t.Errorf("live: %+v", live)
+		}
+		time.Sleep(46 * time.Second)
+		synctest.Wait()
+		if live := h.Live(1); live.IsOnline || live.ActiveDevices != 0 {
+			t.Errorf("after 46 s of silence: %+v", live)
+		}
+	})
+}
+
+func TestUsageIsAnsweredWhenItIsBooked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, _ := start(t, newSet())
+		p := join(ctx, t, h, 1)
+		p.sync()
+		p.send(&wire.Usage{Stream: 3, Seq: 13})
+		p.send(&wire.Usage{Stream: 3, Seq: 4})
+		if ack := take[*wire.UsageAck](p); *ack != (wire.UsageAck{Stream: 3, Seq: 4}) {
+			t.Errorf("answered %+v", ack)
+		}
+	})
+}
+
+func TestStreamsThatDoNotBehaveEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, _ := start(t, newSet())
+		unknown := join(ctx, t, h, 3)
+		if err := <-unknown.ended; err == nil {
+			t.Error("an unknown node is served")
+		}
+		stuck := join(ctx, t, h, 1)
+		stuck.sync()
+		for seq := range uint64(200) { // it reports and never reads the answers
+			stuck.send(&wire.Usage{Stream: 1, Seq: 100 + seq})
+		}
+		if err := <-stuck.ended; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a node that reads nothing ends with %v", err)
+		}
+	})
+}
+
+func TestAStoreThatIsDownIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet()
+		s.isDown.Store(true)
+		h, ctx, log := start(t, s)
+		p := join(ctx, t, h, 1)
+		synctest.Wait()
+		s.isDown.Store(false)
+		p.sync()
+		if !h.WaitApplied(ctx, 1, 1) {
+			t.Error("not applied")
+		}
+		if !strings.Contains(log.String(), "no database") {
+			t.Errorf("the log says nothing of it: %s", log)
+		}
+	})
+}
+
+func TestAKeyThatNoNodeCanHoldIsLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet()
+		s.key.Limits.MaxSessions = -1
+		h, ctx, log := start(t, s)
+		p := join(ctx, t, h, 1)
+		end := take[*wire.SnapshotEnd](p)
+		k := wireKey(&s.key)
+		p.send(&wire.Nack{Session: p.session, RefusedRev: end.Rev, Why: wire.WhyKey, Bad: []wire.BadKey{{KeyID: 5, Sum: k.Sum()}}})
+		if begin := take[*wire.SnapshotBegin](p); begin.Count != 0 || begin.Digest != (wire.Digest{}) {
+			t.Errorf("sent again: %+v", begin)
+		}
+		p.sync()
+		if !h.WaitApplied(ctx, 1, 1) || !strings.Contains(log.String(), "key=5") {
+			t.Errorf("not applied, or not told: %s", log)
+		}
+		if secret := fmt.Sprintf("%v", [32]byte(s.key.Seed)); strings.Contains(log.String(), secret[1:20]) {
+			t.Error("the log holds a seed")
+		}
+		again := join(ctx, t, h, 1) // the next stream knows
+		if begin := take[*wire.SnapshotBegin](again); begin.Count != 0 {
+			t.Errorf("the next stream sends %+v", begin)
+		}
+	})
+}
+
+func TestNewChecksItsConfig(t *testing.T) {
+	if _, err := New(Config{Store: newSet()}); err == nil {
+		t.Error("a hub without RecordUsage")
+	}
+	if _, err := New(Config{RecordUsage: func(context.Context, vpn.UsageReport) (uint64, error) { return 0, nil }}); err == nil {
+		t.Error("a hub without Store")
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet()
+		h, ctx, _ := start(t, s)
+		p := join(ctx, t, h, 1)
+		p.sync()
+		working, cancel := context.WithCancel(ctx)
+		ended := make(chan error)
+		go func() { ended <- h.Run(working) }()
+		s.rev.Store(7) // without a wake
+		if d := take[*wire.Delta](p); d.ToRev != 7 {
+			t.Errorf("sent %+v", d)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
