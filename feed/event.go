@@ -85,7 +85,7 @@ type (
 	BookUsage struct{ Report *wire.Usage }
 	// Welcomed says that the node is in step with the protocol: it is online.
 	Welcomed struct{ Mode wire.Mode }
-	// Acked says that the node holds and honours the set at Rev, except for keys that a data plane refused.
+	// Acked says that the node holds and honours the set at Rev, except for keys that it refused.
 	Acked struct {
 		Rev     int64
 		Refused []int64

@@ -317,6 +317,11 @@ func (n *Node) applied(refused []int64) []Effect {
 	if n.pending == nil {
 		return nil
 	}
+	for _, k := range n.pending.put {
+		if _, revoked := n.state.Revoked[k.ID]; revoked {
+			refused = append(refused, k.ID) // the database may think that it is valid; somebody should know
+		}
+	}
 	n.pending = nil
 	return n.ack(refused[:min(len(refused), wire.MaxItems)])
 }

@@ -107,6 +107,9 @@ func TestARevokedKeyStaysDead(t *testing.T) {
 	if out := n.Step(Persisted{true}); !reflect.DeepEqual(out, []Effect{Apply{[]wire.Key{key(2)}}}) {
 		t.Errorf("applied %+v", out)
 	}
+	if got := frames(n.Step(Applied{})); !reflect.DeepEqual(got, []wire.Frame{&wire.Ack{Session: session, Epoch: 1, Rev: 4, Refused: []int64{1}}}) {
+		t.Errorf("acknowledged %+v", got)
+	}
 	n.State().forget(100)
 	if got := n.Valid(); !reflect.DeepEqual(got, []wire.Key{key(2)}) {
 		t.Errorf("forgotten while the database still has it: %+v", got)

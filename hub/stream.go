@@ -148,7 +148,7 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		s.node.update(func() { s.node.live = vpn.NodeLive{IsOnline: true, At: s.hub.cfg.Now()} })
 	case feed.Acked:
 		for _, id := range f.Refused {
-			log.Error("a data plane refuses a key", "node", s.id, "key", id)
+			log.Error("a node refuses a key", "node", s.id, "key", id)
 		}
 		s.node.update(func() { s.node.applied = f.Rev })
 	case feed.Alive:

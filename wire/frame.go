@@ -151,7 +151,8 @@ type Ack struct {
 	Session uint64
 	Epoch   int64
 	Rev     int64
-	// Refused are keys which the node holds but a data plane could not take.
+	// Refused are keys which the node holds but does not honour: a data plane could not take them, or they were revoked
+	// before the database was restored.
 	Refused []int64
 }
 
