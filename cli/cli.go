@@ -55,18 +55,7 @@ func Main() int {
 // Run runs one command until it is done or ctx ends, and returns its exit code.
 func Run(ctx context.Context, args []string, terminal *Terminal) int {
 	exit := -1
-	parser, err := kong.New(&commands{},
-		kong.Name("stile"), kong.Description(description), kong.DefaultEnvars("STILE"), kong.UsageOnError(),
-		kong.Writers(terminal.Out, terminal.Err), kong.Exit(func(code int) { exit = code }),
-		kong.Vars{"version": buildinfo.Version(), "data": defaultDataDir()},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.ExplicitGroups([]kong.Group{
-			{Key: "serve", Title: "Run the service"},
-			{Key: "operate", Title: "Manage it, on its machine"},
-			{Key: "use", Title: "Use it"},
-		}),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(terminal),
-	)
+	parser, err := newParser(ctx, terminal, func(code int) { exit = code })
 	if err != nil {
 		panic(err) // the command table itself is wrong
 	}
@@ -86,4 +75,19 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 		return 1
 	}
 	return 0
+}
+
+func newParser(ctx context.Context, terminal *Terminal, exit func(int)) (*kong.Kong, error) {
+	return kong.New(&commands{},
+		kong.Name("stile"), kong.Description(description), kong.DefaultEnvars("STILE"), kong.UsageOnError(),
+		kong.Writers(terminal.Out, terminal.Err), kong.Exit(exit),
+		kong.Vars{"version": buildinfo.Version(), "data": defaultDataDir()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "serve", Title: "Run the service"},
+			{Key: "operate", Title: "Manage it, on its machine"},
+			{Key: "use", Title: "Use it"},
+		}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(terminal),
+	)
 }

@@ -100,20 +100,3 @@ func TestStopAnswersWhatWasAsked(t *testing.T) {
 		t.Errorf("%d answered, %d failed", answered.Load(), failed.Load())
 	}
 }
-
-func TestEveryFlagHasAnEnvironmentTwin(t *testing.T) {
-	for _, command := range []string{"serve", "demo", "user add", "plan add", "server add", "connect", "login"} {
-		var out bytes.Buffer
-		args := append(strings.Fields(command), "--help")
-		if code := cli.Run(t.Context(), args, &cli.Terminal{Out: &out, Err: &out, In: strings.NewReader("")}); code != 0 {
-			t.Fatalf("%s --help: %d", command, code)
-		}
-		_, flags, _ := strings.Cut(out.String(), "Flags:")
-		for block := range strings.SplitSeq(flags, "\n  ") {
-			if strings.Contains(block, "--") && !strings.Contains(block, "--help") && !strings.Contains(block, "--version") && !strings.Contains(block, "($STILE_") &&
-				!strings.Contains(block, "$STILE_") {
-				t.Errorf("%s: a flag without a twin: %s", command, block)
-			}
-		}
-	}
-}

@@ -12,11 +12,7 @@ type Actor struct {
 	Device Device // zero for an API token
 	// IsShell marks the command line on the machine itself, which may do everything; Token and User are zero then.
 	IsShell bool
-	// epoch is the user's epoch at which the actor was true.
-	epoch uint64
 }
-
-func (a *Actor) stamp(epoch uint64) { a.epoch = epoch }
 
 // Shell is the operator at the machine's own shell: whoever can open the data directory.
 func Shell() *Actor { return &Actor{IsShell: true} }

@@ -32,30 +32,27 @@ func (u *userEpochs) bump(userID int64) {
 // of returns a user's epoch.
 func (u *userEpochs) of(userID int64) uint64 { return u.stripe[uint64(userID)%stripes].Load() }
 
-// cached is what a cache holds: it is told the epoch of its user at which it was true.
-type cached interface{ stamp(epoch uint64) }
-
 // cache keeps what was read of a user for at most cacheTTL, and never across a local change of that user.
-type cache[K comparable, V cached] struct {
+type cache[K comparable, V any] struct {
 	epochs *userEpochs
 	now    func() time.Time
 	seed   maphash.Seed
 	shard  [shards]cacheShard[K, V]
 }
 
-type cacheShard[K comparable, V cached] struct {
+type cacheShard[K comparable, V any] struct {
 	mu      sync.Mutex
 	entries map[K]cacheEntry[V]
 }
 
-type cacheEntry[V cached] struct {
+type cacheEntry[V any] struct {
 	value  V
 	userID int64
 	epoch  uint64
 	until  time.Time
 }
 
-func newCache[K comparable, V cached](epochs *userEpochs, now func() time.Time) *cache[K, V] {
+func newCache[K comparable, V any](epochs *userEpochs, now func() time.Time) *cache[K, V] {
 	return &cache[K, V]{epochs: epochs, now: now, seed: maphash.MakeSeed()}
 }
 
@@ -76,12 +73,9 @@ func (c *cache[K, V]) get(key K, load func() (V, int64, error)) (V, error) {
 	}
 	epoch := c.epochs.of(userID)
 	if c.epochs.total.Load() != before {
-		// Somebody changed while we read, perhaps this user: true enough to answer with, not to keep. The stamp is one
-		// that never matches again.
-		v.stamp(epoch - 1)
+		// Somebody changed while we read, perhaps this user: true enough to answer with, not to keep.
 		return v, nil
 	}
-	v.stamp(epoch)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if shard.entries == nil || len(shard.entries) >= shardMax {

@@ -123,13 +123,9 @@ func defaultProtocol(p Platform, server *Server) Protocol {
 	return server.Protocols[0]
 }
 
-// deviceKey returns the live key, or makes one if the server can take it.
+// deviceKey returns the live key, or makes one if the server can take it. What is only read may rest on an entitlement
+// that is a second old; what is written rests on a fresh one.
 func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, device *Device, server *ListedServer, view *View, protocol Protocol, rotate bool) (Key, error) {
-	now := s.now()
-	want := NewKey{
-		UserID: a.User.ID, DeviceID: device.ID, ServerID: server.ID, Limits: e.Plan.limits(),
-		NotAfter: notAfter(&a.User, e, now), Rotate: rotate,
-	}
 	key, err := s.store.DeviceKey(ctx, device.ID, server.ID)
 	exists := err == nil
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -138,13 +134,38 @@ func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, devic
 	if err := stateRefusal(server, view, protocol, exists); err != nil {
 		return Key{}, err
 	}
-	if exists && !rotate && key.NotAfter.Equal(want.NotAfter) && key.Limits == want.Limits {
+	if exists && !rotate && key.NotAfter.Equal(notAfter(&a.User, e, s.now())) && key.Limits == e.Plan.limits() {
 		return key, nil
 	}
-	if want.Seed, err = accesskey.New(); err != nil {
+	return s.makeKey(ctx, a, device, server.ID, rotate)
+}
+
+// makeKey writes the key of a device on a server: a new one, or the live one with a new deadline and limits.
+func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverID int64, rotate bool) (Key, error) {
+	epoch := s.actors.epochs.of(a.User.ID)
+	user, err := s.store.User(ctx, a.User.ID)
+	if errors.Is(err, ErrNotFound) {
+		return Key{}, Refusal(CodeUnauthenticated)
+	}
+	if err != nil {
 		return Key{}, err
 	}
-	key, err = s.store.IssueKey(ctx, want, a.audit("key.issue", 0))
+	e, err := s.store.Entitlement(ctx, user.ID)
+	if err != nil {
+		return Key{}, err
+	}
+	now := s.now()
+	if err := refuse(&user, &e, now); err != nil {
+		return Key{}, err
+	}
+	seed, err := accesskey.New()
+	if err != nil {
+		return Key{}, err
+	}
+	key, err := s.store.IssueKey(ctx, NewKey{
+		UserID: user.ID, DeviceID: device.ID, ServerID: serverID, Seed: seed, Limits: e.Plan.limits(),
+		NotAfter: notAfter(&user, &e, now), Rotate: rotate,
+	}, a.audit("key.issue", 0))
 	if errors.Is(err, ErrNotFound) {
 		return Key{}, s.vanished(ctx, a, device)
 	}
@@ -152,9 +173,9 @@ func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, devic
 		return Key{}, err
 	}
 	s.nodes.Wake(NodeRev{NodeID: key.ServerID, Rev: key.Rev})
-	if s.actors.epochs.of(a.User.ID) != a.epoch {
-		// The user changed since the actor was read, so the deadline just written may be an old one.
-		_, err = s.refresh(ctx, a.User.ID)
+	if s.actors.epochs.of(user.ID) != epoch {
+		// The user changed while the key was made, so the deadline just written may be an old one.
+		_, err = s.refresh(ctx, user.ID)
 	}
 	return key, err
 }

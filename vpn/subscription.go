@@ -33,8 +33,6 @@ type Entitlement struct {
 	Plan         Plan
 }
 
-func (*Entitlement) stamp(uint64) {}
-
 // defaultDeviceLimit holds for users without a subscription: they may sign in, to be able to buy one.
 const defaultDeviceLimit = 5
 
