@@ -23,7 +23,8 @@ const (
 	headerTimeout = 10 * time.Second
 	// sweepEvery is how often deadlines that time made wrong are looked for.
 	sweepEvery = 5 * time.Second
-	// drainTime is how long a stopping program asks clients to come back on another connection before it closes idle ones.
+	// drainTime is how long a stopping program asks clients to come back on another connection before it takes no new
+	// ones, and again before it closes idle ones.
 	drainTime = 300 * time.Millisecond
 	// stopTime bounds how long a stopping program waits for requests in flight.
 	stopTime = 30 * time.Second
@@ -149,7 +150,7 @@ func (a *app) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
-	case err = <-served:
+	case err = <-served: // the listener failed
 	}
 	err = errors.Join(err, a.stopServing(ctx))
 	stop()
@@ -162,10 +163,11 @@ func (a *app) stopServing(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	a.draining.Store(true)
-	timer := time.NewTimer(drainTime)
-	defer timer.Stop()
-	<-timer.C
-	if err := a.server.Shutdown(ctx); err != nil {
+	time.Sleep(drainTime)
+	// net/http drops requests that it reads after Shutdown began, so what was accepted is served before that.
+	_ = a.cfg.listener.Close()
+	time.Sleep(drainTime)
+	if err := a.server.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("requests were cut: %w", err)
 	}
 	return nil
