@@ -77,7 +77,7 @@ func (a *app) join(ctx context.Context) error {
 		SignInFailures: a.cfg.signInFailures, Log: a.cfg.log,
 		Links: vpn.Links{Account: a.url() + "/account", Renew: a.url() + "/account", Support: a.cfg.supportURL},
 	})
-	handler, err := api.New(a.service, api.Config{
+	handler, err := api.New(a.service, api.Config{ //nolint:contextcheck // handlers take the contexts of their requests
 		PublicURL: a.url(), TrustedProxies: a.cfg.trustedProxies, Ready: a.ready, Log: a.cfg.log,
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // The documentation's example account. It exists in the demo alone.
 const (
 	demoEmail    = "user@example.com"
-	demoPassword = "password123" //nolint:gosec // the documentation's example
+	demoPassword = "password123"
 )
 
 // demoServer and demoPlan describe what the demo offers.
@@ -40,7 +40,7 @@ func (c *DemoCmd) Run(ctx context.Context, t *Terminal) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	target, err := startTarget()
+	target, err := startTarget(ctx)
 	if err != nil {
 		return err
 	}
@@ -80,10 +80,10 @@ It stays up until you press Ctrl-C:
 
 // start boots the service with the example account.
 func (c *DemoCmd) start(ctx context.Context, dir string, target *demoTarget) (*app, error) {
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := listen(ctx, c.Listen)
 	if err != nil {
 		host, _, _ := net.SplitHostPort(c.Listen)
-		if listener, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+		if listener, err = listen(ctx, net.JoinHostPort(host, "0")); err != nil {
 			return nil, fmt.Errorf("listen: %w", err)
 		}
 	}

@@ -49,10 +49,8 @@ func openNode(ctx context.Context, a *app) (*embeddedNode, error) {
 		return nil, fmt.Errorf("%w (choose others with --shadowsocks-ports)", err)
 	}
 	n := &embeddedNode{ledger: ledger}
-	if n.ports.first, n.ports.count = plane.Ports(); err == nil {
-		err = n.open(ctx, a, plane)
-	}
-	if err != nil {
+	n.ports.first, n.ports.count = plane.Ports()
+	if err := n.open(ctx, a, plane); err != nil {
 		ledger.Close()
 		return nil, errors.Join(err, plane.Close(ctx))
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // fieldHelp says what a field of an operator's command takes.
-var fieldHelp = map[string]string{ //nolint:gochecknoglobals // a table
+var fieldHelp = map[string]string{
 	"email":     "want one e-mail address, such as user@example.com",
 	"password":  "want at least 8 characters",
 	"locale":    "want ru or en",

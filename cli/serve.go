@@ -13,7 +13,7 @@ import (
 )
 
 // defaultPorts carry Shadowsocks unless told otherwise: 16 ports serve 1,024 clients without salt tags quickly.
-var defaultPorts = portRange{first: 8388, count: 16} //nolint:gochecknoglobals // a constant that Go cannot declare as one
+var defaultPorts = portRange{first: 8388, count: 16}
 
 // ServeCmd is `stile serve`.
 type ServeCmd struct {
@@ -54,7 +54,7 @@ func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	if cfg.listener, err = net.Listen("tcp", c.Listen); err != nil {
+	if cfg.listener, err = listen(ctx, c.Listen); err != nil {
 		return fmt.Errorf("%w (choose another address with --listen)", err)
 	}
 	app, err := newApp(ctx, cfg)
@@ -65,6 +65,12 @@ func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
 		return errors.Join(err, app.close(ctx))
 	}
 	return app.run(ctx)
+}
+
+// listen opens a TCP listener.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	return config.Listen(ctx, "tcp", address)
 }
 
 // config checks the flags and turns them into the program's configuration.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -30,10 +31,10 @@ type demoTarget struct {
 }
 
 // startTarget serves the page at /page, and an endless download at /endless.
-func startTarget() (*demoTarget, error) {
-	listener, err := net.Listen("tcp", targetAddress+":0")
+func startTarget(ctx context.Context) (*demoTarget, error) {
+	listener, err := listen(ctx, targetAddress+":0")
 	if err != nil { // not every system has all of 127.0.0.0/8
-		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if listener, err = listen(ctx, "127.0.0.1:0"); err != nil {
 			return nil, fmt.Errorf("target server: %w", err)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -135,14 +134,17 @@ func (t *tour) proxy(ctx context.Context) (fetch func(context.Context, string) (
 	if err != nil {
 		return nil, nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
 	}
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	proxy := client.NewProxy(tunnel)
-	go func() { ended <- proxy.Serve(serving, listener) }()
+	go func() {
+		defer close(ended)
+		_ = proxy.Serve(serving, listener) // if it fails, so does the page
+	}()
 	via := &url.URL{Scheme: "socks5", Host: listener.Addr().String()}
 	transport := &http.Transport{Proxy: http.ProxyURL(via)}
 	stop = func() { transport.CloseIdleConnections(); end(); <-ended }
