@@ -2,9 +2,12 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,9 +27,11 @@ type crowd struct {
 	users   int // ids 1 to users; device and token ids are the same
 	servers []int64
 	issued  atomic.Int64
+	// benchIssue is at this server, and so many devices have a key on it.
+	next, taken int
 }
 
-// sizes are 1,000, and 1,000,000 when STILE_BENCH_LARGE is set: those take a minute to make.
+// sizes are 1,000 users, and 1,000,000 too when STILE_BENCH_LARGE is set: those take minutes to make.
 func sizes() []int {
 	if os.Getenv("STILE_BENCH_LARGE") != "" {
 		return []int{1_000, 1_000_000}
@@ -34,8 +39,8 @@ func sizes() []int {
 	return []int{1_000}
 }
 
+// tokenOf is the hash of a user's token, spread as hashes are.
 func tokenOf(user int64) (h vpn.TokenHash) {
-	// Spread as hashes are.
 	binary.BigEndian.PutUint64(h[:], uint64(user)*0x9E3779B97F4A7C15)
 	binary.BigEndian.PutUint64(h[8:], uint64(user))
 	return h
@@ -46,25 +51,14 @@ func gather(b *testing.B, dsn string, users int) *crowd {
 	b.Helper()
 	c := &crowd{users: users}
 	ok(b, open(b, dsn).Close())
-	db := raw(b, dsn)
-	tx, err := db.Begin()
+	tx, err := raw(b, dsn).Begin()
 	ok(b, err)
-	account, err := tx.Prepare(`INSERT INTO account (name, email, search_text, password_hash, email_verified_at, status, role, locale, devices,
-		created_at, updated_at) VALUES ($1, $1, $1, 'x', 0, 'active', '', 'ru', 1, 1, 1)`)
-	ok(b, err)
-	device, err := tx.Prepare(`INSERT INTO device (user_id, client_id, name, platform, last_seen_day, created_at) VALUES ($1, 'c', 'Pixel 8', 'android', 1, 1)`)
-	ok(b, err)
-	token, err := tx.Prepare(`INSERT INTO token (user_id, device_id, hash, name, last_used_day, created_at, expires_at) VALUES ($1, $1, $2, 'x', 1, 1, 0)`)
-	ok(b, err)
-	for id := int64(1); id <= int64(users); id++ {
-		_, err = account.Exec("user" + strconv.FormatInt(id, 10) + "@example.com")
-		ok(b, err)
-		_, err = device.Exec(id)
-		ok(b, err)
-		hash := tokenOf(id)
-		_, err = token.Exec(id, hash[:])
-		ok(b, err)
-	}
+	bulk(b, tx, users, "account (name, email, search_text, password_hash, email_verified_at, status, role, locale, devices, created_at, updated_at)",
+		"'Name', $%d, '', 'x', 0, 'active', '', 'ru', 1, 1, 1", func(id int64) any { return "user" + strconv.FormatInt(id, 10) + "@example.com" })
+	bulk(b, tx, users, "device (user_id, client_id, name, platform, last_seen_day, created_at)",
+		"$%d, 'c', 'Pixel 8', 'android', 1, 1", func(id int64) any { return id })
+	bulk(b, tx, users, "token (hash, user_id, device_id, name, last_used_day, created_at, expires_at)",
+		"$%d, id, id, 'x', 1, 1, 0", func(id int64) any { h := tokenOf(id); return h[:] })
 	ok(b, tx.Commit())
 	c.Store = open(b, dsn)
 	b.Cleanup(func() { ok(b, c.Close()) })
@@ -75,6 +69,21 @@ func gather(b *testing.B, dsn string, users int) *crowd {
 	}
 	c.crowd(b, users, func(i int) error { return c.issue(b.Context(), i, c.servers[0]) })
 	return c
+}
+
+// bulk inserts n rows: row has one parameter, which value gives for each id, and may name the id.
+func bulk(b *testing.B, tx *sql.Tx, n int, into, row string, value func(id int64) any) {
+	b.Helper()
+	for first := 1; first <= n; first += 500 {
+		var rows []string
+		var args []any
+		for id := first; id < first+500 && id <= n; id++ {
+			args = append(args, value(int64(id)))
+			rows = append(rows, "("+strings.ReplaceAll(fmt.Sprintf(row, len(args)), "id, id", fmt.Sprintf("%d, %d", id, id))+")")
+		}
+		_, err := tx.Exec("INSERT INTO "+into+" VALUES "+strings.Join(rows, ", "), args...)
+		ok(b, err)
+	}
 }
 
 // crowd spreads n calls over the callers.
@@ -103,50 +112,56 @@ func (c *crowd) issue(ctx context.Context, user int, server int64) error {
 	return err
 }
 
-// onCrowds runs a benchmark on both engines with each size.
-func onCrowds(b *testing.B, run func(b *testing.B, c *crowd)) {
+// Benchmark measures what is hot, with many callers at once.
+//
+//   - session looks tokens up, each time another: no cache is before the database.
+//   - issue makes keys, every call a durable one.
+//   - reissue asks for keys that there are.
+//   - usage books reports of 1,000 keys; a call is one entry.
+func Benchmark(b *testing.B) {
 	for _, engine := range engines {
 		for _, users := range sizes() {
 			b.Run(engine.name+"/"+strconv.Itoa(users), func(b *testing.B) {
 				c := gather(b, engine.dsn(b), users)
-				b.ReportAllocs()
-				b.ResetTimer()
-				run(b, c)
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+				for name, run := range map[string]func(*testing.B){
+					"session": c.benchSession, "issue": c.benchIssue, "reissue": c.benchReissue, "usage": c.benchUsage,
+				} {
+					b.Run(name, func(b *testing.B) {
+						b.ReportAllocs()
+						run(b)
+						b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+					})
+				}
 			})
 		}
 	}
 }
 
-// BenchmarkSession looks tokens up, each time another: no cache is before the database.
-func BenchmarkSession(b *testing.B) {
-	onCrowds(b, func(b *testing.B, c *crowd) {
-		ctx, cancel := context.WithCancel(b.Context()) // as a request's
-		defer cancel()
-		c.crowd(b, b.N, func(i int) error {
-			_, err := c.Session(ctx, tokenOf(int64(i*7919%c.users)+1))
-			return err
-		})
+func (c *crowd) benchSession(b *testing.B) {
+	ctx, cancel := context.WithCancel(b.Context()) // as a request's
+	defer cancel()
+	c.crowd(b, b.N, func(i int) error {
+		_, err := c.Session(ctx, tokenOf(int64(i*7919%c.users)+1))
+		return err
 	})
 }
 
-// BenchmarkIssueNew makes keys: every call a durable one, by rotation once every device has one on every server.
-func BenchmarkIssueNew(b *testing.B) {
-	onCrowds(b, func(b *testing.B, c *crowd) {
-		made := 0
-		for n := 0; n < b.N; {
-			server := c.servers[1+made%9]
-			made++
-			todo := min(b.N-n, c.users)
-			c.crowd(b, todo, func(i int) error { return c.issue(b.Context(), i, server) })
-			n += todo
-			if made%9 == 0 {
+func (c *crowd) benchIssue(b *testing.B) {
+	for n := 0; n < b.N; {
+		if c.next == 0 || c.taken == c.users {
+			if c.next++; c.next == len(c.servers) {
 				b.StopTimer()
 				c.clear(b)
 				b.StartTimer()
 			}
+			c.taken = 0
 		}
-	})
+		server, from := c.servers[c.next], c.taken
+		todo := min(b.N-n, c.users-from)
+		c.crowd(b, todo, func(i int) error { return c.issue(b.Context(), from+i, server) })
+		c.taken += todo
+		n += todo
+	}
 }
 
 // clear makes room for new keys on all servers but the first.
@@ -159,33 +174,29 @@ func (c *crowd) clear(b *testing.B) {
 		ok(b, err)
 		c.servers[i+1] = again.ID
 	}
+	c.next = 1
 }
 
-// BenchmarkIssueExisting asks for keys that there are.
-func BenchmarkIssueExisting(b *testing.B) {
-	onCrowds(b, func(b *testing.B, c *crowd) {
-		c.crowd(b, b.N, func(i int) error { return c.issue(b.Context(), i*7919, c.servers[0]) })
+func (c *crowd) benchReissue(b *testing.B) {
+	c.crowd(b, b.N, func(i int) error { return c.issue(b.Context(), i*7919, c.servers[0]) })
+}
+
+func (c *crowd) benchUsage(b *testing.B) {
+	var keys []int64
+	_, err := c.NodeSnapshot(b.Context(), c.servers[0], func(k vpn.NodeKey) error {
+		keys = append(keys, k.ID)
+		return nil
 	})
-}
-
-// BenchmarkApplyUsage books reports of 1,000 keys; a call is one entry.
-func BenchmarkApplyUsage(b *testing.B) {
-	onCrowds(b, func(b *testing.B, c *crowd) {
-		var keys []int64
-		_, err := c.NodeSnapshot(b.Context(), c.servers[0], func(k vpn.NodeKey) error {
-			keys = append(keys, k.ID)
-			return nil
-		})
-		ok(b, err)
-		day := time.Now()
-		b.ResetTimer()
-		for seq := uint64(1); int(seq-1)*1000 < b.N; seq++ {
-			r := vpn.UsageReport{NodeID: c.servers[0], Stream: 1, Seq: seq}
-			for i := range 1000 {
-				r.Entries = append(r.Entries, vpn.UsageEntry{KeyID: keys[(int(seq)*104_729+i*7919)%len(keys)], Up: 1, Down: 10})
-			}
-			_, _, _, err := c.Store.ApplyUsage(b.Context(), r, day)
-			ok(b, err)
+	ok(b, err)
+	day := time.Now()
+	stream := uint64(c.issued.Add(1)) // another start of the node
+	b.ResetTimer()
+	for seq := 1; (seq-1)*1000 < b.N; seq++ {
+		r := vpn.UsageReport{NodeID: c.servers[0], Stream: stream, Seq: uint64(seq)}
+		for i := range 1000 {
+			r.Entries = append(r.Entries, vpn.UsageEntry{KeyID: keys[(seq*104_729+i*7919)%len(keys)], Up: 1, Down: 10})
 		}
-	})
+		_, _, _, err := c.ApplyUsage(b.Context(), r, day)
+		ok(b, err)
+	}
 }

@@ -32,21 +32,30 @@ func (s *Store) RemoveDevice(ctx context.Context, userID, deviceID int64, a vpn.
 
 // removeDevice frees a slot and deletes the device with its tokens; its keys become tombstones.
 func (t *tx) removeDevice(userID, deviceID int64) ([]vpn.NodeRev, error) {
+	if err := t.holdDevice(userID, deviceID); err != nil {
+		return nil, err
+	}
+	return t.dropDevice(deviceID)
+}
+
+// holdDevice frees the slot of a device that is to be dropped, and keeps keys from being issued for it.
+func (t *tx) holdDevice(userID, deviceID int64) error {
 	if err := t.change(`
 		UPDATE account
 		SET devices = devices - 1
 		WHERE id = $1`, userID); err != nil {
-		return nil, err
+		return err
 	}
-	var id int64 // held from here on: no key is issued for it any more
-	if err := one(t.row(`
+	return one(t.row(`
 		SELECT id
 		FROM device
 		WHERE id = $1
 			AND user_id = $2
-		{{lock}}`, deviceID, userID), &id); err != nil {
-		return nil, err
-	}
+		{{lock}}`, deviceID, userID), &deviceID)
+}
+
+// dropDevice deletes a held device.
+func (t *tx) dropDevice(deviceID int64) ([]vpn.NodeRev, error) {
 	changed, err := t.removeDeviceKeys([]int64{deviceID})
 	if err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ type dialect struct {
 	// text fills the placeholders of SQL texts: {{id}}, {{key}}, {{bytes}} and {{clustered}} in migrations, {{lock}} and
 	// {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one writer, so it needs neither).
 	text *strings.Replacer
+	// hasPeers tells that other processes write at the same time, each holding single rows.
+	hasPeers bool
 	// numbersParameters tells that a parameter is $1 and never "?".
 	numbersParameters bool
 	// begin opens a write transaction.
@@ -74,6 +76,7 @@ var postgresDialect = dialect{ //nolint:gochecknoglobals // a constant table
 		"{{lock}}", "FOR NO KEY UPDATE",
 		"{{share}}", "FOR SHARE",
 	),
+	hasPeers:          true,
 	numbersParameters: true,
 	begin:             "BEGIN",
 	migrating:         "SELECT pg_advisory_xact_lock(7526413)",

@@ -5,17 +5,21 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"stile/accesskey"
 	"stile/store"
+	"stile/store/storetest"
 	"stile/vpn"
+	"stile/wire"
 )
 
 // onEach runs a test on every engine.
@@ -314,4 +318,96 @@ func TestTwoProcesses(t *testing.T) {
 			t.Fatalf("position: %+v", p)
 		}
 	})
+}
+
+// TestPeersNeverDeadlock has two processes change the keys of the same devices on the same nodes in every way at once.
+func TestPeersNeverDeadlock(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	peers := []*store.Store{open(t, dsn), open(t, dsn)}
+	var servers []int64
+	for i := range 5 {
+		server, err := peers[0].AddServer(t.Context(), vpn.Server{Name: strconv.Itoa(i)}, vpn.Audit{})
+		ok(t, err)
+		servers = append(servers, server.ID)
+	}
+	var users []int64
+	for i := range 10 {
+		u, err := peers[0].AddUser(t.Context(), vpn.NewUser{Email: strconv.Itoa(i)}, vpn.Audit{})
+		ok(t, err)
+		users = append(users, u.ID)
+	}
+	refused := func(err error) bool {
+		return err == nil || errors.Is(err, vpn.ErrNotFound) || errors.Is(err, vpn.ErrDeviceLimit)
+	}
+	var callers sync.WaitGroup
+	var stream atomic.Uint64
+	for i := range 64 {
+		callers.Go(func() {
+			s := peers[i%len(peers)]
+			random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // a test
+			for n := range 20 {
+				user := users[random.IntN(len(users))]
+				session := vpn.NewSession{UserID: user, ClientID: strconv.Itoa(random.IntN(4)), DeviceLimit: 3, TokenHash: vpn.TokenHash{byte(i), byte(n)}}
+				if found, err := s.Devices(t.Context(), user); err == nil && len(found) > 0 {
+					session.ReplaceDeviceID = found[random.IntN(len(found))].ID
+				}
+				in, err := s.SignIn(t.Context(), session, vpn.Audit{})
+				if !refused(err) {
+					t.Error(err)
+				}
+				var key vpn.Key
+				for _, server := range random.Perm(len(servers)) {
+					k := vpn.NewKey{UserID: user, DeviceID: in.DeviceID, ServerID: servers[server], Seed: accesskey.Seed{1}, Rotate: n%2 == 0}
+					if key, err = s.IssueKey(t.Context(), k, vpn.Audit{}); !refused(err) {
+						t.Error(err)
+					}
+				}
+				switch random.IntN(4) {
+				case 0:
+					_, err = s.RemoveDevice(t.Context(), user, in.DeviceID, vpn.Audit{})
+				case 1:
+					_, err = s.SignOut(t.Context(), in.TokenID, vpn.Audit{})
+				case 2:
+					_, err = s.SetPasswordHash(t.Context(), user, "x", true, vpn.Audit{})
+				case 3:
+					r := vpn.UsageReport{NodeID: key.ServerID, Stream: stream.Add(1), Seq: 1}
+					for id := key.ID; id > 0 && id > key.ID-50; id-- {
+						r.Entries = append(r.Entries, vpn.UsageEntry{KeyID: id, Up: 1})
+					}
+					_, _, _, err = s.ApplyUsage(t.Context(), r, time.Now())
+				}
+				if !refused(err) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	for _, server := range servers {
+		digestHolds(t, peers[0], server)
+	}
+	for _, s := range peers {
+		ok(t, s.Close()) // and its connections tell what they counted
+	}
+	var deadlocks int
+	ok(t, raw(t, dsn).QueryRow("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&deadlocks))
+	if deadlocks > 0 {
+		t.Errorf("%d deadlocks", deadlocks)
+	}
+}
+
+// digestHolds fails unless count and digest of a node are those of its live keys.
+func digestHolds(t *testing.T, s *store.Store, nodeID int64) {
+	t.Helper()
+	var digest wire.Digest
+	count := 0
+	p, err := s.NodeSnapshot(t.Context(), nodeID, func(k vpn.NodeKey) error {
+		count++
+		digest.Add(wire.Key{ID: k.ID, Seed: wire.Seed(k.Seed)}.Sum())
+		return nil
+	})
+	ok(t, err)
+	if p.Count != count || wire.Digest(p.Digest) != digest {
+		t.Errorf("node %d: %d keys, position %+v", nodeID, count, p)
+	}
 }

@@ -60,22 +60,27 @@ func (w *writer) reserveKeyIDs(n int) error {
 	return nil
 }
 
-// issueAll serves consecutive issues. Those that cannot be judged together, because an earlier one changes the live
-// key of the same device and server, are served one after the other.
+// issueAll serves consecutive issues.
 func (t *tx) issueAll(tasks []*task) error {
 	for len(tasks) > 0 {
-		n := 0
-		seen := map[pair]bool{}
-		for n < len(tasks) && n < maxIssues && !seen[tasks[n].issue.pair()] {
-			seen[tasks[n].issue.pair()] = true
-			n++
-		}
+		n := judgedTogether(tasks)
 		if err := t.issueTogether(tasks[:n]); err != nil {
 			return err
 		}
 		tasks = tasks[n:]
 	}
 	return nil
+}
+
+// judgedTogether is how many of the first tasks are issues for different devices or servers: an issue that changes the
+// live key of a device and server must be done before the next one for the same is judged.
+func judgedTogether(tasks []*task) (n int) {
+	seen := map[pair]bool{}
+	for n < len(tasks) && n < maxIssues && tasks[n].issue != nil && !seen[tasks[n].issue.pair()] {
+		seen[tasks[n].issue.pair()] = true
+		n++
+	}
+	return n
 }
 
 // issuing is the work of issues for different devices or servers.
@@ -113,6 +118,7 @@ var (
 	SELECT id, user_id
 	FROM device
 	WHERE id IN (`, "?", `)
+	ORDER BY id
 	{{share}}`}
 
 	livePairs = batch{0, `

@@ -58,6 +58,13 @@ func (s *Store) SignIn(ctx context.Context, n vpn.NewSession, a vpn.Audit) (in v
 
 // takeSlot returns the device that signs in: the one the client holds, or a new one in a free slot.
 func (t *tx) takeSlot(n vpn.NewSession) (deviceID int64, changed []vpn.NodeRev, err error) {
+	if err := one(t.row(`
+		SELECT id
+		FROM account
+		WHERE id = $1
+		{{lock}}`, n.UserID), &n.UserID); err != nil { // held: another process may sign the same client in
+		return 0, nil, err
+	}
 	today := millis(midnight(t.now))
 	err = t.row(`
 		UPDATE device
@@ -95,13 +102,10 @@ func (t *tx) countDevice(n vpn.NewSession) error {
 		SET devices = devices + 1
 		WHERE id = $1
 			AND devices < $2`, n.UserID, n.DeviceLimit)
-	if err != nil || taken > 0 {
-		return err
+	if err == nil && taken == 0 {
+		return vpn.ErrDeviceLimit
 	}
-	if err := t.holdUser(n.UserID); err != nil {
-		return err
-	}
-	return vpn.ErrDeviceLimit
+	return err
 }
 
 // holdUser makes sure that a user exists until the commit; vpn.ErrNotFound when there is none.
@@ -134,15 +138,25 @@ func (s *Store) SignOut(ctx context.Context, tokenID int64, a vpn.Audit) (change
 		changed = nil
 		var userID, deviceID int64
 		if err := one(t.row(`
+			SELECT user_id, COALESCE(device_id, 0)
+			FROM token
+			WHERE id = $1`, tokenID), &userID, &deviceID); err != nil {
+			return err
+		}
+		if deviceID != 0 { // held before the token, as everywhere
+			if err := t.holdDevice(userID, deviceID); err != nil {
+				return err
+			}
+		}
+		if err := t.change(`
 			DELETE FROM token
-			WHERE id = $1
-			RETURNING user_id, COALESCE(device_id, 0)`, tokenID), &userID, &deviceID); err != nil {
+			WHERE id = $1`, tokenID); err != nil {
 			return err
 		}
 		if deviceID == 0 {
 			return t.audit(a, tokenID)
 		}
-		if changed, err = t.removeDevice(userID, deviceID); err != nil {
+		if changed, err = t.dropDevice(deviceID); err != nil {
 			return err
 		}
 		return t.audit(a, deviceID)

@@ -18,7 +18,7 @@ type tx struct {
 }
 
 // run runs the tasks of an open transaction. Consecutive issues are merged; any other task among several has a savepoint,
-// so that its refusal undoes it alone. An error undoes all.
+// so that its refusal undoes it alone. An error undoes everything.
 func (w *writer) run(tasks []*task) error {
 	t := &tx{ctx: w.ctx, writer: w, store: w.store, now: w.store.now().UTC().Truncate(time.Millisecond)}
 	for i := 0; i < len(tasks); {

@@ -151,7 +151,11 @@ func (w *writer) loop() {
 		case first := <-w.queue:
 			group = w.gather(group[:0], first)
 			began := time.Now()
-			w.serve(group)
+			for rest := group; len(rest) > 0; {
+				n := w.unit(rest)
+				w.serve(rest[:n])
+				rest = rest[n:]
+			}
 			w.took = time.Since(began)
 			w.expected, w.last = max(w.last, len(group)), len(group)
 		}
@@ -188,12 +192,23 @@ func (w *writer) gather(group []*task, first *task) []*task {
 	}
 }
 
+// unit is how many of the first tasks share a transaction: all, where nobody else writes. Where there are peers, a
+// transaction holds its rows in one order, so that processes never wait for each other in a circle; two tasks in one
+// would break it. There, only issues are merged.
+func (w *writer) unit(tasks []*task) int {
+	switch {
+	case !w.store.dialect.hasPeers:
+		return len(tasks)
+	case tasks[0].issue != nil:
+		return judgedTogether(tasks)
+	default:
+		return 1
+	}
+}
+
 // serve runs a group in one transaction and answers everyone. When that fails before the commit, each task gets a
 // transaction of its own, so that one cannot spoil the others.
 func (w *writer) serve(group []*task) {
-	if len(group) == 0 {
-		return
-	}
 	err := w.transact(group)
 	switch {
 	case err == nil:

@@ -111,50 +111,75 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
-// TestUndoneGroup runs tasks one by one when the engine undoes their group, and each as often as it needs.
+// TestUndoneGroup has a group of writes with a faulty one: the others are written all the same.
 func TestUndoneGroup(t *testing.T) {
-	s := openInside(t, storetest.Postgres(t))
-	deadlocks := 0
-	hold := make(chan struct{})
+	s := openInside(t, filepath.Join(t.TempDir(), "stile.db"))
+	hold, held := make(chan struct{}), make(chan struct{})
 	var callers sync.WaitGroup
 	callers.Go(func() { // keeps the writer busy until a group has gathered
-		_ = s.write(t.Context(), "hold", func(*tx) error { <-hold; return nil })
+		if err := s.write(t.Context(), "hold", func(*tx) error { close(held); <-hold; return nil }); err != nil {
+			t.Error(err)
+		}
 	})
-	time.Sleep(10 * time.Millisecond)
-	run := func(name string, f func(*tx) error) {
+	<-held
+	runs := 0
+	for i := range 10 {
 		callers.Go(func() {
-			if err := s.write(t.Context(), name, f); err != nil {
+			err := s.write(t.Context(), "add", func(t *tx) error {
+				runs++
+				_, err := t.addUser(vpn.NewUser{Email: strconv.Itoa(i) + "@example.com"}, vpn.Audit{})
+				return err
+			})
+			if err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	for i := range 10 {
-		run("add", func(t *tx) error {
-			_, err := t.addUser(vpn.NewUser{Email: strconv.Itoa(i) + "@example.com"}, vpn.Audit{})
-			return err
-		})
+	for len(s.writer.queue) < 10 {
+		time.Sleep(time.Millisecond)
 	}
-	run("deadlock", func(t *tx) error {
-		if deadlocks++; deadlocks < 3 {
-			_, err := t.exec("DO $$ BEGIN RAISE EXCEPTION 'as if' USING ERRCODE = '40P01'; END $$")
-			return err
-		}
-		return t.audit(vpn.Audit{Action: "at last"}, 1)
-	})
 	callers.Go(func() {
-		if err := s.write(t.Context(), "fault", func(t *tx) error { return errFault }); !errors.Is(err, errFault) {
+		if err := s.write(t.Context(), "fault", func(*tx) error { return errFault }); !errors.Is(err, errFault) {
 			t.Error(err)
 		}
 	})
-	time.Sleep(10 * time.Millisecond)
+	for len(s.writer.queue) < 11 {
+		time.Sleep(time.Millisecond)
+	}
 	close(hold)
 	callers.Wait()
+	if runs != 20 {
+		t.Errorf("%d runs: not one group, then one by one", runs)
+	}
 	page, err := s.Users(t.Context(), vpn.UserFilter{Limit: 100})
 	if err != nil || len(page.Users) != 10 {
 		t.Fatalf("%d users, %v", len(page.Users), err)
 	}
-	log, err := s.AuditLog(t.Context(), 0, 100)
-	if err != nil || len(log) != 11 {
+	if log, err := s.AuditLog(t.Context(), 0, 100); err != nil || len(log) != 10 {
+		t.Fatalf("%d audit entries, %v", len(log), err)
+	}
+}
+
+// TestUndoneTransaction runs again what the engine undid, as often as need be, but not for ever.
+func TestUndoneTransaction(t *testing.T) {
+	s := openInside(t, storetest.Postgres(t))
+	deadlock := func(t *tx) error {
+		_, err := t.exec("DO $$ BEGIN RAISE EXCEPTION 'as if' USING ERRCODE = '40P01'; END $$")
+		return err
+	}
+	runs := 0
+	if err := s.write(t.Context(), "unlucky", func(t *tx) error {
+		if runs++; runs < 3 {
+			return deadlock(t)
+		}
+		return t.audit(vpn.Audit{Action: "at last"}, 1)
+	}); err != nil || runs != 3 {
+		t.Fatalf("%d runs, %v", runs, err)
+	}
+	if err := s.write(t.Context(), "hopeless", deadlock); !postgresDialect.isRolledBack(err) {
+		t.Fatal(err)
+	}
+	if log, err := s.AuditLog(t.Context(), 0, 100); err != nil || len(log) != 1 {
 		t.Fatalf("%d audit entries, %v", len(log), err)
 	}
 }
