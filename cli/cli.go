@@ -34,7 +34,7 @@ type commands struct {
 	Logout  LogoutCmd  `cmd:"" group:"use" help:"Sign out and end this device's keys."`
 	Doctor  DoctorCmd  `cmd:"" group:"use" help:"Find out why it does not work."`
 
-	Version kong.VersionFlag `help:"Print the version."`
+	Version kong.VersionFlag `env:"-" help:"Print the version."`
 }
 
 const description = `A VPN service in one binary.

@@ -29,7 +29,8 @@ func (c *LogoutCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	message, err := a.Logout(ctx)
+	message := "Signed out. The keys of this device are dead."
+	_, err = a.Logout(ctx)
 	switch {
 	case client.CodeOf(err) == client.CodeUnauthenticated:
 		message = "The session had ended already."
@@ -39,6 +40,6 @@ func (c *LogoutCmd) Run(ctx context.Context, t *Terminal) error {
 	if err := a.end(); err != nil {
 		return err
 	}
-	t.printf("%s\n", clean(message))
+	t.printf("%s\n", message)
 	return nil
 }
