@@ -9,9 +9,9 @@ import (
 // BufferSize is the size of a pooled buffer in bytes: 64 KiB of payload and room for what a protocol wraps around it.
 const BufferSize = 64<<10 + 512
 
-// PayloadSize is how much a relay reads at once, in bytes: just under 64 KiB, as much as four of the largest Shadowsocks
-// chunks hold.
-const PayloadSize = 4 * 16383
+// PayloadSize is how much a relay reads at once, in bytes: just under 64 KiB, as much as four of the chunks that Shadowsocks
+// writes hold.
+const PayloadSize = 4 * 16320
 
 // Buffer is one pooled buffer.
 type Buffer [BufferSize]byte

@@ -150,15 +150,15 @@ func throughput(b *testing.B, p *process, dial dialer, l load, s *site, warm, wi
 }
 
 // connections opens n streams one after another on each of four goroutines, each with one echo, and returns the server's CPU
-// milliseconds per stream. Keys are spread over 1 to keys.
-func connections(b *testing.B, p *process, dial dialer, n, keys int) float64 {
+// milliseconds per stream. Keys are spread over count keys from first on.
+func connections(b *testing.B, p *process, dial dialer, n, first, count int) float64 {
 	const goroutines = 4
 	before := p.cpu()
 	var group sync.WaitGroup
 	for g := range goroutines {
 		group.Go(func() {
 			for i := range n / goroutines {
-				conn, err := dial(int64((g*n+i)*7919%keys + 1))
+				conn, err := dial(int64(first + (g*n+i)*7919%count))
 				if err == nil {
 					_, _ = conn.Write([]byte("e!"))
 					_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
@@ -199,7 +199,7 @@ func probes(b *testing.B, p *process, n int) float64 {
 
 // idleMemory opens n streams that say nothing more and returns what each costs the server, in KiB.
 func idleMemory(b *testing.B, p *process, dial dialer, n int) float64 {
-	before := p.resident()
+	before := p.resident(b)
 	for range n {
 		conn, err := dial(1)
 		if err != nil {
@@ -211,5 +211,5 @@ func idleMemory(b *testing.B, p *process, dial dialer, n int) float64 {
 			b.Fatal(err)
 		}
 	}
-	return (p.resident() - before) / float64(n)
+	return (p.resident(b) - before) / float64(n)
 }

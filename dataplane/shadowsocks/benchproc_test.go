@@ -10,7 +10,9 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,6 +81,15 @@ func runPlane(port, count, target string) error {
 	if err := plane.Apply(keys, nil, true); err != nil {
 		return err
 	}
+	// A signal asks for memory to be given back, so that what is resident is what is needed and not yet garbage.
+	collect := make(chan os.Signal, 1)
+	signal.Notify(collect, syscall.SIGUSR1)
+	go func() {
+		for range collect {
+			debug.FreeOSMemory()
+			fmt.Println("collected")
+		}
+	}()
 	fmt.Println("ready")
 	return plane.Run(context.Background())
 }
@@ -118,6 +129,7 @@ func relayCopy(to, from net.Conn) {
 type process struct {
 	command *exec.Cmd
 	address string
+	output  *bufio.Reader // of our own servers
 }
 
 // start runs a command and waits until its address accepts.
@@ -127,7 +139,7 @@ func start(b *testing.B, command *exec.Cmd, address string, patience time.Durati
 	if err := command.Start(); err != nil {
 		b.Fatal(err)
 	}
-	p := &process{command, address}
+	p := &process{command: command, address: address}
 	b.Cleanup(p.stop)
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", address); err == nil {
@@ -137,6 +149,30 @@ func start(b *testing.B, command *exec.Cmd, address string, patience time.Durati
 		if time.Now().After(deadline) {
 			b.Fatalf("%s does not listen on %s", command.Path, address)
 		}
+	}
+}
+
+// startSelf runs this binary in a role and waits until it is ready.
+func startSelf(b *testing.B, address string, role ...string) *process {
+	b.Helper()
+	command := exec.Command("/proc/self/exe")
+	command.Env = append(os.Environ(), roleVariable+"="+strings.Join(role, " "))
+	command.Stderr = os.Stderr
+	output, err := command.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := start(b, command, address, 10*time.Second)
+	p.output = bufio.NewReader(output)
+	p.await(b, "ready")
+	return p
+}
+
+// await reads the next line that our own server prints.
+func (p *process) await(b *testing.B, want string) {
+	b.Helper()
+	if line, err := p.output.ReadString('\n'); err != nil || strings.TrimSpace(line) != want {
+		b.Fatalf("the server says %q, %v; want %q", line, err, want)
 	}
 }
 
@@ -157,8 +193,13 @@ func (p *process) cpu() float64 {
 	return float64(user+system) / 100
 }
 
-// resident returns the process's resident memory in KiB.
-func (p *process) resident() float64 {
+// resident returns the process's resident memory in KiB; of our own servers, without garbage.
+func (p *process) resident(b *testing.B) float64 {
+	b.Helper()
+	if p.output != nil {
+		_ = p.command.Process.Signal(syscall.SIGUSR1)
+		p.await(b, "collected")
+	}
 	file, err := os.Open(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
 	if err != nil {
 		return 0
@@ -173,19 +214,12 @@ func (p *process) resident() float64 {
 	return 0
 }
 
-func self(role ...string) *exec.Cmd {
-	command := exec.Command("/proc/self/exe")
-	command.Env = append(os.Environ(), roleVariable+"="+strings.Join(role, " "))
-	command.Stderr = os.Stderr
-	return command
-}
-
 func startRelay(b *testing.B, port int, target string) *process {
-	return start(b, self("relay", strconv.Itoa(port), target), local(port), 10*time.Second)
+	return startSelf(b, local(port), "relay", strconv.Itoa(port), target)
 }
 
 func startPlane(b *testing.B, port, keys int, target string) *process {
-	return start(b, self("plane", strconv.Itoa(port), strconv.Itoa(keys), target), local(port), time.Minute)
+	return startSelf(b, local(port), "plane", strconv.Itoa(port), strconv.Itoa(keys), target)
 }
 
 // startLibev runs Debian's ss-server with key 1.

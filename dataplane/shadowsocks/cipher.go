@@ -20,6 +20,10 @@ const (
 	maxChunk  = 0x3FFF
 )
 
+// writeChunk is how much we put into a chunk: the largest multiple of the ciphers' blocks below maxChunk, because what
+// is left over behind the last whole block costs more than the rest.
+const writeChunk = 16320
+
 // method is a cipher of AEAD-2018.
 type method uint8
 

@@ -189,7 +189,7 @@ func (s *stream) Write(payload net.Buffers) error {
 	out := s.begin(buffer[:0])
 	for _, plain := range payload {
 		for len(plain) > 0 {
-			size := min(len(plain), maxChunk)
+			size := min(len(plain), writeChunk)
 			if cap(out)-len(out) < lengthSize+size+tagSize {
 				if _, err := s.TCPConn.Write(out); err != nil {
 					return err
