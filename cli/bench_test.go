@@ -3,9 +3,14 @@ package cli_test
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/argon2"
 
 	"stile/client"
 )
@@ -67,4 +72,41 @@ func BenchmarkKeyReady(b *testing.B) {
 		}
 		_ = resp.Body.Close()
 	}
+}
+
+// BenchmarkSignIn signs devices in over HTTP, from eight clients at once, and compares the rate with that of the bare
+// hash on as many cores as the hasher uses, one run before and one after.
+func BenchmarkSignIn(b *testing.B) {
+	m := newMachine(b, "", "--sign-in-failures", "1000000")
+	m.addUser("user@example.com")
+	m.signIn("user@example.com", "warm")
+	bare := bareHash()
+	var next atomic.Int64
+	start := time.Now()
+	b.SetParallelism(8 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			m.signIn("user@example.com", fmt.Sprintf("device-%d", next.Add(1)%900))
+		}
+	})
+	each := time.Since(start) / time.Duration(b.N)
+	bare = (bare + bareHash()) / 2
+	b.ReportMetric(float64(bare)/float64(each), "of-bare-hash")
+}
+
+// bareHash is how long one argon2id hash of the service's cost takes when cores − 1 of them run at once.
+func bareHash() time.Duration {
+	const rounds = 20
+	workers := max(1, runtime.GOMAXPROCS(0)-1)
+	start := time.Now()
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range rounds {
+				argon2.IDKey([]byte("password123"), []byte("0123456789abcdef"), 2, 19*1024, 1, 32)
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(start) / time.Duration(rounds*workers)
 }
