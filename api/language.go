@@ -47,7 +47,8 @@ func (t *texts) preferred(header string) lang {
 	if err != nil {
 		return russian
 	}
-	if _, i, _ := t.matcher.Match(tags...); i == 1 {
+	// The matcher guesses when it has no match at all; only a match counts here.
+	if _, i, confidence := t.matcher.Match(tags...); i == 1 && confidence != language.No {
 		return english
 	}
 	return russian
