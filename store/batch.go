@@ -80,19 +80,19 @@ func (t *tx) execBatch(b *batch, perRow int, args []any) error {
 	return nil
 }
 
-// eachOf runs a batch whose rows are what to look for, and calls f for every row it returns. The rows are filled up with
+// eachOf runs a batch whose rows are ids to look for, and calls f for every row it returns. The ids are filled up with
 // zeros, which no id is, to a power of two: few statements are prepared.
-func (t *tx) eachOf(b *batch, perRow int, fixed, args []any, f func(scanner) error) error {
-	for len(args) > 0 {
-		rows := min(len(args)/perRow, maxBatch)
-		size := 1 << bits.Len(uint(rows-1))
-		chunk := make([]any, 0, len(fixed)+size*perRow)
-		chunk = append(append(chunk, fixed...), args[:rows*perRow]...)
-		for len(chunk) < cap(chunk) {
-			chunk = append(chunk, int64(0))
+func (t *tx) eachOf(b *batch, fixed, ids []any, f func(scanner) error) error {
+	for len(ids) > 0 {
+		n := min(len(ids), maxBatch)
+		size := 1 << bits.Len(uint(n-1))
+		args := make([]any, 0, len(fixed)+size)
+		args = append(append(args, fixed...), ids[:n]...)
+		for len(args) < cap(args) {
+			args = append(args, int64(0))
 		}
-		args = args[rows*perRow:]
-		found, err := t.rows(t.writer.batchText(b, size), chunk...)
+		ids = ids[n:]
+		found, err := t.rows(t.writer.batchText(b, size), args...)
 		if err := each(found, err, f); err != nil {
 			return err
 		}
@@ -101,8 +101,8 @@ func (t *tx) eachOf(b *batch, perRow int, fixed, args []any, f func(scanner) err
 }
 
 // execOf is eachOf for statements that return nothing.
-func (t *tx) execOf(b *batch, perRow int, fixed, args []any) error {
-	return t.eachOf(b, perRow, fixed, args, func(scanner) error { return nil })
+func (t *tx) execOf(b *batch, fixed, ids []any) error {
+	return t.eachOf(b, fixed, ids, func(scanner) error { return nil })
 }
 
 // anys is ids as arguments.

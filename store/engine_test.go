@@ -344,7 +344,7 @@ func TestPeersNeverDeadlock(t *testing.T) {
 	for i := range 64 {
 		callers.Go(func() {
 			s := peers[i%len(peers)]
-			random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // a test
+			random := rand.New(rand.NewPCG(uint64(i), 1))
 			for n := range 20 {
 				user := users[random.IntN(len(users))]
 				session := vpn.NewSession{UserID: user, ClientID: strconv.Itoa(random.IntN(4)), DeviceLimit: 3, TokenHash: vpn.TokenHash{byte(i), byte(n)}}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"stile/vpn"
-	"stile/wire"
 )
 
 // issue is one caller of IssueKey.
@@ -163,7 +162,7 @@ func (w *issuing) look(tasks []*task) error {
 		}
 		asked[task.issue.pair()] = true
 	}
-	err := w.eachOf(&holdDevices, 1, nil, anys(devices), func(row scanner) error {
+	err := w.eachOf(&holdDevices, nil, anys(devices), func(row scanner) error {
 		var id, userID int64
 		err := row.Scan(&id, &userID)
 		w.owners[id] = userID
@@ -181,7 +180,7 @@ func (w *issuing) look(tasks []*task) error {
 // readLive reads the asked keys that exist already.
 func (w *issuing) readLive(devices []int64, asked map[pair]bool) error {
 	var ids []any
-	err := w.eachOf(&livePairs, 1, nil, anys(devices), func(row scanner) error {
+	err := w.eachOf(&livePairs, nil, anys(devices), func(row scanner) error {
 		var id int64
 		var p pair
 		err := row.Scan(&id, &p.deviceID, &p.serverID)
@@ -194,7 +193,7 @@ func (w *issuing) readLive(devices []int64, asked map[pair]bool) error {
 		return err
 	}
 	w.live = make(map[pair]*vpn.Key, len(ids))
-	return w.eachOf(&keysByID, 1, nil, ids, func(row scanner) error {
+	return w.eachOf(&keysByID, nil, ids, func(row scanner) error {
 		k, err := w.store.scanKey(row)
 		w.live[pair{k.DeviceID, k.ServerID}] = &k
 		return err
@@ -243,7 +242,7 @@ func (w *issuing) add(i *issue, n *node) {
 	}
 	ids.next++
 	k := &i.key
-	sum := wire.Sum(sumOf(k.ID, k.Seed, k.Limits, k.NotAfter))
+	sum := sumOf(k.ID, k.Seed, k.Limits, k.NotAfter)
 	n.add(sum)
 	w.keys = append(w.keys, k.ID, k.UserID, k.DeviceID, k.ServerID, w.store.seal(k.Seed[:], purposeSeed, k.ID), sum[:],
 		k.Limits.UpBytesPerSecond, k.Limits.DownBytesPerSecond, k.Limits.MaxSessions, millis(k.NotAfter), k.Rev, millis(k.CreatedAt))

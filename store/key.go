@@ -91,7 +91,7 @@ func (t *tx) removeDeviceKeys(devices []int64) ([]vpn.NodeRev, error) {
 		return nil, err
 	}
 	removed := map[*node][]any{}
-	err = t.eachOf(&deviceKeySums, 1, nil, anys(devices), func(row scanner) error {
+	err = t.eachOf(&deviceKeySums, nil, anys(devices), func(row scanner) error {
 		var id, serverID int64
 		var sum wire.Sum
 		if err := row.Scan(&id, &serverID, sum32{&sum}); err != nil {
@@ -117,7 +117,7 @@ func (t *tx) removeDeviceKeys(devices []int64) ([]vpn.NodeRev, error) {
 func (t *tx) lockNodesOf(query *batch, args []any) (map[int64]*node, error) {
 	seen := map[int64]bool{}
 	var ids []int64
-	err := t.eachOf(query, 1, nil, args, func(row scanner) error {
+	err := t.eachOf(query, nil, args, func(row scanner) error {
 		id, err := scanID(row)
 		if !seen[id] {
 			seen[id] = true
@@ -138,7 +138,7 @@ var entomb = batch{3, `
 
 // entomb makes keys tombstones with a revision: their seeds are wiped.
 func (t *tx) entomb(rev int64, ids []any) error {
-	return t.execOf(&entomb, 1, []any{millis(t.now), rev, []byte{}}, ids)
+	return t.execOf(&entomb, []any{millis(t.now), rev, []byte{}}, ids)
 }
 
 // RefreshKeys implements vpn.KeyStore.
@@ -207,7 +207,7 @@ var staleKeys = batch{4, `
 // staleKeys returns the live keys of devices that have another deadline or other limits.
 func (t *tx) staleKeys(devices []any, notAfter time.Time, l vpn.KeyLimits) (stale []vpn.Key, err error) {
 	values := []any{millis(notAfter), l.UpBytesPerSecond, l.DownBytesPerSecond, int64(l.MaxSessions)}
-	err = t.eachOf(&staleKeys, 1, values, devices, func(row scanner) error {
+	err = t.eachOf(&staleKeys, values, devices, func(row scanner) error {
 		k, err := t.store.scanKey(row)
 		stale = append(stale, k)
 		return err

@@ -61,7 +61,7 @@ var lockNodes = batch{0, `
 func (t *tx) lockNodes(ids []int64) (map[int64]*node, error) {
 	slices.Sort(ids)
 	nodes := make(map[int64]*node, len(ids))
-	err := t.eachOf(&lockNodes, 1, nil, anys(ids), func(row scanner) error {
+	err := t.eachOf(&lockNodes, nil, anys(ids), func(row scanner) error {
 		var n node
 		err := row.Scan(&n.id, &n.epoch, &n.rev, &n.count, sum32{(*[32]byte)(&n.digest)}, &n.removedAt)
 		nodes[n.id] = &n

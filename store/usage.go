@@ -187,10 +187,10 @@ func (t *tx) bookUsage(r vpn.UsageReport, day int64) (exceeded []int64, err erro
 	if exceeded, err = t.countUsed(ids, users); err != nil {
 		return nil, err
 	}
-	if err := t.execOf(&seeDevices, 1, []any{day}, devices); err != nil {
+	if err := t.execOf(&seeDevices, []any{day}, devices); err != nil {
 		return nil, err
 	}
-	return exceeded, t.execOf(&seeTokens, 1, []any{day}, devices)
+	return exceeded, t.execOf(&seeTokens, []any{day}, devices)
 }
 
 // sumEntries adds up what a report says of each key.
@@ -209,7 +209,7 @@ func sumEntries(entries []vpn.UsageEntry) map[int64]traffic {
 // usersOf finds whose traffic it is. Users who are gone are left out.
 func (t *tx) usersOf(nodeID int64, keys map[int64]traffic) (map[int64]*userTraffic, error) {
 	found := map[int64]*userTraffic{}
-	err := t.eachOf(&keyOwners, 1, []any{nodeID}, anys(slices.Sorted(maps.Keys(keys))), func(row scanner) error {
+	err := t.eachOf(&keyOwners, []any{nodeID}, anys(slices.Sorted(maps.Keys(keys))), func(row scanner) error {
 		var id, userID, deviceID, notAfter, removedAt int64
 		if err := row.Scan(&id, &userID, &deviceID, &notAfter, &removedAt); err != nil {
 			return err
@@ -231,7 +231,7 @@ func (t *tx) usersOf(nodeID int64, keys map[int64]traffic) (map[int64]*userTraff
 		return nil, err
 	}
 	users := make(map[int64]*userTraffic, len(found))
-	err = t.eachOf(&knownUsers, 1, nil, anys(slices.Sorted(maps.Keys(found))), func(row scanner) error {
+	err = t.eachOf(&knownUsers, nil, anys(slices.Sorted(maps.Keys(found))), func(row scanner) error {
 		id, err := scanID(row)
 		users[id] = found[id]
 		return err
@@ -247,7 +247,7 @@ func (t *tx) countUsed(ids []int64, users map[int64]*userTraffic) (exceeded []in
 		return nil, err
 	}
 	var rows, due []any
-	err = t.eachOf(&holdSubscriptions, 1, nil, anys(ids), func(row scanner) error {
+	err = t.eachOf(&holdSubscriptions, nil, anys(ids), func(row scanner) error {
 		var userID, planID, startsAt, expiresAt, before, resetsAt, updatedAt int64
 		if err := row.Scan(&userID, &planID, &startsAt, &expiresAt, &before, &resetsAt, &updatedAt); err != nil {
 			return err
@@ -272,7 +272,7 @@ func (t *tx) countUsed(ids []int64, users map[int64]*userTraffic) (exceeded []in
 	if err := t.execBatch(&saveUsed, 7, rows); err != nil {
 		return nil, err
 	}
-	return exceeded, t.execOf(&markDue, 1, nil, due)
+	return exceeded, t.execOf(&markDue, nil, due)
 }
 
 // trafficLimits are the limits of all plans, by plan.

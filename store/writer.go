@@ -69,7 +69,7 @@ func newWriter(ctx context.Context, s *Store, db *sql.DB, log *slog.Logger) *wri
 		queue: make(chan *task, maxQueue), stop: make(chan struct{}), ended: make(chan struct{}),
 		texts: map[sized]string{},
 	}
-	go w.loop()
+	go w.loop() //nolint:contextcheck // it outlives the call: w.ctx
 	return w
 }
 

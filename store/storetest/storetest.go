@@ -15,7 +15,7 @@ import (
 	"stile/vpn"
 )
 
-// Run runs the conformance suite. open returns an empty store, which the suite closes.
+// Run runs the conformance suite, its stories side by side. open returns an empty store, which the suite closes.
 func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 	for _, story := range []struct {
 		name string
@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"contexts", contexts},
 	} {
 		t.Run(story.name, func(t *testing.T) {
+			t.Parallel()
 			w := &world{T: t, ctx: t.Context(), store: open(t)}
 			t.Cleanup(func() { w.ok(w.store.Close()) })
 			story.tell(w)
