@@ -103,7 +103,9 @@ func TestRelayIdle(t *testing.T) {
 	_, _, _, done := startRelay(t, Relay{Idle: 20 * time.Millisecond, HalfIdle: time.Hour})
 	ends(t, done, "nothing moved")
 
-	client, _, _, done := startRelay(t, Relay{Idle: time.Hour, HalfIdle: 20 * time.Millisecond})
+	client, target, _, done := startRelay(t, Relay{Idle: time.Hour, HalfIdle: 20 * time.Millisecond})
+	_, _ = target.Write([]byte("x")) // both directions are under way
+	_, _ = io.ReadFull(client, make([]byte, 1))
 	_ = client.CloseWrite()
 	ends(t, done, "one side finished and the other is silent")
 }
@@ -133,16 +135,22 @@ func TestRelayIsNotIdleWhileOneDirectionMoves(t *testing.T) {
 // A receiver that takes nothing does not hold a flow for ever.
 func TestRelayEndsWhenTheReceiverStalls(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	_, target, _, done := startRelay(t, Relay{Idle: 100 * time.Millisecond, HalfIdle: time.Hour})
-	go func() {
-		for block := make([]byte, 1<<20); ; {
-			if _, err := target.Write(block); err != nil {
-				return
-			}
+	for _, finished := range []bool{false, true} {
+		client, target, _, done := startRelay(t, Relay{Idle: 100 * time.Millisecond, HalfIdle: time.Hour})
+		if finished { // then nobody reads from the client, whose silence would end the flow otherwise
+			_ = client.CloseWrite()
+			_, _ = io.ReadAll(target)
 		}
-	}()
-	ends(t, done, "the client reads nothing")
-	_ = target.Close()
+		go func() {
+			for block := make([]byte, 1<<20); ; {
+				if _, err := target.Write(block); err != nil {
+					return
+				}
+			}
+		}()
+		ends(t, done, "the client reads nothing")
+		_ = target.Close()
+	}
 }
 
 func TestSourceTakesABufferOnlyWhenReadable(t *testing.T) {

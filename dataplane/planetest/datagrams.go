@@ -111,7 +111,8 @@ func datagramsToPrivateTargets(b *bench) {
 	b.put(key)
 	conn := b.dialUDP(key)
 	defer conn.Close()
-	if err := echoPacket(conn, to, []byte("opens an association"), patience); err != nil {
+	opening := []byte("opens an association")
+	if err := echoPacket(conn, to, opening, patience); err != nil {
 		b.Fatal(err)
 	}
 	if err := echoPacket(conn, private, []byte("x"), silence); err == nil {
@@ -123,6 +124,9 @@ func datagramsToPrivateTargets(b *bench) {
 	}
 	if n := received.Load(); n != 0 {
 		b.Errorf("a private target got %d packets", n)
+	}
+	if u := b.usage(key); u.Up != int64(len(opening)) {
+		b.Errorf("%d bytes counted, want the %d that were let through", u.Up, len(opening))
 	}
 }
 

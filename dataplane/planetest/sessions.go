@@ -188,7 +188,7 @@ func expiry(b *bench) {
 	conn, kept := b.open(key, target.addr()), b.open(other, target.addr())
 	defer conn.Close()
 	defer kept.Close()
-	key.NotAfter = time.Now().Add(4 * silence)
+	key.NotAfter = time.Now().Add(4 * silence).Truncate(time.Millisecond)
 	b.put(key)
 	if err := echo(conn, "not yet"); err != nil {
 		b.Errorf("the stream broke before the deadline: %v", err)
