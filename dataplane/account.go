@@ -43,10 +43,10 @@ func (a *account) admit(s *Session, now int64) (first bool, notAfter int64, err 
 	return first, a.notAfter, nil
 }
 
-// unlink ends a session; the caller holds the lock. It reports whether the session was live.
-func (a *account) unlink(s *Session) bool {
+// unlink ends a session unless it has ended; the caller holds the lock.
+func (a *account) unlink(s *Session) {
 	if !s.linked {
-		return false
+		return
 	}
 	s.linked = false
 	if s.prev != nil {
@@ -60,7 +60,6 @@ func (a *account) unlink(s *Session) bool {
 	s.prev, s.next = nil, nil
 	a.live--
 	close(s.ended)
-	return true
 }
 
 // put brings the account to a key's wanted state. It returns the sessions this ends, or the deadline that live sessions

@@ -26,6 +26,7 @@ var (
 
 // Resolver finds the addresses of a name; *net.Resolver is one.
 type Resolver interface {
+	// LookupNetIP returns the addresses of a host; network is "ip".
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 

@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -74,11 +75,11 @@ func (s *Source) try(fd uintptr) bool {
 	}
 	for {
 		s.n, s.err = syscall.Read(int(fd), into)
-		if s.err != syscall.EINTR {
+		if !errors.Is(s.err, syscall.EINTR) {
 			break
 		}
 	}
-	if s.err != syscall.EAGAIN {
+	if !errors.Is(s.err, syscall.EAGAIN) {
 		return true
 	}
 	if s.taken != nil {

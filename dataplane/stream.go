@@ -46,8 +46,9 @@ type Stream interface {
 	Write(payload net.Buffers) error
 	// CloseWrite tells the peer that nothing more will come.
 	CloseWrite() error
-	// SetReadDeadline and SetWriteDeadline are those of net.Conn.
+	// SetReadDeadline bounds Next, as net.Conn's bounds Read.
 	SetReadDeadline(at time.Time) error
+	// SetWriteDeadline bounds Write, as net.Conn's does.
 	SetWriteDeadline(at time.Time) error
 	// Close ends both directions at once.
 	Close() error

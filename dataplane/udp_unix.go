@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"syscall"
@@ -16,7 +17,7 @@ func (c *UDPConn) Receive(buffers *Buffers, offset, size int) (taken *Buffer, n 
 		taken = buffers.Take()
 		for {
 			n, sender, err = syscall.Recvfrom(int(fd), taken[offset:offset+size], 0)
-			if err != syscall.EINTR {
+			if !errors.Is(err, syscall.EINTR) {
 				break
 			}
 		}
@@ -25,7 +26,7 @@ func (c *UDPConn) Receive(buffers *Buffers, offset, size int) (taken *Buffer, n 
 		}
 		buffers.Return(taken)
 		taken = nil
-		return err != syscall.EAGAIN
+		return !errors.Is(err, syscall.EAGAIN)
 	})
 	if waitErr != nil {
 		return nil, 0, from, waitErr

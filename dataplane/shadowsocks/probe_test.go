@@ -22,12 +22,6 @@ func shortHandshake() times {
 	return t
 }
 
-// answered reports whether the plane sends anything within the time of a handshake.
-func answered(conn *net.TCPConn) bool {
-	n, _ := conn.Read(make([]byte, 1))
-	return n > 0
-}
-
 // TestProbesLookAlike sends everything that a stranger could, and sees the same each time: no byte, and a connection
 // that stays open for the time of a handshake.
 func TestProbesLookAlike(t *testing.T) {

@@ -144,7 +144,7 @@ func (s *stream) fill() error {
 
 // ending tells the end between two chunks from one within.
 func (s *stream) ending(err error) error {
-	if err == io.EOF && (s.start != s.end || s.size >= 0) {
+	if errors.Is(err, io.EOF) && (s.start != s.end || s.size >= 0) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -163,7 +163,7 @@ func (s *stream) target() (dataplane.Target, error) {
 				payload = append(partial, payload...)
 			}
 			to, n, err := parseTarget(payload)
-			if err == errShortTarget {
+			if errors.Is(err, errShortTarget) {
 				partial = append([]byte(nil), payload...)
 				continue
 			}
