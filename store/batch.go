@@ -56,7 +56,7 @@ func (w *writer) batchText(b *batch, rows int) string {
 	key := sized{b, rows}
 	text, ok := w.texts[key]
 	if !ok {
-		text = b.text(w.store.dialect, rows)
+		text = w.store.dialect.text.Replace(b.text(w.store.dialect, rows))
 		w.texts[key] = text
 	}
 	return text
@@ -80,22 +80,60 @@ func (t *tx) execBatch(b *batch, perRow int, args []any) error {
 	return nil
 }
 
-// eachOf runs a batch whose rows are ids to look for, and calls f for every row it returns. The ids are filled up with
-// zeros, which no id is, to a power of two: few statements are prepared.
+// statement is one of several that are sent together.
+type statement struct {
+	text string
+	args []any
+	each func(scanner) error // called for every row; nil = there are none
+}
+
+// lookUp is a batch whose rows are ids to look for, and f is called for every row it returns; at most maxBatch. The ids are
+// filled up with zeros, which no id is, to a power of two: few statements are prepared.
+func (t *tx) lookUp(b *batch, fixed, ids []any, f func(scanner) error) statement {
+	size := 1 << bits.Len(uint(len(ids)-1))
+	args := make([]any, 0, len(fixed)+size)
+	args = append(append(args, fixed...), ids...)
+	for len(args) < cap(args) {
+		args = append(args, int64(0))
+	}
+	return statement{text: t.writer.batchText(b, size), args: args, each: f}
+}
+
+// insertion is a batch that has a row for so many args each, at most maxExact of them.
+func (t *tx) insertion(b *batch, perRow int, args []any) statement {
+	return statement{text: t.writer.batchText(b, len(args)/perRow), args: args}
+}
+
+// together runs statements in their order, in one round trip where the engine is far away.
+func (t *tx) together(all ...statement) error {
+	if pipeline := t.store.dialect.pipeline; pipeline != nil {
+		return pipeline(t.ctx, t.writer.conn, all)
+	}
+	for _, s := range all {
+		if s.each == nil {
+			if _, err := t.exec(s.text, s.args...); err != nil {
+				return err
+			}
+			continue
+		}
+		rows, err := t.rows(s.text, s.args...)
+		if err := each(rows, err, s.each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachOf runs lookUp for any number of ids.
 func (t *tx) eachOf(b *batch, fixed, ids []any, f func(scanner) error) error {
 	for len(ids) > 0 {
 		n := min(len(ids), maxBatch)
-		size := 1 << bits.Len(uint(n-1))
-		args := make([]any, 0, len(fixed)+size)
-		args = append(append(args, fixed...), ids[:n]...)
-		for len(args) < cap(args) {
-			args = append(args, int64(0))
-		}
-		ids = ids[n:]
-		found, err := t.rows(t.writer.batchText(b, size), args...)
-		if err := each(found, err, f); err != nil {
+		s := t.lookUp(b, fixed, ids[:n], f)
+		rows, err := t.rows(s.text, s.args...)
+		if err := each(rows, err, f); err != nil {
 			return err
 		}
+		ids = ids[n:]
 	}
 	return nil
 }

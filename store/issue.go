@@ -103,13 +103,17 @@ func (t *tx) issueTogether(tasks []*task) error {
 			return err
 		}
 	}
-	if err := t.execBatch(&insertKeys, keyValues, w.keys); err != nil {
-		return err
+	if len(w.audits) == 0 {
+		return nil // nothing changed
 	}
-	if err := t.saveNodes(w.nodes); err != nil {
-		return err
+	writes := []statement{
+		t.insertion(&saveNodes, nodeValues, nodeRows(w.nodes)),
+		t.insertion(&insertAudits, 4, w.audits),
 	}
-	return t.execBatch(&insertAudits, 4, w.audits)
+	if len(w.keys) > 0 {
+		writes = append(writes, t.insertion(&insertKeys, keyValues, w.keys))
+	}
+	return t.together(writes...)
 }
 
 var (
@@ -146,54 +150,46 @@ const keyValues = 12
 
 // look holds the devices and the nodes, in this order, and reads the live keys under that lock.
 func (w *issuing) look(tasks []*task) error {
-	var devices, servers []int64
+	var devices, servers []any
 	w.owners = make(map[int64]int64, len(tasks))
-	known := map[int64]bool{}
+	w.nodes = map[int64]*node{}
 	asked := make(map[pair]bool, len(tasks))
 	for _, task := range tasks {
-		in := &task.issue.in
-		if _, ok := w.owners[in.DeviceID]; !ok {
-			w.owners[in.DeviceID] = 0
-			devices = append(devices, in.DeviceID)
+		p := task.issue.pair()
+		if _, ok := w.owners[p.deviceID]; !ok {
+			w.owners[p.deviceID] = 0
+			devices = append(devices, p.deviceID)
 		}
-		if !known[in.ServerID] {
-			known[in.ServerID] = true
-			servers = append(servers, in.ServerID)
+		if _, ok := w.nodes[p.serverID]; !ok {
+			w.nodes[p.serverID] = nil
+			servers = append(servers, p.serverID)
 		}
-		asked[task.issue.pair()] = true
+		asked[p] = true
 	}
-	err := w.eachOf(&holdDevices, nil, anys(devices), func(row scanner) error {
-		var id, userID int64
-		err := row.Scan(&id, &userID)
-		w.owners[id] = userID
-		return err
-	})
+	var live []any
+	err := w.together(
+		w.lookUp(&holdDevices, nil, devices, func(row scanner) error {
+			var id, userID int64
+			err := row.Scan(&id, &userID)
+			w.owners[id] = userID
+			return err
+		}),
+		w.lookUp(&lockNodes, nil, servers, scanNodeInto(w.nodes)),
+		w.lookUp(&livePairs, nil, devices, func(row scanner) error {
+			var id int64
+			var p pair
+			err := row.Scan(&id, &p.deviceID, &p.serverID)
+			if asked[p] {
+				live = append(live, id)
+			}
+			return err
+		}),
+	)
 	if err != nil {
 		return err
 	}
-	if w.nodes, err = w.lockNodes(servers); err != nil {
-		return err
-	}
-	return w.readLive(devices, asked)
-}
-
-// readLive reads the asked keys that exist already.
-func (w *issuing) readLive(devices []int64, asked map[pair]bool) error {
-	var ids []any
-	err := w.eachOf(&livePairs, nil, anys(devices), func(row scanner) error {
-		var id int64
-		var p pair
-		err := row.Scan(&id, &p.deviceID, &p.serverID)
-		if asked[p] {
-			ids = append(ids, id)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	w.live = make(map[pair]*vpn.Key, len(ids))
-	return w.eachOf(&keysByID, nil, ids, func(row scanner) error {
+	w.live = make(map[pair]*vpn.Key, len(live))
+	return w.eachOf(&keysByID, nil, live, func(row scanner) error {
 		k, err := w.store.scanKey(row)
 		w.live[pair{k.DeviceID, k.ServerID}] = &k
 		return err

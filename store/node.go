@@ -59,15 +59,18 @@ var lockNodes = batch{0, `
 
 // lockNodes holds nodes, in the order of their ids, for a change of their keys. Unknown ones are missing in the answer.
 func (t *tx) lockNodes(ids []int64) (map[int64]*node, error) {
-	slices.Sort(ids)
 	nodes := make(map[int64]*node, len(ids))
-	err := t.eachOf(&lockNodes, nil, anys(ids), func(row scanner) error {
+	return nodes, t.eachOf(&lockNodes, nil, anys(ids), scanNodeInto(nodes))
+}
+
+// scanNodeInto notes the rows of lockNodes.
+func scanNodeInto(nodes map[int64]*node) func(scanner) error {
+	return func(row scanner) error {
 		var n node
 		err := row.Scan(&n.id, &n.epoch, &n.rev, &n.count, sum32{(*[32]byte)(&n.digest)}, &n.removedAt)
 		nodes[n.id] = &n
 		return err
-	})
-	return nodes, err
+	}
 }
 
 var saveNodes = batch{0, `
@@ -78,13 +81,20 @@ var saveNodes = batch{0, `
 
 // saveNodes writes back what lockNodes held.
 func (t *tx) saveNodes(nodes map[int64]*node) error {
-	var args []any
+	return t.execBatch(&saveNodes, nodeValues, nodeRows(nodes))
+}
+
+// nodeValues is the number of parameters of a row of saveNodes.
+const nodeValues = 6
+
+// nodeRows are the rows of saveNodes for the nodes that changed. A nil node is an unknown one.
+func nodeRows(nodes map[int64]*node) (args []any) {
 	for _, n := range nodes {
-		if n.isChanged || n.removedAt > 0 {
+		if n != nil && (n.isChanged || n.removedAt > 0) {
 			args = append(args, n.id, n.epoch, n.rev, n.count, n.digest[:], n.removedAt)
 		}
 	}
-	return t.execBatch(&saveNodes, 6, args)
+	return args
 }
 
 // changedNodes lists the nodes that a transaction changed, in the order of their ids.

@@ -43,7 +43,17 @@ func (s *Store) SetSubscription(ctx context.Context, u vpn.Subscription, a vpn.A
 			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (user_id) DO UPDATE
 			SET plan_id = excluded.plan_id, starts_at = excluded.starts_at, expires_at = excluded.expires_at,
-				used_bytes = excluded.used_bytes, traffic_resets_at = excluded.traffic_resets_at, updated_at = excluded.updated_at`,
+				used_bytes = CASE
+					WHEN subscription.plan_id = excluded.plan_id AND subscription.starts_at = excluded.starts_at
+					THEN subscription.used_bytes
+					ELSE excluded.used_bytes
+				END,
+				traffic_resets_at = CASE
+					WHEN subscription.plan_id = excluded.plan_id AND subscription.starts_at = excluded.starts_at
+					THEN subscription.traffic_resets_at
+					ELSE excluded.traffic_resets_at
+				END,
+				updated_at = excluded.updated_at`,
 			u.UserID, u.PlanID, millis(u.StartsAt), millis(u.ExpiresAt), u.UsedBytes, millis(u.TrafficResetsAt), millis(t.now),
 		); err != nil {
 			return err
@@ -67,7 +77,6 @@ func (s *Store) ResetTraffic(ctx context.Context, userID int64, now, nextResetAt
 			UPDATE subscription
 			SET used_bytes = 0, traffic_resets_at = $3, updated_at = $4
 			WHERE user_id = $1
-				AND traffic_resets_at > 0
 				AND traffic_resets_at <= $2`, userID, millis(now), millis(nextResetAt), millis(t.now))
 		if err != nil || n == 0 {
 			return err

@@ -120,6 +120,20 @@ func (s *Store) SetPasswordHash(ctx context.Context, userID int64, hash string, 
 	return changed, err
 }
 
+// Rehash implements vpn.UserStore.
+func (s *Store) Rehash(ctx context.Context, userID int64, old, hash string, a vpn.Audit) error {
+	return s.write(ctx, "rehash password", func(t *tx) error {
+		if err := t.change(`
+			UPDATE account
+			SET password_hash = $3
+			WHERE id = $1
+				AND password_hash = $2`, userID, old, hash); err != nil {
+			return err
+		}
+		return t.audit(a, userID)
+	})
+}
+
 // signOutEverywhere deletes all tokens and devices of a user, whose row the transaction holds.
 func (t *tx) signOutEverywhere(userID int64) ([]vpn.NodeRev, error) {
 	rows, err := t.rows(`

@@ -75,6 +75,30 @@ func subscriptions(w *world) {
 	is(w, "used after the reset", e.Subscription.UsedBytes, 0)
 	is(w, "next reset", e.Subscription.TrafficResetsAt, next)
 
+	// What is written of the running subscription leaves its traffic alone; another start is another subscription.
+	s.ExpiresAt = today.Add(time.Minute)
+	w.ok(w.store.SetSubscription(w.ctx, s, by("subscription.set")))
+	e, err = w.store.Entitlement(w.ctx, u.ID)
+	w.ok(err)
+	is(w, "expires", e.Subscription.ExpiresAt, s.ExpiresAt)
+	is(w, "used", e.Subscription.UsedBytes, 0)
+	is(w, "next reset", e.Subscription.TrafficResetsAt, next)
+	s.StartsAt = today.Add(time.Second)
+	w.ok(w.store.SetSubscription(w.ctx, s, by("subscription.set")))
+	e, err = w.store.Entitlement(w.ctx, u.ID)
+	w.ok(err)
+	is(w, "used", e.Subscription.UsedBytes, 7)
+	is(w, "next reset", e.Subscription.TrafficResetsAt, s.TrafficResetsAt)
+
+	// A period that never had an end gets one.
+	s.StartsAt, s.TrafficResetsAt = today, time.Time{}
+	w.ok(w.store.SetSubscription(w.ctx, s, by("subscription.set")))
+	w.ok(w.store.ResetTraffic(w.ctx, u.ID, today, next))
+	e, err = w.store.Entitlement(w.ctx, u.ID)
+	w.ok(err)
+	is(w, "used", e.Subscription.UsedBytes, 0)
+	is(w, "next reset", e.Subscription.TrafficResetsAt, next)
+
 	forLife := w.plan(vpn.Plan{})
 	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: forLife.ID, StartsAt: today}, by("subscription.set")))
 	e, err = w.store.Entitlement(w.ctx, u.ID)

@@ -92,6 +92,13 @@ func credentials(w *world) {
 	w.ok(err)
 	is(w, "credentials", c, vpn.Credentials{UserID: u.ID, Status: vpn.UserBlocked, PasswordHash: "second"})
 
+	// A rehash knows which hash it replaces.
+	w.is(w.store.Rehash(w.ctx, u.ID, "first", "stale", by("user.rehash")), vpn.ErrNotFound)
+	w.ok(w.store.Rehash(w.ctx, u.ID, "second", "same password", by("user.rehash")))
+	c, err = w.store.Credentials(w.ctx, "a@example.com")
+	w.ok(err)
+	is(w, "hash", c.PasswordHash, "same password")
+
 	server := w.server()
 	in, gone := w.signIn(u.ID)
 	key := w.issue(w.newKey(u.ID, in.DeviceID, server.ID))

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// commitError is a failed commit: the outcome is unknown unless the engine says that it rolled back.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return "commit: " + e.err.Error() }
+func (e *commitError) Unwrap() error { return e.err }
+
+// mayRepeat reports whether a failed transaction surely left nothing behind.
+func (w *writer) mayRepeat(err error) bool {
+	_, atCommit := errors.AsType[*commitError](err)
+	return !atCommit || w.store.dialect.isRolledBack(err)
+}
+
+// outcome is what a task of a committed transaction answers.
+func (t *task) outcome() error {
+	if t.issue != nil {
+		return t.issue.err
+	}
+	return t.refused
+}
+
+// transact runs tasks in one transaction.
+func (w *writer) transact(tasks []*task) error {
+	if err := w.connect(); err != nil {
+		return err
+	}
+	issues := 0
+	for _, t := range tasks {
+		if t.issue != nil {
+			issues++
+		}
+	}
+	if err := w.reserveKeyIDs(issues); err != nil {
+		w.disconnect()
+		return err
+	}
+	if err := w.patiently(func() error { return w.command(w.store.dialect.begin) }); err != nil {
+		w.disconnect()
+		return err
+	}
+	err := w.run(begun(tasks))
+	if err == nil {
+		if err = w.command("COMMIT"); err == nil {
+			return nil
+		}
+		err = &commitError{err}
+	}
+	if rollbackErr := w.command("ROLLBACK"); rollbackErr != nil {
+		w.disconnect() // the connection is broken, or the engine ended the transaction already: a new one is clean
+	}
+	return err
+}
+
+// begun leaves out the tasks whose callers gave up while the lock was waited for.
+func begun(tasks []*task) []*task {
+	all := make([]*task, 0, len(tasks))
+	for _, t := range tasks {
+		if t.state.CompareAndSwap(taskWaits, taskBegun) || t.state.Load() == taskBegun {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// command executes a text without arguments.
+func (w *writer) command(text string) error {
+	stmt, err := w.prepared(text)
+	if err != nil {
+		return err
+	}
+	_, err = stmt.ExecContext(w.ctx)
+	return err
+}
+
+// patiently repeats f while another process holds the write lock. The engine's own waiting sleeps longer and longer
+// and would starve beside a busy process.
+func (w *writer) patiently(f func() error) error {
+	for until := time.Now().Add(busyWait); ; time.Sleep(time.Millisecond) {
+		err := f()
+		if err == nil || !w.store.dialect.isBusy(err) || time.Now().After(until) {
+			return err
+		}
+	}
+}
+
+// prepared returns the kept statement of a text.
+func (w *writer) prepared(query string) (*sql.Stmt, error) {
+	if stmt, ok := w.statements[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := w.conn.PrepareContext(w.ctx, w.store.dialect.text.Replace(query))
+	if err != nil {
+		return nil, err
+	}
+	w.statements[query] = stmt
+	return stmt, nil
+}
+
+// connect takes the writer's connection, if it has none.
+func (w *writer) connect() error {
+	if w.conn != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, busyWait)
+	defer cancel()
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	w.conn, w.statements = conn, map[string]*sql.Stmt{}
+	if w.store.dialect.impatient == "" {
+		return nil
+	}
+	_, err = conn.ExecContext(ctx, w.store.dialect.impatient)
+	return err
+}
+
+// disconnect throws the connection away.
+func (w *writer) disconnect() {
+	if w.conn == nil {
+		return
+	}
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that the pool does not keep it
+	_ = w.conn.Close()
+	w.conn, w.statements = nil, nil
+}
