@@ -142,20 +142,8 @@ func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, devic
 
 // makeKey writes the key of a device on a server: a new one, or the live one with a new deadline and limits.
 func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverID int64, rotate bool) (Key, error) {
-	epoch := s.actors.epochs.of(a.User.ID)
-	user, err := s.store.User(ctx, a.User.ID)
-	if errors.Is(err, ErrNotFound) {
-		return Key{}, Refusal(CodeUnauthenticated)
-	}
+	wanted, err := s.keyTerms(ctx, a.User.ID)
 	if err != nil {
-		return Key{}, err
-	}
-	e, err := s.store.Entitlement(ctx, user.ID)
-	if err != nil {
-		return Key{}, err
-	}
-	now := s.now()
-	if err := refuse(&user, &e, now); err != nil {
 		return Key{}, err
 	}
 	seed, err := accesskey.New()
@@ -163,8 +151,8 @@ func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverI
 		return Key{}, err
 	}
 	key, err := s.store.IssueKey(ctx, NewKey{
-		UserID: user.ID, DeviceID: device.ID, ServerID: serverID, Seed: seed, Limits: e.Plan.limits(),
-		NotAfter: notAfter(&user, &e, now), Rotate: rotate,
+		UserID: a.User.ID, DeviceID: device.ID, ServerID: serverID, Seed: seed, Limits: wanted.limits,
+		NotAfter: wanted.notAfter, Rotate: rotate,
 	}, a.audit("key.issue", 0))
 	if errors.Is(err, ErrNotFound) {
 		return Key{}, s.vanished(ctx, a, device)
@@ -173,9 +161,37 @@ func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverI
 		return Key{}, err
 	}
 	s.nodes.Wake(NodeRev{NodeID: key.ServerID, Rev: key.Rev})
-	if s.actors.epochs.of(user.ID) != epoch {
-		// The user changed while the key was made, so the deadline just written may be an old one.
-		_, err = s.refresh(ctx, user.ID)
+	return s.settled(ctx, key, wanted)
+}
+
+// keyTerms are what a new key of a user carries, or the refusal of one.
+func (s *Service) keyTerms(ctx context.Context, userID int64) (terms, error) {
+	user, e, t, err := s.terms(ctx, userID)
+	if errors.Is(err, ErrNotFound) {
+		return t, Refusal(CodeUnauthenticated)
+	}
+	if err != nil {
+		return t, err
+	}
+	return t, refuse(&user, &e, s.now())
+}
+
+// settled returns a key that was just written. If the user changed meanwhile, here or in another process, the deadline
+// it was written with may be an old one: then it is refreshed first, also when the caller has hung up.
+func (s *Service) settled(ctx context.Context, key Key, written terms) (Key, error) {
+	now, refusal := s.keyTerms(ctx, key.UserID)
+	if refusal == nil && now.equal(written) {
+		return key, nil
+	}
+	if _, err := s.refresh(ctx, key.UserID); err != nil {
+		return Key{}, err
+	}
+	if refusal != nil {
+		return Key{}, refusal
+	}
+	key, err := s.store.Key(ctx, key.ID)
+	if errors.Is(err, ErrNotFound) {
+		return Key{}, Refusal(CodeServerNotFound)
 	}
 	return key, err
 }

@@ -49,7 +49,6 @@ type Service struct {
 	directory    directory
 	signIns      *signInThrottle
 	keyCalls     *callThrottle
-	refreshes    userLocks
 }
 
 // NewService joins the domain to its ports.

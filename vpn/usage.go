@@ -3,7 +3,7 @@ package vpn
 import (
 	"context"
 	"errors"
-	"sync"
+	"fmt"
 	"time"
 )
 
@@ -23,59 +23,94 @@ func (s *Service) RecordUsage(ctx context.Context, r UsageReport) (uint64, error
 	return cursor, nil
 }
 
-// userLocks orders the refreshes of one user: the last one to read is the last one to write.
-type userLocks [64]sync.Mutex
+// terms are what a user's keys carry now.
+type terms struct {
+	notAfter time.Time
+	limits   KeyLimits
+}
 
-// refresh brings the deadline and limits of a user's keys in line with the user's state. It is called after every
-// committed change of that state, wakes the nodes it concerns, and does not wait for them: nodes' own reports call it.
-func (s *Service) refresh(ctx context.Context, userID int64) ([]NodeRev, error) {
-	s.actors.epochs.bump(userID)
-	mu := &s.refreshes[uint64(userID)%uint64(len(s.refreshes))]
-	mu.Lock()
-	defer mu.Unlock()
+func (t terms) equal(u terms) bool { return t.notAfter.Equal(u.notAfter) && t.limits == u.limits }
+
+// terms reads a user's state and says what it comes to.
+func (s *Service) terms(ctx context.Context, userID int64) (User, Entitlement, terms, error) {
 	user, err := s.store.User(ctx, userID)
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		return User{}, Entitlement{}, terms{}, err
 	}
 	e, err := s.store.Entitlement(ctx, userID)
 	if err != nil {
+		return User{}, Entitlement{}, terms{}, err
+	}
+	return user, e, terms{notAfter: notAfter(&user, &e, s.now()), limits: e.Plan.limits()}, nil
+}
+
+// refresh brings the deadline and limits of a user's keys in line with the user's state. It is called after every
+// committed change of that state, wakes the nodes it concerns, and does not wait for them: nodes' own reports call it.
+// Somebody, perhaps of another process, may change the state between its look and its write, so it looks again after
+// each write: whoever writes last has seen the last state. A caller who hangs up does not keep it from that.
+func (s *Service) refresh(ctx context.Context, userID int64) ([]NodeRev, error) {
+	ctx = context.WithoutCancel(ctx)
+	s.actors.epochs.bump(userID)
+	if err := s.resetTraffic(ctx, userID); err != nil {
 		return nil, err
 	}
-	now := s.now()
-	if at := e.Subscription.TrafficResetsAt; !at.IsZero() && !now.Before(at) {
-		if err := s.store.ResetTraffic(ctx, userID, now, nextReset(&e.Plan, e.Subscription.StartsAt, now)); err != nil {
-			return nil, err
+	var changed []NodeRev
+	_, _, wanted, err := s.terms(ctx, userID)
+	for err == nil {
+		var nodes []NodeRev
+		if nodes, err = s.store.RefreshKeys(ctx, userID, wanted.notAfter, wanted.limits); err != nil {
+			break
+		}
+		s.changed(userID, nodes)
+		changed = append(changed, nodes...)
+		written := wanted
+		if _, _, wanted, err = s.terms(ctx, userID); err == nil && wanted.equal(written) {
+			return changed, nil
 		}
 	}
-	nodes, err := s.store.RefreshKeys(ctx, userID, notAfter(&user, &e, now), e.Plan.limits())
-	if err != nil {
-		return nil, err
+	if errors.Is(err, ErrNotFound) { // removed, and the keys with the user
+		err = nil
 	}
-	s.changed(userID, nodes)
-	return nodes, nil
+	return changed, err
+}
+
+// resetTraffic begins a user's next traffic period if one is over, or the first if the plan began to count.
+func (s *Service) resetTraffic(ctx context.Context, userID int64) error {
+	e, err := s.store.Entitlement(ctx, userID)
+	if err != nil || !e.exists() {
+		return err
+	}
+	now := s.now()
+	at := e.Subscription.TrafficResetsAt
+	if isOver := !at.IsZero() && !now.Before(at); !isOver && !(at.IsZero() && e.Plan.TrafficLimit > 0) {
+		return nil
+	}
+	return s.store.ResetTraffic(ctx, userID, now, nextReset(&e.Plan, e.Subscription.StartsAt, now))
 }
 
 // sweepPage is how many users one round of a sweep takes.
 const sweepPage = 500
 
 // Sweep refreshes every user whose keys carry a wrong deadline because time passed (a traffic period is over) or a
-// process died between a change and its refresh. It is called every few seconds.
+// process died between a change and its refresh. It is called every few seconds. A user whose refresh fails keeps no
+// other from theirs, and is found again by the next sweep.
 func (s *Service) Sweep(ctx context.Context) error {
 	for {
 		users, err := s.store.UsersDue(ctx, s.now(), sweepPage)
 		if err != nil {
 			return err
 		}
+		var failed error
 		for _, id := range users {
-			if _, err := s.refresh(ctx, id); err != nil {
+			if err := ctx.Err(); err != nil {
 				return err
 			}
+			if _, err := s.refresh(ctx, id); err != nil {
+				failed = errors.Join(failed, fmt.Errorf("user %d: %w", id, err))
+			}
 		}
-		if len(users) < sweepPage {
-			return nil
+		if len(users) < sweepPage || failed != nil {
+			return failed
 		}
 	}
 }
