@@ -46,7 +46,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (SignInResult, error) {
 		try.forgive()
 		return SignInResult{}, err
 	}
-	cred, err := s.verify(ctx, in)
+	cred, isWeak, err := s.verify(ctx, in)
 	if CodeOf(err) != CodeInvalidCredentials {
 		try.forgive()
 	}
@@ -56,65 +56,94 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (SignInResult, error) {
 	if cred.Status == UserBlocked {
 		return SignInResult{}, Refusal(CodeAccountBlocked)
 	}
-	return s.newSession(ctx, cred.UserID, in)
+	session, err := s.newSession(ctx, cred, in)
+	if err == nil && isWeak {
+		s.rehash(ctx, cred, in.Password)
+	}
+	return session, err
 }
 
-// verify checks e-mail and password, and replaces a weak hash by a new one.
-func (s *Service) verify(ctx context.Context, in SignIn) (Credentials, error) {
-	cred, err := s.store.Credentials(ctx, in.Email)
+// verify checks e-mail and password, and reports whether the hash is weaker than new ones.
+func (s *Service) verify(ctx context.Context, in SignIn) (cred Credentials, isWeak bool, err error) {
+	cred, err = s.store.Credentials(ctx, in.Email)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Credentials{}, err
+		return Credentials{}, false, err
 	}
-	ok, weak, err := s.passwords.Verify(ctx, cred.PasswordHash, in.Password)
+	ok, isWeak, err := s.passwords.Verify(ctx, cred.PasswordHash, in.Password)
 	switch {
 	case errors.Is(err, ErrBusy):
-		return Credentials{}, &Error{Code: CodeTemporarilyOverloaded, RetryAfter: time.Second}
+		return Credentials{}, false, &Error{Code: CodeTemporarilyOverloaded, RetryAfter: time.Second}
 	case err != nil:
-		return Credentials{}, err
+		return Credentials{}, false, err
 	case !ok || cred.UserID == 0:
-		return Credentials{}, Refusal(CodeInvalidCredentials)
+		return Credentials{}, false, Refusal(CodeInvalidCredentials)
 	}
-	if weak {
-		s.rehash(ctx, cred.UserID, in.Password)
-	}
-	return cred, nil
+	return cred, isWeak, nil
 }
 
-// rehash stores a password anew with today's parameters. A failure costs nothing but the next try.
-func (s *Service) rehash(ctx context.Context, userID int64, password string) {
+// rehash stores a password anew with today's parameters, unless it was changed meanwhile. A failure costs nothing but
+// the next try.
+func (s *Service) rehash(ctx context.Context, cred Credentials, password string) {
 	hash, err := s.passwords.Hash(ctx, password)
 	if err == nil {
-		_, err = s.store.SetPasswordHash(ctx, userID, hash, false, Audit{ActorID: userID, Action: "user.rehash", SubjectID: userID})
+		err = s.store.Rehash(ctx, cred.UserID, cred.PasswordHash, hash, Audit{ActorID: cred.UserID, Action: "user.rehash"})
 	}
-	if err != nil {
-		s.log.WarnContext(ctx, "password not rehashed", "user", userID, "err", err)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		s.log.WarnContext(ctx, "password not rehashed", "user", cred.UserID, "err", err)
 	}
 }
 
 // newSession takes the device slot and makes the token.
-func (s *Service) newSession(ctx context.Context, userID int64, in SignIn) (SignInResult, error) {
-	e, err := s.entitlement(ctx, userID)
+func (s *Service) newSession(ctx context.Context, cred Credentials, in SignIn) (SignInResult, error) {
+	e, err := s.entitlement(ctx, cred.UserID)
 	if err != nil {
 		return SignInResult{}, err
 	}
 	secret := newTokenSecret()
 	signedIn, err := s.store.SignIn(ctx, NewSession{
-		UserID: userID, ClientID: in.ClientID, Name: in.DeviceName,
+		UserID: cred.UserID, ClientID: in.ClientID, Name: in.DeviceName,
 		Platform:  PlatformOf(append([]string{in.DeviceName}, in.Hints...)...),
 		TokenHash: hashToken(secret), DeviceLimit: e.DeviceLimit(), ReplaceDeviceID: in.ReplaceDeviceID,
-	}, Audit{ActorID: userID, Action: "device.sign_in"})
+	}, Audit{ActorID: cred.UserID, Action: "device.sign_in"})
 	if errors.Is(err, ErrDeviceLimit) {
-		devices, err := s.store.Devices(ctx, userID)
+		devices, err := s.store.Devices(ctx, cred.UserID)
 		if err != nil {
 			return SignInResult{}, err
 		}
 		return SignInResult{}, &Error{Code: CodeDeviceLimitReached, Limit: e.DeviceLimit(), Devices: devices}
 	}
+	if errors.Is(err, ErrNotFound) { // removed since the password was checked
+		return SignInResult{}, Refusal(CodeInvalidCredentials)
+	}
 	if err != nil {
 		return SignInResult{}, err
 	}
-	s.changed(userID, signedIn.Changed)
+	s.changed(cred.UserID, signedIn.Changed)
+	if err := s.confirm(ctx, cred, in); err != nil {
+		return SignInResult{}, errors.Join(err, s.takeBack(ctx, cred.UserID, signedIn))
+	}
 	return SignInResult{Token: formatToken(signedIn.TokenID, secret), DeviceID: signedIn.DeviceID}, nil
+}
+
+// confirm refuses a session whose password was changed, here or in another process, between its check and the session:
+// a new password signs out whatever was signed in before it.
+func (s *Service) confirm(ctx context.Context, cred Credentials, in SignIn) error {
+	now, err := s.store.Credentials(ctx, in.Email)
+	if err == nil && now.PasswordHash == cred.PasswordHash {
+		return nil
+	}
+	_, _, err = s.verify(ctx, in) // another sign-in may have rehashed the same password
+	return err
+}
+
+// takeBack ends a session that nobody was told of.
+func (s *Service) takeBack(ctx context.Context, userID int64, signedIn SignedIn) error {
+	nodes, err := s.store.SignOut(context.WithoutCancel(ctx), signedIn.TokenID, Audit{Action: "device.sign_out"})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	s.changed(userID, nodes)
+	return err
 }
 
 // SignOut ends the actor's token. A device's token takes the device with it: its slot is free and its keys are dead.

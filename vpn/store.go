@@ -49,6 +49,8 @@ type UserStore interface {
 	Users(ctx context.Context, f UserFilter) (UserPage, error)
 	// SetPasswordHash replaces a password's hash; signOut also deletes every token and removes every device.
 	SetPasswordHash(ctx context.Context, userID int64, hash string, signOut bool, a Audit) ([]NodeRev, error)
+	// Rehash replaces a password's hash by another one of the same password. ErrNotFound when it is no longer old.
+	Rehash(ctx context.Context, userID int64, old, hash string, a Audit) error
 	// SetUserStatus blocks or unblocks an account. Keys are the caller's to refresh.
 	SetUserStatus(ctx context.Context, userID int64, s UserStatus, a Audit) error
 	// RemoveUser deletes an account with everything it has; its keys become tombstones.
@@ -126,10 +128,11 @@ type PlanStore interface {
 type SubscriptionStore interface {
 	// Entitlement returns a user's subscription with its plan; the zero Entitlement when there is none.
 	Entitlement(ctx context.Context, userID int64) (Entitlement, error)
-	// SetSubscription makes or replaces the subscription of s.UserID.
+	// SetSubscription makes or replaces the subscription of s.UserID. A subscription of the same plan with the same start
+	// is the same one: its traffic, which nodes report meanwhile, is left as it is.
 	SetSubscription(ctx context.Context, s Subscription, a Audit) error
-	// ResetTraffic sets the counter of a period that ended at or before now to zero and its next end; it changes nothing
-	// when the period was reset already.
+	// ResetTraffic sets the counter of a period that ended at or before now, or that never had an end, to zero and its next
+	// end; it changes nothing when the period was reset already.
 	ResetTraffic(ctx context.Context, userID int64, now, nextResetAt time.Time) error
 	// UsersDue returns users whose keys may carry a wrong deadline: the traffic period is over, or the quota is used up
 	// while a live key goes on. At most limit.
