@@ -12,6 +12,13 @@ import (
 // minPassword is the shortest password that can be set, in bytes. There is no other rule (NIST SP 800-63B, 5.1.1.2).
 const minPassword = 8
 
+const (
+	// maxPeriods is how many periods can be given at once.
+	maxPeriods = 1200
+	// maxDays is the longest period, and the longest time that can be given at once: beyond 292 years a time.Duration ends.
+	maxDays = 36_500
+)
+
 // NewAccount is an account to be made by an operator.
 type NewAccount struct {
 	Email      string
@@ -184,7 +191,7 @@ func (s *Service) Subscribe(ctx context.Context, a *Actor, userID int64, planCod
 	if err := a.mayManage(); err != nil {
 		return Subscription{}, err
 	}
-	if periods < 1 || periods > 1200 {
+	if periods < 1 || periods > maxPeriods {
 		return Subscription{}, invalid("periods", "in")
 	}
 	plan, err := s.store.PlanByCode(ctx, planCode)
@@ -193,6 +200,9 @@ func (s *Service) Subscribe(ctx context.Context, a *Actor, userID int64, planCod
 	}
 	if err != nil {
 		return Subscription{}, err
+	}
+	if periods*plan.PeriodDays > maxDays {
+		return Subscription{}, invalid("periods", "in")
 	}
 	old, err := s.store.Entitlement(ctx, userID)
 	if err != nil {
@@ -235,6 +245,9 @@ func (s *Service) SetExpiry(ctx context.Context, a *Actor, userID int64, expires
 	}
 	sub := e.Subscription
 	sub.ExpiresAt = expiresAt.UTC().Truncate(time.Millisecond)
+	if sub.ExpiresAt.Before(suspendedAt) { // 1970 and before are no instants here: 0 means that nothing expires
+		sub.ExpiresAt = suspendedAt
+	}
 	if err := s.store.SetSubscription(ctx, sub, a.audit("subscription.expiry", userID)); err != nil {
 		return notFound(err)
 	}
@@ -265,7 +278,7 @@ func checkPlan(p *Plan) error {
 		return invalid("name", "required")
 	case p.DeviceLimit < 1 || p.DeviceLimit > 10_000:
 		return invalid("devices", "in")
-	case p.PeriodDays < 0 || p.PeriodDays > 36_500:
+	case p.PeriodDays < 0 || p.PeriodDays > maxDays:
 		return invalid("days", "in")
 	case p.GraceDays < 0 || p.GraceDays > 365:
 		return invalid("grace", "in")

@@ -93,11 +93,11 @@ func (e *Entitlement) DaysLeft(now time.Time) (days int, ok bool) {
 	if !e.exists() || e.Subscription.ExpiresAt.IsZero() {
 		return 0, false
 	}
-	left := e.Subscription.ExpiresAt.Sub(now)
+	left := e.Subscription.ExpiresAt.UnixMilli() - now.UnixMilli() // a time.Duration ends after 292 years
 	if left <= 0 {
 		return 0, true
 	}
-	return int((left + day - 1) / day), true
+	return int((left-1)/day.Milliseconds()) + 1, true
 }
 
 // Access says whether a user may have keys now, and if not, why.
