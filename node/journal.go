@@ -15,6 +15,9 @@ import (
 const (
 	// maxSegment is the size in bytes at which a new segment begins.
 	maxSegment = 1 << 20
+	// maxSegmentAge is how long reports are added to one segment: a segment goes as a whole, and what is in it tells when
+	// a key was used, so it must not stay because little is.
+	maxSegmentAge = time.Hour
 	// keepReports is how long reports stay after the control plane has booked them: a database that was restored asks
 	// for them again.
 	keepReports = 24 * time.Hour
@@ -38,6 +41,7 @@ type segment struct {
 	first   uint64
 	offsets []int64 // of each report
 	size    int64
+	beganAt time.Time // when its first report was written
 	// ackedAt is when the last report was seen to be booked; zero if it is not.
 	ackedAt time.Time
 }
@@ -126,14 +130,16 @@ func (j *journal) append(u *wire.Usage) error {
 	record := appendRecord(nil, wire.Encode(u))
 	if j.file != nil {
 		s := j.segments[len(j.segments)-1]
-		if s.stream == u.Stream && s.last()+1 == u.Seq && s.size+int64(len(record)) <= maxSegment {
+		isYoung := time.UnixMilli(u.To).Sub(s.beganAt) < maxSegmentAge
+		if isYoung && s.stream == u.Stream && s.last()+1 == u.Seq && s.size+int64(len(record)) <= maxSegment {
 			return j.write(s, record)
 		}
 		if err := j.close(); err != nil {
 			return fmt.Errorf("node: close usage file: %w", err)
 		}
 	}
-	s := &segment{path: filepath.Join(j.dir, fmt.Sprintf("%08d.usage", j.next)), stream: u.Stream, first: u.Seq}
+	s := &segment{path: filepath.Join(j.dir, fmt.Sprintf("%08d.usage", j.next)), stream: u.Stream, first: u.Seq,
+		beganAt: time.UnixMilli(u.To)}
 	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("node: begin usage file: %w", err)
@@ -161,6 +167,7 @@ func (j *journal) write(s *segment, record []byte) error {
 	}
 	s.offsets = append(s.offsets, s.size)
 	s.size += int64(len(record))
+	s.ackedAt = time.Time{}
 	return nil
 }
 
@@ -230,6 +237,9 @@ func (j *journal) prune(now time.Time) ([]uint64, error) {
 	var gone []uint64
 	var failed error
 	writing := len(j.segments) - 1
+	if j.file != nil && now.Sub(j.segments[writing].beganAt) >= maxSegmentAge {
+		failed = j.close()
+	}
 	if j.file == nil {
 		writing = -1
 	}

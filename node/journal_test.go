@@ -98,8 +98,10 @@ func TestJournalBeginsSegmentsAndPrunesThem(t *testing.T) {
 		seq++
 		add(t, j, usage(7, seq, 1000))
 	}
-	add(t, j, usage(8, 1, 1))
 	now := time.Unix(1_790_000_000, 0)
+	young := usage(8, 1, 1)
+	young.To = now.Add(keepReports).UnixMilli()
+	add(t, j, young)
 	j.acked(7, j.segments[1].last(), now)
 	if gone, err := j.prune(now.Add(keepReports - 1)); err != nil || len(gone) > 0 || len(j.segments) != 4 {
 		t.Errorf("too early: %v, %v, %d segments", gone, err, len(j.segments))
@@ -156,4 +158,44 @@ func FuzzReadSegment(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A service with little traffic must not keep what its keys did for longer than one with much.
+func TestJournalPrunesASegmentThatNeverFills(t *testing.T) {
+	dir := t.TempDir()
+	j := openTestJournal(t, dir)
+	start := time.UnixMilli(0)
+	report := func(seq uint64, at time.Duration) {
+		u := usage(7, seq, 1)
+		u.To = at.Milliseconds()
+		add(t, j, u)
+		j.acked(7, seq, start.Add(at))
+	}
+	files := func(at time.Duration) int {
+		if _, err := j.prune(start.Add(at)); err != nil {
+			t.Fatal(err)
+		}
+		paths, err := filepath.Glob(filepath.Join(dir, "*.usage"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(paths)
+	}
+	report(1, 0)
+	report(2, maxSegmentAge-time.Millisecond)
+	report(3, maxSegmentAge)
+	lastAcked := maxSegmentAge - time.Millisecond
+	if n := files(lastAcked + keepReports - time.Millisecond); n != 2 {
+		t.Errorf("%d files before the day is over, want 2", n)
+	}
+	if n := files(lastAcked + keepReports); n != 1 {
+		t.Errorf("%d files a day after the first two reports were booked, want 1", n)
+	}
+	if n := files(maxSegmentAge + keepReports); n != 0 { // nothing came since
+		t.Errorf("%d files a day after the last report was booked, want none", n)
+	}
+	report(4, maxSegmentAge+keepReports)
+	if got, err := j.read(7, 4); err != nil || got.Seq != 4 {
+		t.Errorf("read %+v, %v", got, err)
+	}
 }
