@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -62,20 +61,27 @@ func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) 
 	if err := os.MkdirAll(dir.node(), 0o700); err != nil {
 		return err
 	}
-	known, err := dir.loadNodeID()
+	known, err := dir.loadNodeName()
 	if err != nil {
 		return err
 	}
-	if n.id, err = ensureLocal(ctx, a.service, known, a.cfg.node.host, a.url()+"/ping", n.ports); err != nil {
+	server, err := ensureLocal(ctx, a.service, known, a.cfg.node.host, a.url()+"/ping", n.ports)
+	if vpn.CodeOf(err) == vpn.CodeConflict {
+		return fmt.Errorf("a server named %q exists already and is not this machine's: rename it with `stile server set ID --name …`; if it is this machine's, delete %s",
+			localServer, dir.nodeName())
+	}
+	if err != nil {
 		return err
 	}
-	if n.id != known {
-		if err := dir.saveNodeID(n.id); err != nil {
+	n.id = server.ID
+	name := nodeName(&server)
+	if name != known {
+		if err := dir.saveNodeName(name); err != nil {
 			return err
 		}
 	}
 	n.agent, err = node.Open(node.Config{
-		Dir: filepath.Join(dir.node(), strconv.FormatInt(n.id, 10)), ID: n.id, Version: buildinfo.Version(), Ledger: n.ledger,
+		Dir: filepath.Join(dir.node(), name), ID: n.id, Version: buildinfo.Version(), Ledger: n.ledger,
 		Planes: []dataplane.Plane{plane}, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
 		Dial: func(ctx context.Context) (wire.Link, error) {
 			near, far := wire.Pipe()
@@ -102,31 +108,36 @@ func (n *embeddedNode) close(ctx context.Context) error {
 	return n.run(ctx)
 }
 
-func (d dataDir) nodeID() string { return filepath.Join(d.node(), "id") }
-
-// loadNodeID returns the id of the embedded node, 0 at the first start.
-func (d dataDir) loadNodeID() (int64, error) {
-	raw, err := os.ReadFile(d.nodeID())
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	id, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
-	if err != nil || id <= 0 {
-		return 0, fmt.Errorf("%s: want the number of the embedded node's server, as `stile server list` shows it", d.nodeID())
-	}
-	return id, nil
+// nodeName names the embedded node's server and the directory of its state: the server's number and the millisecond it
+// was made. The number alone would come back in a database that was made anew, with other users' keys under the numbers
+// that the state knows.
+func nodeName(server *vpn.Server) string {
+	return fmt.Sprintf("%d-%d", server.ID, server.CreatedAt.UnixMilli())
 }
 
-// saveNodeID keeps the id. A crash before that is harmless: the server is found again by its name and host.
-func (d dataDir) saveNodeID(id int64) error {
-	temp := d.nodeID() + ".new"
-	if err := os.WriteFile(temp, []byte(strconv.FormatInt(id, 10)+"\n"), 0o600); err != nil {
+func (d dataDir) nodeName() string { return filepath.Join(d.node(), "name") }
+
+// loadNodeName returns the name of the embedded node, "" at the first start.
+func (d dataDir) loadNodeName() (string, error) {
+	raw, err := os.ReadFile(d.nodeName())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(raw)), err
+}
+
+// saveNodeName keeps the name. A crash before that is harmless: the server is found again by its name and host.
+func (d dataDir) saveNodeName(name string) error {
+	temp, err := os.CreateTemp(d.node(), ".name-*")
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, d.nodeID()); err != nil {
+	defer func() { _ = os.Remove(temp.Name()) }()
+	_, err = temp.WriteString(name + "\n")
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp.Name(), d.nodeName()); err != nil {
 		return err
 	}
 	return syncDir(d.node())
@@ -139,30 +150,26 @@ const localServer = "local"
 const unknownCountry = "ZZ"
 
 // ensureLocal makes the embedded node's server at the first start, and lets it follow the flags at later ones. It is
-// known by its id, so that operators may rename it.
-func ensureLocal(ctx context.Context, s *vpn.Service, known int64, host, pingURL string, ports portRange) (int64, error) {
+// known by its nodeName, so that operators may rename it.
+func ensureLocal(ctx context.Context, s *vpn.Service, known, host, pingURL string, ports portRange) (vpn.Server, error) {
 	servers, err := s.AllServers(ctx, shell)
 	if err != nil {
-		return 0, err
+		return vpn.Server{}, err
 	}
 	for i := range servers {
 		server := servers[i].Server
-		if server.ID != known && (known != 0 || server.Name != localServer || server.Host != host) {
+		if nodeName(&server) != known && (known != "" || server.Name != localServer || server.Host != host) {
 			continue
 		}
 		old := portRange{first: server.ShadowsocksPort, count: server.ShadowsocksPorts}
 		if server.Host == host && server.PingURL == pingURL && old == ports {
-			return server.ID, nil
+			return server, nil
 		}
 		server.Host, server.PingURL, server.ShadowsocksPort, server.ShadowsocksPorts = host, pingURL, ports.first, ports.count
-		return server.ID, s.UpdateServer(ctx, shell, server)
+		return server, s.UpdateServer(ctx, shell, server)
 	}
-	server, err := s.AddServer(ctx, shell, vpn.Server{
+	return s.AddServer(ctx, shell, vpn.Server{
 		Name: localServer, CountryCode: unknownCountry, Host: host, PingURL: pingURL,
 		ShadowsocksPort: ports.first, ShadowsocksPorts: ports.count, Protocols: []vpn.Protocol{vpn.Shadowsocks},
 	})
-	if vpn.CodeOf(err) == vpn.CodeConflict {
-		return 0, fmt.Errorf("a server named %q exists already and is not this machine's: rename it with `stile server set ID --name …`", localServer)
-	}
-	return server.ID, err
 }
