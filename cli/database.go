@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"stile/internal/password"
 	"stile/store"
@@ -22,13 +23,16 @@ func (f databaseFlags) open(ctx context.Context) (*store.Store, error) {
 	if err := dir.create(); err != nil {
 		return nil, err
 	}
+	dsn := f.Database
+	switch {
+	case dsn == "":
+		dsn = dir.sqlite()
+	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://"):
+		return nil, errors.New("--database: want postgres://USER:PASSWORD@HOST/NAME") // what was given may hold a password
+	}
 	secret, err := dir.loadSecret()
 	if err != nil {
 		return nil, err
-	}
-	dsn := f.Database
-	if dsn == "" {
-		dsn = dir.sqlite()
 	}
 	return store.Open(ctx, store.Config{DSN: dsn, Secret: secret})
 }

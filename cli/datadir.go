@@ -45,8 +45,12 @@ func (d dataDir) create() error {
 // access key, so back it up apart from the database.
 func (d dataDir) loadSecret() ([32]byte, error) {
 	var secret [32]byte
+	_, noDatabase := os.Stat(d.sqlite()) // looked for first: a first start makes it after the secret
 	raw, err := os.ReadFile(d.secret())
 	if errors.Is(err, fs.ErrNotExist) {
+		if noDatabase == nil {
+			return secret, fmt.Errorf("%s is missing, and without it the access keys in %s cannot be read: restore it from your backup", d.secret(), d.sqlite())
+		}
 		return d.makeSecret()
 	}
 	if err != nil {

@@ -33,7 +33,7 @@ func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log 
 }
 
 // errSecret says that the database's seeds cannot be opened.
-var errSecret = errors.New("this database was sealed with another secret")
+var errSecret = errors.New("this database was sealed with another secret: restore the secret.key that it began with")
 
 const sealCheck = "stile"
 
