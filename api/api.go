@@ -56,7 +56,7 @@ func New(service *vpn.Service, config Config) (*API, error) {
 	}
 	a.config.PublicURL = strings.TrimRight(config.PublicURL, "/")
 	a.exchanges.New = func() any { return new(exchange) }
-	a.router = newRouter(a.entries())
+	a.router = newRouter(a.entries(), a.log.Handler())
 	return a, nil
 }
 

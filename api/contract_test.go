@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"stile/internal/password"
 	"stile/vpn"
 )
 
@@ -37,7 +38,7 @@ func TestContract(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t, engine.dsn(t))
+			w := setupWith(t, engine.dsn(t), password.New(password.Options{}))
 			document := newDocument(t)
 			var fill *strings.Replacer
 			for _, c := range contractCases(t) {

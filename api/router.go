@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -8,9 +9,8 @@ import (
 
 // router finds the resource of a path. It never redirects.
 type router struct {
-	fixed  map[string]*resource
-	named  []*resource // with {names} in the path
-	routes int
+	fixed map[string]*resource
+	named []*resource // with {names} in the path
 }
 
 // resource is a path with what is served there by method.
@@ -19,20 +19,24 @@ type resource struct {
 	segments []string
 	isPublic map[string]bool
 	serve    map[string]handler
-	allow    string // the methods, as the header Allow has them
+	events   map[string]slog.Handler // where the events of a method go
+	allow    string                  // the methods, as the header Allow has them
 }
 
 // verbs is the order in which methods are named.
 var verbs = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
-func newRouter(entries []entry) *router {
-	t := &router{fixed: make(map[string]*resource), routes: len(entries)}
+func newRouter(entries []entry, log slog.Handler) *router {
+	t := &router{fixed: make(map[string]*resource)}
 	byPath := make(map[string]*resource)
 	for _, e := range entries {
 		method, path, _ := strings.Cut(e.pattern, " ")
 		s := byPath[path]
 		if s == nil {
-			s = &resource{path: path, segments: strings.Split(path, "/"), isPublic: make(map[string]bool), serve: make(map[string]handler)}
+			s = &resource{
+				path: path, segments: strings.Split(path, "/"),
+				isPublic: make(map[string]bool), serve: make(map[string]handler), events: make(map[string]slog.Handler),
+			}
 			byPath[path] = s
 			if strings.Contains(path, "{") {
 				t.named = append(t.named, s)
@@ -40,15 +44,18 @@ func newRouter(entries []entry) *router {
 				t.fixed[path] = s
 			}
 		}
-		s.add(method, e.serve, public[e.pattern])
+		s.add(method, e.serve, public[e.pattern], log)
 	}
 	return t
 }
 
-func (s *resource) add(method string, serve handler, isPublic bool) {
-	s.serve[method], s.isPublic[method] = serve, isPublic
+func (s *resource) add(method string, serve handler, isPublic bool, log slog.Handler) {
+	methods := []string{method}
 	if method == http.MethodGet {
-		s.serve[http.MethodHead], s.isPublic[http.MethodHead] = serve, isPublic
+		methods = append(methods, http.MethodHead)
+	}
+	for _, m := range methods {
+		s.serve[m], s.isPublic[m], s.events[m] = serve, isPublic, eventsOf(log, m, s.path)
 	}
 	allowed := slices.DeleteFunc(slices.Clone(verbs), func(v string) bool { return s.serve[v] == nil })
 	s.allow = strings.Join(allowed, ", ")

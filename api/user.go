@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"stile/vpn"
 	"stile/wire"
@@ -58,7 +59,7 @@ func appendTime(b []byte, t time.Time) []byte {
 		return append(b, "null"...)
 	}
 	b = append(b, '"')
-	b = wire.Seconds(t).AppendFormat(b, time.RFC3339)
+	b = t.UTC().AppendFormat(b, time.RFC3339)
 	return append(b, '"')
 }
 
@@ -66,6 +67,10 @@ func appendTime(b []byte, t time.Time) []byte {
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
+	if isPlain(s) {
+		b = append(b, s...)
+		return append(b, '"')
+	}
 	for _, r := range s { // what is no UTF-8 comes as U+FFFD
 		switch {
 		case r == '"' || r == '\\':
@@ -89,8 +94,18 @@ func appendString(b []byte, s string) []byte {
 		case r < 0x80:
 			b = append(b, byte(r))
 		default:
-			b = append(b, string(r)...)
+			b = utf8.AppendRune(b, r)
 		}
 	}
 	return append(b, '"')
+}
+
+// isPlain reports whether a text needs no look at its characters. 0xe2 begins those that JavaScript takes for line ends.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c == 0xe2 {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
 }

@@ -14,10 +14,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"stile/internal/password"
 	"stile/store"
 	"stile/store/storetest"
 	"stile/vpn"
@@ -65,8 +65,8 @@ type world struct {
 	log     *syncBuffer
 	config  *Config
 
-	clockMu sync.Mutex
-	skew    time.Duration
+	skew atomic.Int64 // how far the clock is ahead
+	step atomic.Int64 // what passes with every look at the clock
 
 	user, stranger, operator vpn.User
 	plan                     vpn.Plan
@@ -93,8 +93,23 @@ func (s *syncBuffer) String() string {
 
 const examplePassword = "password123"
 
+// plainPasswords keeps passwords as they are: hashing is slow on purpose, and few tests are about it.
+type plainPasswords struct{}
+
+func (plainPasswords) Hash(_ context.Context, password string) (string, error) { return password, nil }
+
+func (plainPasswords) Verify(_ context.Context, hash, password string) (ok, weak bool, err error) {
+	return hash != "" && hash == password, false, nil
+}
+
 // setup makes a world. configure may change what the API is made with.
 func setup(t testing.TB, dsn string, configure ...func(*Config)) *world {
+	t.Helper()
+	return setupWith(t, dsn, plainPasswords{}, configure...)
+}
+
+// setupWith makes a world with a port to password hashing.
+func setupWith(t testing.TB, dsn string, passwords vpn.Passwords, configure ...func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, nodes: &nodes{isOffline: map[int64]bool{}, active: map[int64]int{}}, log: new(syncBuffer)}
 	kept, err := store.Open(t.Context(), store.Config{DSN: dsn, Secret: [32]byte{1}, Now: w.now})
@@ -108,7 +123,7 @@ func setup(t testing.TB, dsn string, configure ...func(*Config)) *world {
 	})
 	w.store = kept
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	w.service = vpn.NewService(kept, w.nodes, password.New(password.Options{}), vpn.Config{
+	w.service = vpn.NewService(kept, w.nodes, passwords, vpn.Config{
 		SignInFailures: 1000, Now: w.now, Log: log, Links: vpn.Links{Renew: "https://vpn.example.net/renew"},
 	})
 	w.config = &Config{Log: log, Ready: kept.Ping}
@@ -128,17 +143,15 @@ func setup(t testing.TB, dsn string, configure ...func(*Config)) *world {
 }
 
 func (w *world) now() time.Time {
-	w.clockMu.Lock()
-	defer w.clockMu.Unlock()
-	return time.Now().Add(w.skew)
+	ahead := w.skew.Load()
+	if step := w.step.Load(); step != 0 {
+		ahead = w.skew.Add(step)
+	}
+	return time.Now().Add(time.Duration(ahead))
 }
 
 // pass lets time go by.
-func (w *world) pass(d time.Duration) {
-	w.clockMu.Lock()
-	defer w.clockMu.Unlock()
-	w.skew += d
-}
+func (w *world) pass(d time.Duration) { w.skew.Add(int64(d)) }
 
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {

@@ -1,0 +1,221 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"stile/vpn"
+)
+
+// The benchmarks compare a route, with all that stands before it, with a bare net/http handler that writes the same
+// bytes: both behind NewServer, over 64 connections that are kept, in turns within one run, so that a busy machine slows
+// both. Ratios are the median of the turns.
+
+// benchConns is the number of connections.
+const benchConns = 64
+
+// benchRounds is how often the two take turns.
+const benchRounds = 20
+
+func benchWorld(b *testing.B) *world {
+	b.Helper()
+	null := must(os.OpenFile(os.DevNull, os.O_WRONLY, 0))(b)
+	b.Cleanup(func() { null.Close() })
+	log := slog.New(slog.NewJSONHandler(null, nil)) // the event of each request is formatted and written
+	return setup(b, engines[0].dsn(b), func(c *Config) { c.Log = log })
+}
+
+// tokens makes one API token for each connection.
+func (w *world) tokens() []string {
+	tokens := make([]string, benchConns)
+	for i := range tokens {
+		tokens[i] = must(w.service.AddToken(w.t.Context(), vpn.Shell(), w.user.ID, "bench", time.Time{}))(w.t)
+	}
+	return tokens
+}
+
+func benchRequest(method, path, token, body string) []byte {
+	return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nAccept: application/json\r\nContent-Type: application/json\r\n"+
+		"Accept-Language: ru-RU,ru;q=0.9,en;q=0.8\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", method, path, token, len(body), body)
+}
+
+// load makes n requests over benchConns connections and returns how long that took.
+func load(b *testing.B, address string, requests [][]byte, n int) cost {
+	b.Helper()
+	conns := make([]net.Conn, benchConns)
+	for i := range conns {
+		conns[i] = must(net.Dial("tcp", address))(b)
+		defer conns[i].Close()
+	}
+	startedAt, before := time.Now(), processorTime()
+	var group sync.WaitGroup
+	for i, conn := range conns {
+		group.Go(func() {
+			r := bufio.NewReaderSize(conn, 64<<10)
+			for range (n + i) / benchConns {
+				if _, err := conn.Write(requests[i%len(requests)]); err != nil {
+					b.Error(err)
+					return
+				}
+				if err := discardAnswer(r); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return cost{time.Since(startedAt), processorTime() - before}
+}
+
+// discardAnswer reads one 200 of a known length.
+func discardAnswer(r *bufio.Reader) error {
+	for n := 1; ; n = r.Buffered() + 1 {
+		if _, err := r.Peek(n); err != nil {
+			return err
+		}
+		head, _ := r.Peek(r.Buffered()) // all of it is there
+		end := bytes.Index(head, []byte("\r\n\r\n"))
+		if end < 0 {
+			continue
+		}
+		_, length, found := bytes.Cut(head[:end+2], []byte("Content-Length: "))
+		length, _, _ = bytes.Cut(length, []byte("\r"))
+		size, err := strconv.Atoi(string(length))
+		if !bytes.HasPrefix(head, []byte("HTTP/1.1 200")) || !found || err != nil {
+			return fmt.Errorf("answer %q", head)
+		}
+		_, err = r.Discard(end + 4 + size)
+		return err
+	}
+}
+
+// compare reports the rate of a handler and its ratio to a bare one that writes body.
+func compare(b *testing.B, w *world, requests [][]byte, body []byte) {
+	b.Helper()
+	length := []string{strconv.Itoa(len(body))}
+	bare := httptest.NewUnstartedServer(nil)
+	bare.Config = NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"], w.Header()["Content-Length"] = jsonType, length
+		_, _ = w.Write(body)
+	}), slog.New(slog.DiscardHandler))
+	bare.Start()
+	defer bare.Close()
+	per := max(b.N/benchRounds, benchConns)
+	var ours, theirs cost
+	ratios := make([]float64, benchRounds)
+	b.ResetTimer()
+	for round := range ratios {
+		addresses := []string{bare.Listener.Addr().String(), w.server.Listener.Addr().String()}
+		costs := make([]cost, 2)
+		for i := range costs {
+			i ^= round & 1 // in turns: who goes second meets a warmer machine
+			costs[i] = load(b, addresses[i], requests, per)
+		}
+		theirs, ours = theirs.plus(costs[0]), ours.plus(costs[1])
+		ratios[round] = costs[0].took.Seconds() / costs[1].took.Seconds()
+	}
+	b.StopTimer()
+	slices.Sort(ratios)
+	n := float64(per * benchRounds)
+	b.ReportMetric(0, "ns/op") // it would mix both
+	b.ReportMetric(n/ours.took.Seconds(), "req/s")
+	b.ReportMetric(n/theirs.took.Seconds(), "bare-req/s")
+	b.ReportMetric(ratios[benchRounds/2], "ratio-to-bare")
+	b.ReportMetric(theirs.processor.Seconds()/ours.processor.Seconds(), "cpu-ratio-to-bare")
+}
+
+// cost is what a load took: of the clock, and of this process's processor time, which others on the machine do not lengthen.
+type cost struct{ took, processor time.Duration }
+
+func (c cost) plus(d cost) cost { return cost{c.took + d.took, c.processor + d.processor} }
+
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkUser is GET /api/user with the whole middleware: with the token known, and read from SQLite every time.
+func BenchmarkUser(b *testing.B) {
+	for name, step := range map[string]time.Duration{"warm": 0, "cold": 2 * time.Second} {
+		b.Run(name, func(b *testing.B) {
+			w := benchWorld(b)
+			var requests [][]byte
+			for _, token := range w.tokens() {
+				requests = append(requests, benchRequest("GET", "/api/user", token, ""))
+			}
+			w.step.Store(int64(step)) // beyond what anything is kept for
+			compare(b, w, requests, appendUser(nil, &w.user))
+		})
+	}
+}
+
+// BenchmarkServers is POST /api/servers with 2,000 servers, for devices with keys on three of them.
+func BenchmarkServers(b *testing.B) {
+	w := benchWorld(b)
+	for i := range 2000 - len(w.servers) {
+		must(w.service.AddServer(b.Context(), vpn.Shell(), vpn.Server{
+			Name: "Франкфурт " + strconv.Itoa(i), CountryCode: "DE", City: vpn.Text{RU: "Франкфурт", EN: "Frankfurt"}, Latitude: 50.11, Longitude: 8.68,
+			Host: "h.example.net", PingURL: "https://de" + strconv.Itoa(i) + ".example.net/ping", Capacity: 100, ShadowsocksPort: 8388, ShadowsocksPorts: 1,
+		}))(b)
+	}
+	var requests [][]byte
+	for i := range 16 {
+		token, _ := w.signIn("user@example.com", "bench"+strconv.Itoa(i))
+		actor := must(w.service.Authenticate(b.Context(), token))(b)
+		view := must(w.service.Servers(b.Context(), actor, ""))(b).View
+		for _, at := range []int{0, 700, 1400} {
+			must(w.service.IssueKey(b.Context(), actor, vpn.IssueKey{ServerID: view.Servers[at].ID}))(b)
+		}
+		requests = append(requests, benchRequest("POST", "/api/servers", token, `{"device_id":0}`))
+	}
+	token, _ := w.signIn("user@example.com", "bench0")
+	requests[0] = benchRequest("POST", "/api/servers", token, `{"device_id":0}`)
+	body := w.as(token, "POST", "/api/servers", `{"device_id":0}`).body
+	if n := strings.Count(body, `"has_key":true`); n != 3 {
+		b.Fatalf("%d keys in %d bytes", n, len(body))
+	}
+	b.Run("plain", func(b *testing.B) { compare(b, w, requests, []byte(body)) })
+	packed := w.as(token, "POST", "/api/servers", `{"device_id":0}`, "Accept-Encoding: gzip").body
+	for i, r := range requests {
+		requests[i] = bytes.Replace(r, []byte("\r\n"), []byte("\r\nAccept-Encoding: gzip\r\n"), 1)
+	}
+	b.Run("gzip", func(b *testing.B) { compare(b, w, requests, []byte(packed)) })
+}
+
+// BenchmarkMiddleware is the part of a request that is ours alone, without the network.
+func BenchmarkMiddleware(b *testing.B) {
+	w := benchWorld(b)
+	handler := must(New(w.service, *w.config))(b)
+	r := must(http.ReadRequest(bufio.NewReader(bytes.NewReader(benchRequest("GET", "/api/user", w.tokens()[0], "")))))(b)
+	answer := &nullWriter{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(answer.header)
+		handler.ServeHTTP(answer, r)
+	}
+}
+
+// nullWriter is an answer that nobody reads.
+type nullWriter struct{ header http.Header }
+
+func (n *nullWriter) Header() http.Header       { return n.header }
+func (*nullWriter) WriteHeader(int)             {}
+func (*nullWriter) Write(p []byte) (int, error) { return io.Discard.Write(p) }
