@@ -31,7 +31,7 @@ type View struct {
 	Revision string
 	// RecommendedID is the first server that is online and accessible; 0 = none.
 	RecommendedID int64
-	// LoadUpdatedAt is the age of the youngest load in the list; zero when nothing was heard yet.
+	// LoadUpdatedAt is when the youngest load in the list was heard, up to heardStep too early; zero when nothing was heard.
 	LoadUpdatedAt time.Time
 	Servers       []ListedServer
 	// all are the servers in the order of their ids, offline ones too.
@@ -88,10 +88,15 @@ func (s *Service) Servers(ctx context.Context, a *Actor, ref DeviceRef) (ServerL
 // API promises 30 s.
 const directoryTTL = time.Second
 
+// heardStep is how much younger the loads must be for views to be made anew when nothing else changed: what is made
+// from a view is kept as long as the view.
+const heardStep = 10 * time.Second
+
 // directory keeps the snapshot of all servers and the views made from it.
 type directory struct {
 	mu      sync.Mutex
 	builtAt time.Time
+	heardAt time.Time // the views' LoadUpdatedAt
 	servers []ListedServer
 	views   map[standing]*View
 }
@@ -120,9 +125,9 @@ func (s *Service) view(ctx context.Context, e *Entitlement, a Access) (*View, er
 		if err != nil {
 			return nil, err
 		}
-		listed := s.listed(servers)
-		if d.views == nil || !slices.EqualFunc(listed, d.servers, sameListed) {
-			d.servers, d.views = listed, make(map[standing]*View)
+		listed, heardAt := s.listed(servers), s.loadUpdatedAt(servers)
+		if d.views == nil || heardAt.Sub(d.heardAt) >= heardStep || !slices.EqualFunc(listed, d.servers, sameListed) {
+			d.servers, d.heardAt, d.views = listed, heardAt, make(map[standing]*View)
 		}
 		d.builtAt = now
 	}
@@ -131,7 +136,7 @@ func (s *Service) view(ctx context.Context, e *Entitlement, a Access) (*View, er
 		return v, nil
 	}
 	v := newView(d.servers, key)
-	v.LoadUpdatedAt = s.loadUpdatedAt(d.servers)
+	v.LoadUpdatedAt = d.heardAt
 	d.views[key] = v
 	return v, nil
 }
@@ -234,7 +239,7 @@ func revision(servers []ListedServer) string {
 }
 
 // loadUpdatedAt is when the youngest of the loads was heard.
-func (s *Service) loadUpdatedAt(servers []ListedServer) time.Time {
+func (s *Service) loadUpdatedAt(servers []Server) time.Time {
 	var at time.Time
 	for i := range servers {
 		if live := s.nodes.Live(servers[i].ID); live.At.After(at) {

@@ -75,3 +75,34 @@ func TestRevisionIgnoresLoad(t *testing.T) {
 		t.Error("the revision does not change with the server")
 	}
 }
+
+// viewStore is a store of one server.
+type viewStore struct{ Store }
+
+func (viewStore) Servers(context.Context) ([]Server, error) {
+	return []Server{{ID: 1, State: ServerActive}}, nil
+}
+
+func TestViewSaysHowYoungItsLoadsAre(t *testing.T) {
+	now := at("2026-09-10T00:00:00Z")
+	nodes := quietNodes{1: {IsOnline: true, At: now}}
+	s := NewService(viewStore{}, nodes, nil, Config{Now: func() time.Time { return now }})
+	see := func() *View {
+		v, err := s.view(t.Context(), &Entitlement{}, Access{Allowed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	first := see()
+	now = now.Add(heardStep - time.Second)
+	nodes[1] = NodeLive{IsOnline: true, At: now}
+	if see() != first {
+		t.Error("a view is made anew although nothing changed but the age of a load")
+	}
+	now = now.Add(time.Second)
+	nodes[1] = NodeLive{IsOnline: true, At: now}
+	if got := see().LoadUpdatedAt; !got.Equal(now) {
+		t.Errorf("loads were heard at %v, want %v", got, now)
+	}
+}
