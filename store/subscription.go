@@ -25,6 +25,28 @@ func (s *Store) Entitlement(ctx context.Context, userID int64) (vpn.Entitlement,
 	return e, err
 }
 
+// Standing implements vpn.SubscriptionStore.
+func (s *Store) Standing(ctx context.Context, userID int64) (vpn.User, vpn.Entitlement, error) {
+	var v vpn.User
+	var e vpn.Entitlement
+	u := &e.Subscription
+	err := one(s.read(ctx).row(`
+		SELECT`+userColumns+`,
+			COALESCE(s.user_id, 0), COALESCE(s.plan_id, 0), COALESCE(s.starts_at, 0), COALESCE(s.expires_at, 0), COALESCE(s.used_bytes, 0),
+			COALESCE(s.traffic_resets_at, 0), COALESCE(s.updated_at, 0),
+			COALESCE(p.id, 0), COALESCE(p.code, ''), COALESCE(p.name_ru, ''), COALESCE(p.name_en, ''), COALESCE(p.tier, 0),
+			COALESCE(p.period_days, 0), COALESCE(p.grace_days, 0), COALESCE(p.is_trial, FALSE), COALESCE(p.device_limit, 0),
+			COALESCE(p.traffic_limit, 0), COALESCE(p.speed_limit_mbps, 0), COALESCE(p.created_at, 0)
+		FROM account a
+		LEFT JOIN subscription s ON s.user_id = a.id
+		LEFT JOIN plan p ON p.id = s.plan_id
+		WHERE a.id = $1`, userID), append([]any{
+		&v.ID, &v.Name, &v.Email, instant{&v.EmailVerifiedAt}, &v.Status, &v.Role, &v.Locale, instant{&v.CreatedAt}, instant{&v.UpdatedAt},
+		&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
+	}, planFields(&e.Plan)...)...)
+	return v, e, err
+}
+
 // SetSubscription implements vpn.SubscriptionStore. vpn.ErrNotFound when there is no such user or plan.
 func (s *Store) SetSubscription(ctx context.Context, u vpn.Subscription, a vpn.Audit) error {
 	return s.write(ctx, "set subscription", func(t *tx) error {

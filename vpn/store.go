@@ -128,6 +128,8 @@ type PlanStore interface {
 type SubscriptionStore interface {
 	// Entitlement returns a user's subscription with its plan; the zero Entitlement when there is none.
 	Entitlement(ctx context.Context, userID int64) (Entitlement, error)
+	// Standing returns a user with the entitlement, read as of one moment. ErrNotFound when there is no such user.
+	Standing(ctx context.Context, userID int64) (User, Entitlement, error)
 	// SetSubscription makes or replaces the subscription of s.UserID. A subscription of the same plan with the same start
 	// is the same one: its traffic, which nodes report meanwhile, is left as it is.
 	SetSubscription(ctx context.Context, s Subscription, a Audit) error

@@ -33,11 +33,7 @@ func (t terms) equal(u terms) bool { return t.notAfter.Equal(u.notAfter) && t.li
 
 // terms reads a user's state and says what it comes to.
 func (s *Service) terms(ctx context.Context, userID int64) (User, Entitlement, terms, error) {
-	user, err := s.store.User(ctx, userID)
-	if err != nil {
-		return User{}, Entitlement{}, terms{}, err
-	}
-	e, err := s.store.Entitlement(ctx, userID)
+	user, e, err := s.store.Standing(ctx, userID)
 	if err != nil {
 		return User{}, Entitlement{}, terms{}, err
 	}

@@ -61,6 +61,10 @@ func subscriptions(w *world) {
 	w.ok(err)
 	s.UpdatedAt = e.Subscription.UpdatedAt
 	is(w, "entitlement", e, vpn.Entitlement{Subscription: s, Plan: plan})
+	standing(w, u, e)
+	standing(w, w.user(), vpn.Entitlement{})
+	_, _, err = w.store.Standing(w.ctx, u.ID+1000)
+	w.is(err, vpn.ErrNotFound)
 
 	// A period is reset once, and not before its end.
 	next := today.Add(30 * 24 * time.Hour)
@@ -108,6 +112,14 @@ func subscriptions(w *world) {
 
 	w.is(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID + 1000, PlanID: plan.ID}, by("x")), vpn.ErrNotFound)
 	w.is(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: plan.ID + 1000}, by("x")), vpn.ErrNotFound)
+}
+
+func standing(w *world, wantUser vpn.User, want vpn.Entitlement) {
+	w.Helper()
+	user, e, err := w.store.Standing(w.ctx, wantUser.ID)
+	w.ok(err)
+	is(w, "user", user, wantUser)
+	is(w, "entitlement", e, want)
 }
 
 func usersDue(w *world) {
