@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -44,8 +46,11 @@ type API struct {
 	exchanges sync.Pool
 }
 
-// New joins the API to the service. It fails when its own files are broken.
+// New joins the API to the service. It fails when PublicURL is no address of a web server.
 func New(service *vpn.Service, config Config) (*API, error) {
+	if u, err := url.Parse(config.PublicURL); config.PublicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http")) {
+		return nil, fmt.Errorf("api: PublicURL %q is not like https://vpn.example.net", config.PublicURL)
+	}
 	texts, err := loadTexts()
 	if err != nil {
 		return nil, err
@@ -64,13 +69,13 @@ func New(service *vpn.Service, config Config) (*API, error) {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, _ := a.exchanges.Get().(*exchange)
 	*x = exchange{api: a, w: w, r: r, startedAt: time.Now(), id: newRequestID(), body: x.body[:0]}
-	defer x.end()
+	defer x.end() //nolint:contextcheck // an exchange holds its request, and so the context
 	x.setHeaders()
 	if x.isAPI && r.Method == http.MethodOptions {
 		x.preflight()
 		return
 	}
-	if err := x.route(); err != nil {
+	if err := x.route(); err != nil { //nolint:contextcheck // as above
 		x.refuse(err)
 	}
 }

@@ -208,7 +208,8 @@ func TestListingsAreBounded(t *testing.T) {
 		t.Errorf("%d lists are kept", len(s.kept))
 	}
 	view := &vpn.View{}
-	if s.of(view, russian, texts) != s.of(view, russian, texts) || s.of(view, russian, texts) == s.of(view, english, texts) {
+	first := s.of(view, russian, texts)
+	if s.of(view, russian, texts) != first || s.of(view, english, texts) == first {
 		t.Error("a list was made twice, or for two languages")
 	}
 }

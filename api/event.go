@@ -18,17 +18,14 @@ const maxKept = 64 << 10
 
 // end turns a panic into an answer, writes the one event of the request, and gives the exchange back.
 func (x *exchange) end() {
-	cause := recover()
-	if cause != nil {
-		wasAnswered := x.status != 0
-		if cause == http.ErrAbortHandler { //nolint:errorlint // a value that is panicked with, as net/http documents
-			panic(cause)
-		}
-		x.refuse(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
-		if wasAnswered {
+	if cause := recover(); cause != nil {
+		err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		if x.status != 0 {
+			x.err, x.code = err, codeServerError
 			x.event()
 			panic(http.ErrAbortHandler) // the answer is half there: only cutting it off tells the client
 		}
+		x.refuse(err)
 	}
 	x.event()
 	if cap(x.body) > maxKept {

@@ -89,13 +89,11 @@ func (in *input) password(name string) string {
 // clientID reads what a client calls a device: a text, or a whole number.
 func (in *input) clientID(name string, isRequired bool) string {
 	v := in.field(name, isRequired)
-	switch v.kind {
-	case kindAbsent:
+	if v.kind == kindAbsent {
 		return ""
-	case kindNumber:
-		if _, err := strconv.ParseInt(v.text, 10, 64); err == nil {
-			return v.text
-		}
+	}
+	if _, err := strconv.ParseInt(v.text, 10, 64); err == nil && v.kind == kindNumber {
+		return v.text
 	}
 	return in.checked(name, v, maxText)
 }

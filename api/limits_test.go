@@ -119,7 +119,10 @@ func TestBrokenRequests(t *testing.T) {
 			conn := must(net.Dial("tcp", w.server.Listener.Addr().String()))(t)
 			defer conn.Close()
 			go func() { _, _ = conn.Write([]byte(c.raw)) }()
-			resp := must(http.ReadResponse(bufio.NewReader(conn), nil))(t)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer resp.Body.Close()
 			if resp.StatusCode != c.want {
 				t.Errorf("status %d, want %d", resp.StatusCode, c.want)

@@ -59,7 +59,7 @@ func (t *texts) count(l lang, key string, n int) string {
 	if l == english {
 		tag = language.English
 	}
-	form := "other"
+	var form string
 	switch plural.Cardinal.MatchPlural(tag, n, 0, 0, 0, 0) {
 	case plural.One:
 		form = "one"
@@ -67,6 +67,8 @@ func (t *texts) count(l lang, key string, n int) string {
 		form = "few"
 	case plural.Many:
 		form = "many"
+	default:
+		form = "other"
 	}
 	return t.in(l, key+"."+form, "count", strconv.Itoa(n))
 }

@@ -92,14 +92,18 @@ func (x *exchange) sendRefusal(e *vpn.Error) {
 	case vpn.CodeUnauthenticated:
 		x.mark(e.Code)
 		x.send(http.StatusUnauthorized, []byte(unauthenticatedBody))
-		return
 	case vpn.CodeInvalidCredentials:
 		x.sendProblem(e.Code, &wire.Problem{Error: x.message(e)})
-		return
 	case vpn.CodeValidationFailed:
 		x.sendInvalid(faults{{Field: e.Field, Messages: []string{x.fault(e.Field, e.Rule, e.Max)}}})
-		return
+	default:
+		x.setRetry(e)
+		x.sendProblem(e.Code, &wire.Problem{Message: x.message(e), Code: string(e.Code), Details: x.details(e)})
 	}
+}
+
+// setRetry says in headers when to try again.
+func (x *exchange) setRetry(e *vpn.Error) {
 	h := x.w.Header()
 	if e.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(seconds(e.RetryAfter))}
@@ -108,7 +112,6 @@ func (x *exchange) sendRefusal(e *vpn.Error) {
 		h["X-Ratelimit-Limit"] = []string{strconv.Itoa(e.Attempts)}
 		h["X-Ratelimit-Remaining"] = []string{"0"}
 	}
-	x.sendProblem(e.Code, &wire.Problem{Message: x.message(e), Code: string(e.Code), Details: x.details(e)})
 }
 
 // message says a refusal to a person.

@@ -326,6 +326,37 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A panic in the middle of an answer cuts it off, so that nobody takes the half for the whole, and is logged.
+func TestPanicInTheMiddle(t *testing.T) {
+	w := setup(t, engines[0].dsn(t))
+	a := must(New(w.service, *w.config))(t)
+	serve := func(x *exchange) error {
+		x.send(http.StatusOK, bytes.Repeat([]byte("x"), 64<<10))
+		panic("half way")
+	}
+	a.router = newRouter([]entry{{"GET /ping", serve}}, a.log.Handler()) // the name of a public route
+	w.server.Config.Handler = a
+	resp, err := http.Get(w.server.URL + "/ping")
+	if err == nil {
+		_, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+	}
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the answer ended with %v", err)
+	}
+	if log := w.log.String(); strings.Count(log, "msg=request") != 1 || !strings.Contains(log, "panic: half way") || !strings.Contains(log, "code=server_error") {
+		t.Error(log)
+	}
+}
+
+func TestPublicURLIsChecked(t *testing.T) {
+	for _, address := range []string{"vpn.example.net", "ftp://vpn.example.net", "https://", "https://[", "/api"} {
+		if _, err := New(nil, Config{PublicURL: address}); err == nil || !strings.Contains(err.Error(), "PublicURL") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 // What users are and do stays out of the log.
 func TestLogNamesNobody(t *testing.T) {
 	w := setup(t, engines[0].dsn(t))

@@ -221,7 +221,10 @@ func (w *world) send(r *http.Request) reply {
 		Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	resp := must(client.Do(r))(w.t)
+	resp, err := client.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	defer resp.Body.Close()
 	return reply{resp, string(must(io.ReadAll(resp.Body))(w.t))}
 }
