@@ -15,8 +15,12 @@ type commitError struct{ err error }
 func (e *commitError) Error() string { return "commit: " + e.err.Error() }
 func (e *commitError) Unwrap() error { return e.err }
 
-// mayRepeat reports whether a failed transaction surely left nothing behind.
+// mayRepeat reports whether a failed transaction surely left nothing behind and can do better at once. One that waited
+// busyWait for a lock or a connection cannot: its tasks would each wait as long, one after the other.
 func (w *writer) mayRepeat(err error) bool {
+	if w.store.dialect.isBusy(err) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
 	_, atCommit := errors.AsType[*commitError](err)
 	return !atCommit || w.store.dialect.isRolledBack(err)
 }

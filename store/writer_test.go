@@ -185,3 +185,36 @@ func TestUndoneTransaction(t *testing.T) {
 }
 
 var errFault = errors.New("a fault")
+
+// A group that waited in vain for another process's lock is answered as it is: its tasks would wait as long again, each.
+func TestLockedDatabaseIsWaitedForOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stile.db")
+	s := openInside(t, path)
+	_, connector, _, err := engine(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := pool(t.Context(), connector, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- s.write(t.Context(), "hold", func(*tx) error { close(held); <-release; return nil })
+	}()
+	<-held
+	if _, err := waiting.ExecContext(t.Context(), s.dialect.impatient); err != nil {
+		t.Fatal(err)
+	}
+	_, err = waiting.ExecContext(t.Context(), s.dialect.begin)
+	if err == nil || s.writer.mayRepeat(err) {
+		t.Errorf("the group is run again after %v", err)
+	}
+	close(release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := waiting.Close(); err != nil {
+		t.Error(err)
+	}
+}
