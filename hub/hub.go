@@ -24,8 +24,9 @@ const (
 	sendTimeout = 10 * time.Second
 	// inboxRoom is more frames than a node has under way: its usage window, an answer and some beats.
 	inboxRoom = 256
-	// snapshotsAtOnce bounds how many whole sets are in memory at a time.
-	snapshotsAtOnce = 4
+	// snapshotsAtOnce bounds how many whole sets are in memory at a time. Each also holds one of the few reading connections
+	// of the store while it is read, and requests need the others.
+	snapshotsAtOnce = 2
 )
 
 // Config is what a hub is made of.
