@@ -10,5 +10,5 @@
 // (node.go). Seeds are sealed with a key that is not in the database (seal.go).
 //
 // The package holds no rules of the service: who may have a key, and until when, is decided in package vpn. It stores
-// no address, no destination and no instant of a user's activity finer than a day.
+// no address and no destination. Of a user's traffic it keeps the day; of sign-ins and keys that were made, the instant.
 package store
