@@ -93,6 +93,9 @@ func (x *exchange) readBody() ([]byte, error) {
 // bodyValues reads a body by its content type. A body without a type that is known is JSON if it looks like it, and
 // otherwise nothing.
 func bodyValues(contentType string, body []byte) (map[string]value, error) {
+	if contentType == "application/json" { // what nearly all send
+		return jsonValues(body)
+	}
 	mediaType, params, _ := mime.ParseMediaType(contentType) // what cannot be parsed is no known type
 	switch {
 	case strings.HasSuffix(mediaType, "/json") || strings.HasSuffix(mediaType, "+json"):
