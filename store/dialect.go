@@ -46,6 +46,8 @@ type dialect struct {
 	isRolledBack func(error) bool
 	// readers is the size of the pool of reading connections.
 	readers int
+	// lanes is how many more are for looking tokens up past the pool; 0 where the round trip costs more than the pool.
+	lanes int
 }
 
 var sqliteDialect = dialect{
@@ -66,6 +68,7 @@ var sqliteDialect = dialect{
 	isBusy:       sqliteCode(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_BUSY_SNAPSHOT),
 	isRolledBack: func(error) bool { return false },
 	readers:      4,
+	lanes:        2,
 }
 
 var postgresDialect = dialect{

@@ -18,11 +18,16 @@ func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log 
 	if err := s.migrate(ctx, forWriter); err != nil {
 		return err
 	}
-	forReaders, err := pool(ctx, toRead, s.dialect.readers)
+	forReaders, err := pool(ctx, toRead, s.dialect.readers+s.dialect.lanes)
 	if err != nil {
 		return err
 	}
 	s.pools = append(s.pools, forReaders)
+	if s.dialect.lanes > 0 {
+		if s.sessions, err = newLookup(ctx, forReaders, s.dialect.lanes, sessionQuery); err != nil {
+			return err
+		}
+	}
 	s.reader = reader{db: forReaders, text: s.dialect.text}
 	s.writer = newWriter(context.WithoutCancel(ctx), s, forWriter, log)
 	if err := s.checkSecret(ctx); err != nil {
