@@ -78,7 +78,7 @@ func (a *app) join(ctx context.Context) error {
 		Links: vpn.Links{Account: a.url() + "/account", Renew: a.url() + "/account", Support: a.cfg.supportURL},
 	})
 	handler, err := api.New(a.service, api.Config{ //nolint:contextcheck // handlers take the contexts of their requests
-		PublicURL: a.url(), TrustedProxies: a.cfg.trustedProxies, Ready: a.ready, Log: a.cfg.log,
+		PublicURL: a.cfg.publicURL, TrustedProxies: a.cfg.trustedProxies, Ready: a.ready, Log: a.cfg.log,
 	})
 	if err != nil {
 		return err
@@ -91,12 +91,19 @@ func (a *app) join(ctx context.Context) error {
 	return err
 }
 
-// url is where clients reach the API.
+// url is where clients reach the API: as told, or else where it listens, by the node's host when that is everywhere.
 func (a *app) url() string {
 	if a.cfg.publicURL != "" {
 		return a.cfg.publicURL
 	}
-	return "http://" + a.cfg.listener.Addr().String()
+	host, port, err := net.SplitHostPort(a.cfg.listener.Addr().String())
+	if address, parseErr := netip.ParseAddr(host); err == nil && parseErr == nil && address.IsUnspecified() {
+		host = "127.0.0.1"
+		if a.cfg.node != nil {
+			host = a.cfg.node.host
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // ready reports whether the program can do its work: the database answers, and the embedded node is in step.

@@ -111,7 +111,7 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.ports)
 	}
 	if secret != "" {
-		t.printf("No operator yet. Make one with `stile user add EMAIL --operator`,\nor open this link, once, within a day: %s/setup/%s\n", app.url(), secret)
+		t.printf("No operator yet: make one with `stile user add EMAIL --operator`.\nThe set-up page will do it too, once it is there; its one-time link for a day: %s/setup/%s\n", app.url(), secret)
 	}
 	return nil
 }

@@ -102,3 +102,15 @@ func TestStopAnswersWhatWasAsked(t *testing.T) {
 		t.Errorf("%d answered, %d failed", answered.Load(), failed.Load())
 	}
 }
+
+func TestAddressesWhenListeningEverywhere(t *testing.T) {
+	m := newMachine(t, "", "--listen", ":0", "--node-host", "localhost", "--node-listen", "127.0.0.1")
+	if !strings.HasPrefix(m.url, "http://localhost:") {
+		t.Errorf("the API is announced at %s", m.url)
+	}
+	m.addUser("user@example.com")
+	key := m.signIn("user@example.com", "laptop").key()
+	if !strings.HasPrefix(key.Server.APIURL, "http://localhost:") || key.Shadowsocks.Host != "localhost" {
+		t.Errorf("ping at %s, keys for %s", key.Server.APIURL, key.Shadowsocks.Host)
+	}
+}
