@@ -28,6 +28,9 @@ type faults []wire.FieldError
 
 func (faults) Error() string { return string(vpn.CodeValidationFailed) }
 
+// retryWrites is when a client may try again what the database could not take.
+const retryWrites = 30 * time.Second
+
 // refuse answers with an error: the one place where errors become statuses and bodies.
 func (x *exchange) refuse(err error) {
 	if x.isGone(err) {
@@ -49,6 +52,9 @@ func (x *exchange) refuse(err error) {
 		x.sendInvalid(invalid)
 	case isRefusal && statuses[refusal.Code] != 0:
 		x.sendRefusal(refusal)
+	case errors.Is(err, vpn.ErrUnavailable):
+		x.err = err
+		x.sendRefusal(&vpn.Error{Code: vpn.CodeTemporarilyOverloaded, RetryAfter: retryWrites})
 	default:
 		x.err = err
 		x.mark(codeServerError)

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -300,12 +301,15 @@ func (f fastPasswords) Verify(_ context.Context, _, password string) (ok, weak b
 // A fault of ours says nothing to the client, is logged once with the id that the client has, and a panic is one too.
 func TestFaults(t *testing.T) {
 	w := setup(t, engines[0].dsn(t), func(c *Config) { c.Ready = func(context.Context) error { return errors.New("secret detail") } })
-	for name, err := range map[string]error{"error": errors.New("secret detail"), "busy": vpn.ErrBusy} {
+	for name, err := range map[string]error{"error": errors.New("secret detail"), "busy": vpn.ErrBusy, "full disk": fmt.Errorf("store: %w", vpn.ErrUnavailable)} {
 		w.service = vpn.NewService(w.store, w.nodes, fastPasswords{err}, vpn.Config{Now: w.now})
 		w.server.Config.Handler = must(New(w.service, *w.config))(t)
 		answer := w.as("", "POST", "/api/login", loginBody("d", ""))
-		if name == "busy" {
+		if name != "error" {
 			wantProblem(t, answer, http.StatusServiceUnavailable, vpn.CodeTemporarilyOverloaded)
+			if answer.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: no Retry-After", name)
+			}
 			continue
 		}
 		wantProblem(t, answer, http.StatusInternalServerError, codeServerError)

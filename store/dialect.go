@@ -40,6 +40,8 @@ type dialect struct {
 	snapshot *sql.TxOptions
 	// isUnique reports a violated unique constraint.
 	isUnique func(error) bool
+	// isFull reports that there is no room, or that the disk fails.
+	isFull func(error) bool
 	// isBusy reports that another process holds the write lock: to be tried again soon.
 	isBusy func(error) bool
 	// isRolledBack reports that the engine undid the transaction because of others, so that it may be run again.
@@ -65,6 +67,7 @@ var sqliteDialect = dialect{
 	migrating:    "SELECT 1",
 	snapshot:     &sql.TxOptions{ReadOnly: true},
 	isUnique:     sqliteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
+	isFull:       sqliteCode(sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC),
 	isBusy:       sqliteCode(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_BUSY_SNAPSHOT),
 	isRolledBack: func(error) bool { return false },
 	readers:      4,
@@ -88,6 +91,7 @@ var postgresDialect = dialect{
 	migrating:         "SELECT pg_advisory_xact_lock(7526413)",
 	snapshot:          &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 	isUnique:          postgresClass("23505"),
+	isFull:            postgresClass("53"), // insufficient resources, disk_full among them
 	isBusy:            func(error) bool { return false },
 	isRolledBack:      postgresClass("40"),
 	readers:           16,

@@ -110,10 +110,14 @@ func (w *writer) do(ctx context.Context, t *task) error {
 		return fmt.Errorf("store: %s: %w", t.name, ErrClosed)
 	}
 	err := w.wait(ctx, t)
-	if err == nil || isRefusal(err) {
+	switch {
+	case err == nil, isRefusal(err):
 		return err
+	case w.store.dialect.isFull(err):
+		return fmt.Errorf("store: %s: %w: %w", t.name, vpn.ErrUnavailable, err)
+	default:
+		return fmt.Errorf("store: %s: %w", t.name, err)
 	}
-	return fmt.Errorf("store: %s: %w", t.name, err)
 }
 
 // wait returns the outcome of a queued task.

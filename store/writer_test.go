@@ -58,6 +58,9 @@ func TestFullDisk(t *testing.T) {
 				} else {
 					refused++
 				}
+				if err != nil && !errors.Is(err, vpn.ErrUnavailable) {
+					t.Errorf("a full disk is told as %v", err)
+				}
 				mu.Unlock()
 			}
 		})

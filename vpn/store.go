@@ -15,6 +15,10 @@ var ErrTaken = errors.New("already taken")
 // ErrDeviceLimit is returned by Store.SignIn when no slot is free.
 var ErrDeviceLimit = errors.New("device limit reached")
 
+// ErrUnavailable is wrapped by writes that the database cannot take now, such as on a full disk. Nothing was changed, and
+// reads go on.
+var ErrUnavailable = errors.New("the database takes no changes now")
+
 // Store keeps the state. Every method is one transaction; a method that returned nil has made its change durable.
 // Methods that change something take the Audit entry that is written with it. Contexts end waiting, never a commit
 // that has begun.
