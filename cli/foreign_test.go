@@ -2,8 +2,8 @@ package cli_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,9 +15,6 @@ import (
 	"strconv"
 	"testing"
 	"time"
-
-	"github.com/Jigsaw-Code/outline-sdk/transport"
-	"github.com/Jigsaw-Code/outline-sdk/transport/shadowsocks"
 
 	"stile/wire"
 )
@@ -88,11 +85,11 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// Datagrams come back through the key, by the Outline SDK: a client that somebody else wrote.
+// Datagrams come back through the same client.
 func TestForeignClientUDP(t *testing.T) {
 	m := newMachine(t, "")
 	m.addUser("anna@example.com")
-	key := m.signIn("anna@example.com", "phone").key().Shadowsocks
+	socks := startSSLocal(t, m.signIn("anna@example.com", "phone").key().Shadowsocks)
 	echo, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -108,29 +105,24 @@ func TestForeignClientUDP(t *testing.T) {
 			_, _ = echo.WriteTo(buf[:n], from)
 		}
 	}()
-	secret, err := shadowsocks.NewEncryptionKey(key.Method, key.Password)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &transport.UDPEndpoint{Address: net.JoinHostPort(key.Host, strconv.Itoa(key.Port))}
-	listener, err := shadowsocks.NewPacketListener(server, secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := listener.ListenPacket(context.Background())
+	conn, err := net.Dial("udp", socks)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
+	to := echo.LocalAddr().(*net.UDPAddr)
+	// RFC 1928, section 7: two reserved bytes, no fragment, an IPv4 address, a port.
+	header := append([]byte{0, 0, 0, 1}, to.IP.To4()...)
+	header = binary.BigEndian.AppendUint16(header, uint16(to.Port))
 	buf := make([]byte, 2048)
 	for i := range 20 {
 		want := fmt.Sprintf("datagram %d", i)
-		if _, err := conn.WriteTo([]byte(want), echo.LocalAddr()); err != nil {
+		if _, err := conn.Write(append(header, want...)); err != nil {
 			t.Fatal(err)
 		}
 		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		n, _, err := conn.ReadFrom(buf)
-		if err != nil || string(buf[:n]) != want {
+		n, err := conn.Read(buf)
+		if err != nil || n < len(header) || string(buf[len(header):n]) != want {
 			t.Fatalf("%q came back as %q: %v", want, buf[:n], err)
 		}
 	}
