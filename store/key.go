@@ -12,12 +12,14 @@ import (
 const keyColumns = `
 	k.id, k.user_id, k.device_id, k.server_id, k.seed, k.up_limit, k.down_limit, k.max_sessions, k.not_after, k.rev, k.created_at`
 
-// scanKey reads keyColumns of a live key.
-func (s *Store) scanKey(row scanner) (vpn.Key, error) {
+// scanKey reads keyColumns of a live key, and what comes behind them.
+func (s *Store) scanKey(row scanner, more ...any) (vpn.Key, error) {
 	var k vpn.Key
 	var sealed []byte
-	err := row.Scan(&k.ID, &k.UserID, &k.DeviceID, &k.ServerID, &sealed, &k.Limits.UpBytesPerSecond, &k.Limits.DownBytesPerSecond,
-		&k.Limits.MaxSessions, instant{&k.NotAfter}, &k.Rev, instant{&k.CreatedAt})
+	err := row.Scan(append([]any{
+		&k.ID, &k.UserID, &k.DeviceID, &k.ServerID, &sealed, &k.Limits.UpBytesPerSecond, &k.Limits.DownBytesPerSecond,
+		&k.Limits.MaxSessions, instant{&k.NotAfter}, &k.Rev, instant{&k.CreatedAt},
+	}, more...)...)
 	if err != nil {
 		if isNone(err) {
 			err = vpn.ErrNotFound
@@ -142,7 +144,7 @@ func (t *tx) entomb(rev int64, ids []any) error {
 }
 
 // RefreshKeys implements vpn.KeyStore.
-func (s *Store) RefreshKeys(ctx context.Context, userID int64, notAfter time.Time, l vpn.KeyLimits) (changed []vpn.NodeRev, err error) {
+func (s *Store) RefreshKeys(ctx context.Context, userID int64, terms vpn.KeyTerms) (changed []vpn.NodeRev, err error) {
 	err = s.write(ctx, "refresh keys", func(t *tx) error {
 		changed = nil
 		if _, err := t.exec(`
@@ -160,7 +162,7 @@ func (s *Store) RefreshKeys(ctx context.Context, userID int64, notAfter time.Tim
 		if err != nil {
 			return err
 		}
-		stale, err := t.staleKeys(devices, notAfter, l)
+		stale, err := t.staleKeys(devices, &terms)
 		if err != nil {
 			return err
 		}
@@ -172,7 +174,7 @@ func (s *Store) RefreshKeys(ctx context.Context, userID int64, notAfter time.Tim
 			if !n.isChanged {
 				n.advance()
 			}
-			if err := t.updateKey(n, &k, n.rev, notAfter, l); err != nil {
+			if err := t.updateKey(n, &k.Key, n.rev, k.wanted, terms.Limits); err != nil {
 				return err
 			}
 		}
@@ -197,18 +199,36 @@ func (t *tx) devicesOf(userID int64) (ids []any, err error) {
 	return ids, err
 }
 
-var staleKeys = batch{4, `
-	SELECT` + keyColumns + `
+// staleKey is a live key that has another deadline than it should, or other limits.
+type staleKey struct {
+	vpn.Key
+	wanted time.Time // the deadline
+}
+
+// wantedDeadline is $3 on servers above the tier $1, and $2 on others.
+const wantedDeadline = `
+	CASE
+		WHEN (SELECT tier FROM server WHERE id = k.server_id) > $1 THEN CAST($3 AS BIGINT)
+		ELSE CAST($2 AS BIGINT)
+	END`
+
+var staleKeys = batch{6, `
+	SELECT` + keyColumns + `,` + wantedDeadline + `
 	FROM access_key k
-	WHERE (k.not_after <> $1 OR k.up_limit <> $2 OR k.down_limit <> $3 OR k.max_sessions <> $4)
+	WHERE (k.not_after <> ` + wantedDeadline + ` OR k.up_limit <> $4 OR k.down_limit <> $5 OR k.max_sessions <> $6)
 		AND k.removed_at = 0
 		AND k.device_id IN (`, "?", `)`}
 
-// staleKeys returns the live keys of devices that have another deadline or other limits.
-func (t *tx) staleKeys(devices []any, notAfter time.Time, l vpn.KeyLimits) (stale []vpn.Key, err error) {
-	values := []any{millis(notAfter), l.UpBytesPerSecond, l.DownBytesPerSecond, int64(l.MaxSessions)}
+// staleKeys returns the stale keys of devices.
+func (t *tx) staleKeys(devices []any, terms *vpn.KeyTerms) (stale []staleKey, err error) {
+	l := terms.Limits
+	values := []any{
+		int64(terms.Tier), millis(terms.NotAfter), millis(terms.NotAfterAbove), l.UpBytesPerSecond, l.DownBytesPerSecond, int64(l.MaxSessions),
+	}
 	err = t.eachOf(&staleKeys, values, devices, func(row scanner) error {
-		k, err := t.store.scanKey(row)
+		var k staleKey
+		var err error
+		k.Key, err = t.store.scanKey(row, instant{&k.wanted})
 		stale = append(stale, k)
 		return err
 	})

@@ -64,9 +64,26 @@ func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.S
 	return v, nil
 }
 
+// ServerTier implements vpn.ServerStore.
+func (s *Store) ServerTier(ctx context.Context, id int64) (tier int, err error) {
+	err = one(s.read(ctx).row(`
+		SELECT tier
+		FROM server
+		WHERE id = $1`, id), &tier)
+	return tier, err
+}
+
 // UpdateServer implements vpn.ServerStore.
 func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) error {
 	return s.write(ctx, "update server", func(t *tx) error {
+		var tier int
+		if err := one(t.row(`
+			SELECT tier
+			FROM server
+			WHERE id = $1
+			{{lock}}`, v.ID), &tier); err != nil {
+			return err
+		}
 		err := t.change(`
 			UPDATE server
 			SET name = $1, country_code = $2, city_ru = $3, city_en = $4, latitude = $5, longitude = $6, host = $7, ping_url = $8,
@@ -75,8 +92,33 @@ func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) err
 		if err != nil {
 			return t.taken(err)
 		}
+		if tier != v.Tier {
+			if err := t.serverKeysDue(v.ID); err != nil {
+				return err
+			}
+		}
 		return t.audit(a, v.ID)
 	})
+}
+
+// serverKeysDue notes keysDue for all who have a live key on a server, and holds its node: whoever is issued a key later
+// sees what the transaction changed. Accounts are held before nodes, as by RefreshKeys, so only those are left for the
+// second round who were issued a key during the first.
+func (t *tx) serverKeysDue(id int64) error {
+	mark := func() error {
+		_, err := t.exec(`
+			UPDATE account
+			SET keys_due = TRUE
+			WHERE id IN (SELECT user_id FROM access_key WHERE server_id = $1 AND removed_at = 0)`, id)
+		return err
+	}
+	if err := mark(); err != nil {
+		return err
+	}
+	if _, err := t.lockNodes([]int64{id}); err != nil {
+		return err
+	}
+	return mark()
 }
 
 // RemoveServer implements vpn.ServerStore. The node's position and tombstones stay, so that the node learns of them.

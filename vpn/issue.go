@@ -142,7 +142,7 @@ func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, devic
 
 // makeKey writes the key of a device on a server: a new one, or the live one with a new deadline and limits.
 func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverID int64, rotate bool) (Key, error) {
-	wanted, err := s.keyTerms(ctx, a.User.ID)
+	wanted, err := s.keyTerms(ctx, a.User.ID, serverID)
 	if err != nil {
 		return Key{}, err
 	}
@@ -151,8 +151,8 @@ func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverI
 		return Key{}, err
 	}
 	key, err := s.store.IssueKey(ctx, NewKey{
-		UserID: a.User.ID, DeviceID: device.ID, ServerID: serverID, Seed: seed, Limits: wanted.limits,
-		NotAfter: wanted.notAfter, Rotate: rotate,
+		UserID: a.User.ID, DeviceID: device.ID, ServerID: serverID, Seed: seed, Limits: wanted.Limits,
+		NotAfter: wanted.NotAfter, Rotate: rotate,
 	}, a.audit("key.issue", 0))
 	if errors.Is(err, ErrNotFound) {
 		return Key{}, s.vanished(ctx, a, device)
@@ -161,11 +161,11 @@ func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverI
 		return Key{}, err
 	}
 	s.nodes.Wake(NodeRev{NodeID: key.ServerID, Rev: key.Rev})
-	return s.settled(ctx, key, wanted)
+	return s.settled(ctx, key, &wanted)
 }
 
-// keyTerms are what a new key of a user carries, or the refusal of one.
-func (s *Service) keyTerms(ctx context.Context, userID int64) (terms, error) {
+// keyTerms are what a new key of a user on a server carries, or the refusal of one.
+func (s *Service) keyTerms(ctx context.Context, userID, serverID int64) (KeyTerms, error) {
 	user, e, t, err := s.terms(ctx, userID)
 	if errors.Is(err, ErrNotFound) {
 		return t, Refusal(CodeUnauthenticated)
@@ -173,13 +173,23 @@ func (s *Service) keyTerms(ctx context.Context, userID int64) (terms, error) {
 	if err != nil {
 		return t, err
 	}
-	return t, refuse(&user, &e, s.now())
+	if err := refuse(&user, &e, s.now()); err != nil {
+		return t, err
+	}
+	tier, err := s.store.ServerTier(ctx, serverID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return t, Refusal(CodeServerNotFound)
+	case err == nil && tier > t.Tier:
+		return t, Refusal(CodePlanUpgradeRequired)
+	}
+	return t, err
 }
 
-// settled returns a key that was just written. If the user changed meanwhile, here or in another process, the deadline
-// it was written with may be an old one: then it is refreshed first, also when the caller has hung up.
-func (s *Service) settled(ctx context.Context, key Key, written terms) (Key, error) {
-	now, refusal := s.keyTerms(ctx, key.UserID)
+// settled returns a key that was just written. If the user or the server's tier changed meanwhile, here or in another
+// process, the deadline it was written with may be an old one: then it is refreshed first, also when the caller has hung up.
+func (s *Service) settled(ctx context.Context, key Key, written *KeyTerms) (Key, error) {
+	now, refusal := s.keyTerms(ctx, key.UserID, key.ServerID)
 	if refusal == nil && now.equal(written) {
 		return key, nil
 	}
@@ -278,8 +288,11 @@ func (s *Service) DynamicKey(ctx context.Context, keyID int64, token string) (*I
 		return nil, err
 	}
 	server, ok := view.any(key.ServerID)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, Refusal(CodeNotFound)
+	case server.Tier > e.Plan.Tier:
+		return nil, Refusal(CodePlanUpgradeRequired)
 	}
 	if err := stateRefusal(server, view, Shadowsocks, true); err != nil {
 		return nil, err

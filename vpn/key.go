@@ -40,6 +40,21 @@ type NewKey struct {
 	Rotate bool
 }
 
+// KeyTerms are what all live keys of a user carry.
+type KeyTerms struct {
+	// NotAfter is the deadline on servers up to Tier; zero = none.
+	NotAfter time.Time
+	Limits   KeyLimits
+	// Tier is the highest tier of servers that is open to the user.
+	Tier int
+	// NotAfterAbove is the deadline on servers above Tier; zero = none.
+	NotAfterAbove time.Time
+}
+
+func (t *KeyTerms) equal(u *KeyTerms) bool {
+	return t.NotAfter.Equal(u.NotAfter) && t.Limits == u.Limits && t.Tier == u.Tier && t.NotAfterAbove.Equal(u.NotAfterAbove)
+}
+
 // NodeRev says that a node's set of keys changed, and to which revision.
 type NodeRev struct {
 	NodeID int64

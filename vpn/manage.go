@@ -365,7 +365,7 @@ func checkServer(server *Server) error {
 	return nil
 }
 
-// UpdateServer replaces a server's values by its id.
+// UpdateServer replaces a server's values by its id; if its tier changes, the keys on it follow.
 func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) error {
 	if err := a.mayManage(); err != nil {
 		return err
@@ -378,7 +378,13 @@ func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) err
 	if errors.Is(err, ErrTaken) {
 		return &Error{Code: CodeConflict, Field: "name", Rule: "unique"}
 	}
-	return notFound(err)
+	if err != nil {
+		return notFound(err)
+	}
+	if err := s.Sweep(ctx); err != nil {
+		return fmt.Errorf("server saved, keys not: %w", err)
+	}
+	return nil
 }
 
 // RemoveServer deletes a server; its keys die at once.

@@ -30,12 +30,12 @@ func (i *interposed) IssueKey(ctx context.Context, k vpn.NewKey, a vpn.Audit) (v
 	return i.Store.IssueKey(ctx, k, a)
 }
 
-func (i *interposed) RefreshKeys(ctx context.Context, userID int64, notAfter time.Time, l vpn.KeyLimits) ([]vpn.NodeRev, error) {
+func (i *interposed) RefreshKeys(ctx context.Context, userID int64, terms vpn.KeyTerms) ([]vpn.NodeRev, error) {
 	once(&i.beforeRefresh)
 	if userID == i.broken {
 		return nil, errors.New("broken")
 	}
-	return i.Store.RefreshKeys(ctx, userID, notAfter, l)
+	return i.Store.RefreshKeys(ctx, userID, terms)
 }
 
 func (i *interposed) SignIn(ctx context.Context, s vpn.NewSession, a vpn.Audit) (vpn.SignedIn, error) {

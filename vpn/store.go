@@ -140,8 +140,8 @@ type SubscriptionStore interface {
 	// ResetTraffic sets the counter of a period that ended at or before now, or that never had an end, to zero and its next
 	// end; it changes nothing when the period was reset already.
 	ResetTraffic(ctx context.Context, userID int64, now, nextResetAt time.Time) error
-	// UsersDue returns users whose keys may carry a wrong deadline: the traffic period is over, or the quota is used up
-	// while a live key goes on. At most limit.
+	// UsersDue returns users whose keys may carry a wrong deadline: the traffic period is over, the quota is used up while
+	// a live key goes on, or what deadlines follow from changed since RefreshKeys. At most limit.
 	UsersDue(ctx context.Context, now time.Time, limit int) ([]int64, error)
 }
 
@@ -151,7 +151,10 @@ type ServerStore interface {
 	AddServer(ctx context.Context, s Server, a Audit) (Server, error)
 	// Servers returns all servers in the order of their ids.
 	Servers(ctx context.Context) ([]Server, error)
-	// UpdateServer replaces a server's values by its id. ErrNotFound, ErrTaken.
+	// ServerTier returns a server's tier, or ErrNotFound.
+	ServerTier(ctx context.Context, id int64) (int, error)
+	// UpdateServer replaces a server's values by its id. If that changes its tier, all who have a live key on it are due
+	// (UsersDue), also those whose key is written before a reader sees the new tier. ErrNotFound, ErrTaken.
 	UpdateServer(ctx context.Context, s Server, a Audit) error
 	// RemoveServer deletes a server; its keys become tombstones. ErrNotFound.
 	RemoveServer(ctx context.Context, id int64, a Audit) ([]NodeRev, error)
@@ -168,9 +171,9 @@ type KeyStore interface {
 	// IssueKey makes a key, or returns the live one unless k.Rotate. ErrNotFound when the device is no longer signed in
 	// or the server is gone, checked by the transaction itself.
 	IssueKey(ctx context.Context, k NewKey, a Audit) (key Key, err error)
-	// RefreshKeys gives all live keys of a user this deadline and these limits, and returns the nodes where that changed
-	// something.
-	RefreshKeys(ctx context.Context, userID int64, notAfter time.Time, l KeyLimits) ([]NodeRev, error)
+	// RefreshKeys gives all live keys of a user these terms, each by the tier that its server has in the same transaction,
+	// and returns the nodes where that changed something.
+	RefreshKeys(ctx context.Context, userID int64, terms KeyTerms) ([]NodeRev, error)
 	// UserUsage returns the traffic of a user by day, the latest first, at most days of them.
 	UserUsage(ctx context.Context, userID int64, days int) ([]DayUsage, error)
 }

@@ -23,21 +23,15 @@ func (s *Service) RecordUsage(ctx context.Context, r UsageReport) (uint64, error
 	return cursor, nil
 }
 
-// terms are what a user's keys carry now.
-type terms struct {
-	notAfter time.Time
-	limits   KeyLimits
-}
-
-func (t terms) equal(u terms) bool { return t.notAfter.Equal(u.notAfter) && t.limits == u.limits }
-
-// terms reads a user's state and says what it comes to.
-func (s *Service) terms(ctx context.Context, userID int64) (User, Entitlement, terms, error) {
+// terms reads a user's state and says what it comes to: what the user's keys carry now.
+func (s *Service) terms(ctx context.Context, userID int64) (User, Entitlement, KeyTerms, error) {
 	user, e, err := s.store.Standing(ctx, userID)
 	if err != nil {
-		return User{}, Entitlement{}, terms{}, err
+		return User{}, Entitlement{}, KeyTerms{}, err
 	}
-	return user, e, terms{notAfter: notAfter(&user, &e, s.now()), limits: e.Plan.limits()}, nil
+	return user, e, KeyTerms{
+		NotAfter: notAfter(&user, &e, s.now()), Limits: e.Plan.limits(), Tier: e.Plan.Tier, NotAfterAbove: suspendedAt,
+	}, nil
 }
 
 // refresh brings the deadline and limits of a user's keys in line with the user's state. It is called after every
@@ -54,13 +48,13 @@ func (s *Service) refresh(ctx context.Context, userID int64) ([]NodeRev, error) 
 	_, _, wanted, err := s.terms(ctx, userID)
 	for err == nil {
 		var nodes []NodeRev
-		if nodes, err = s.store.RefreshKeys(ctx, userID, wanted.notAfter, wanted.limits); err != nil {
+		if nodes, err = s.store.RefreshKeys(ctx, userID, wanted); err != nil {
 			break
 		}
 		s.changed(userID, nodes)
 		changed = append(changed, nodes...)
 		written := wanted
-		if _, _, wanted, err = s.terms(ctx, userID); err == nil && wanted.equal(written) {
+		if _, _, wanted, err = s.terms(ctx, userID); err == nil && wanted.equal(&written) {
 			return changed, nil
 		}
 	}
@@ -87,8 +81,8 @@ func (s *Service) resetTraffic(ctx context.Context, userID int64) error {
 // sweepPage is how many users one round of a sweep takes.
 const sweepPage = 500
 
-// Sweep refreshes every user whose keys carry a wrong deadline because time passed (a traffic period is over) or a
-// process died between a change and its refresh. It is called every few seconds. A user whose refresh fails keeps no
+// Sweep refreshes every user whose keys carry a wrong deadline because time passed (a traffic period is over), a
+// server's tier changed, or a process died between a change and its refresh. It is called every few seconds. A user whose refresh fails keeps no
 // other from theirs, and is found again by the next sweep.
 func (s *Service) Sweep(ctx context.Context) error {
 	for {

@@ -133,7 +133,7 @@ func usersDue(w *world) {
 	}
 	refreshed := func(id int64) {
 		w.Helper()
-		_, err := w.store.RefreshKeys(w.ctx, id, time.Time{}, vpn.KeyLimits{})
+		_, err := w.store.RefreshKeys(w.ctx, id, vpn.KeyTerms{})
 		w.ok(err)
 	}
 	quiet, reset := w.user(), w.user()

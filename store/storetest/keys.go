@@ -257,7 +257,8 @@ func refresh(w *world) {
 	theirs := w.issue(w.newKey(other.ID, in.DeviceID, first.ID))
 
 	limits := vpn.KeyLimits{DownBytesPerSecond: 1000}
-	changed, err := w.store.RefreshKeys(w.ctx, u.ID, today, limits)
+	terms := vpn.KeyTerms{NotAfter: today, Limits: limits}
+	changed, err := w.store.RefreshKeys(w.ctx, u.ID, terms)
 	w.ok(err)
 	if !slices.Equal(changed, []vpn.NodeRev{{NodeID: first.ID, Rev: 4}, {NodeID: second.ID, Rev: 3}}) {
 		w.Fatalf("changed nodes: %v", changed)
@@ -272,10 +273,85 @@ func refresh(w *world) {
 	w.keyIs(theirs)
 	w.digestHolds(first.ID)
 	w.digestHolds(second.ID)
-	changed, err = w.store.RefreshKeys(w.ctx, u.ID, today, limits)
+	changed, err = w.store.RefreshKeys(w.ctx, u.ID, terms)
 	w.ok(err)
 	is(w, "changed again", len(changed), 0)
-	changed, err = w.store.RefreshKeys(w.ctx, u.ID+1000, today, limits)
+	changed, err = w.store.RefreshKeys(w.ctx, u.ID+1000, terms)
 	w.ok(err)
 	is(w, "changed for nobody", len(changed), 0)
+}
+
+// tiers has a user's keys on servers of two tiers, and moves the user and a server between them.
+func tiers(w *world) {
+	u, open, locked := w.user(), w.server(), w.server()
+	locked.Tier = 2
+	w.ok(w.store.UpdateServer(w.ctx, locked, by("x"))) // nobody has a key on it
+	w.tierIs(locked.ID, 2)
+	in, _ := w.signIn(u.ID)
+	low := w.issue(w.newKey(u.ID, in.DeviceID, open.ID))
+	high := w.issue(w.newKey(u.ID, in.DeviceID, locked.ID))
+	settle := func(terms vpn.KeyTerms, want ...vpn.NodeRev) {
+		w.Helper()
+		changed, err := w.store.RefreshKeys(w.ctx, u.ID, terms)
+		w.ok(err)
+		if !slices.Equal(changed, want) {
+			w.Fatalf("changed nodes: %v, want %v", changed, want)
+		}
+		w.keyIs(low)
+		w.keyIs(high)
+		w.digestHolds(open.ID)
+		w.digestHolds(locked.ID)
+		w.dueIs()
+	}
+	past := time.UnixMilli(1).UTC()
+	terms := vpn.KeyTerms{Tier: 1, NotAfterAbove: past}
+	high.NotAfter, high.Rev = past, 2
+	settle(terms, vpn.NodeRev{NodeID: locked.ID, Rev: 2})
+	settle(terms)
+	terms.Tier = 2
+	high.NotAfter, high.Rev = time.Time{}, 3
+	settle(terms, vpn.NodeRev{NodeID: locked.ID, Rev: 3})
+
+	// Another tier of a server makes those due who have a live key on it; its other values do not.
+	stranger := w.user()
+	there, _ := w.signIn(stranger.ID)
+	w.issue(w.newKey(stranger.ID, there.DeviceID, open.ID))
+	locked.Capacity = 1
+	w.ok(w.store.UpdateServer(w.ctx, locked, by("x")))
+	w.dueIs()
+	locked.Tier = 3
+	w.ok(w.store.UpdateServer(w.ctx, locked, by("x")))
+	w.tierIs(locked.ID, 3)
+	w.dueIs(u.ID)
+	high.NotAfter, high.Rev = past, 4
+	settle(terms, vpn.NodeRev{NodeID: locked.ID, Rev: 4})
+	locked.Tier = 0
+	w.ok(w.store.UpdateServer(w.ctx, locked, by("x")))
+	w.dueIs(u.ID)
+	high.NotAfter, high.Rev = time.Time{}, 5
+	settle(terms, vpn.NodeRev{NodeID: locked.ID, Rev: 5})
+	_, err := w.store.RemoveDevice(w.ctx, u.ID, in.DeviceID, by("device.remove"))
+	w.ok(err)
+	locked.Tier = 1
+	w.ok(w.store.UpdateServer(w.ctx, locked, by("x")))
+	w.dueIs()
+	_, err = w.store.ServerTier(w.ctx, locked.ID+1000)
+	w.is(err, vpn.ErrNotFound)
+}
+
+func (w *world) tierIs(serverID int64, want int) {
+	w.Helper()
+	tier, err := w.store.ServerTier(w.ctx, serverID)
+	w.ok(err)
+	is(w, "tier", tier, want)
+}
+
+// dueIs fails unless exactly these users are due.
+func (w *world) dueIs(want ...int64) {
+	w.Helper()
+	due, err := w.store.UsersDue(w.ctx, today, 10)
+	w.ok(err)
+	if !slices.Equal(due, want) {
+		w.Fatalf("due: %v, want %v", due, want)
+	}
 }

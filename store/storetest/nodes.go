@@ -80,7 +80,7 @@ func nodeChanges(w *world) {
 	is(w, "position", p.Rev, 5)
 
 	// One revision comes whole, over the limit if need be.
-	_, err = w.store.RefreshKeys(w.ctx, u.ID, today, vpn.KeyLimits{})
+	_, err = w.store.RefreshKeys(w.ctx, u.ID, vpn.KeyTerms{NotAfter: today})
 	w.ok(err)
 	in, _ := w.signIn(u.ID)
 	w.issue(w.newKey(u.ID, in.DeviceID, server.ID))
@@ -215,7 +215,8 @@ func randomChanges(w *world) {
 			k.Limits.MaxSessions = random.IntN(2)
 			w.issue(k)
 		case n < 17:
-			_, err := w.store.RefreshKeys(w.ctx, userIDs[random.IntN(len(userIDs))], today.Add(time.Duration(random.IntN(3))*time.Hour), vpn.KeyLimits{})
+			terms := vpn.KeyTerms{NotAfter: today.Add(time.Duration(random.IntN(3)) * time.Hour)}
+			_, err := w.store.RefreshKeys(w.ctx, userIDs[random.IntN(len(userIDs))], terms)
 			w.ok(err)
 		case n < 19:
 			i := random.IntN(len(deviceIDs))

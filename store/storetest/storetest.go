@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"mixed writes under load", mixedWritesUnderLoad},
 		{"revoke against issue", revokeAgainstIssue},
 		{"refresh", refresh},
+		{"tiers", tiers},
 		{"node changes", nodeChanges},
 		{"node snapshot", nodeSnapshot},
 		{"random changes", randomChanges},

@@ -168,7 +168,7 @@ func quota(w *world) {
 	key := w.issue(w.newKey(u.ID, in.DeviceID, server.ID))
 	settle := func(notAfter time.Time) {
 		w.Helper()
-		_, err := w.store.RefreshKeys(w.ctx, u.ID, notAfter, vpn.KeyLimits{})
+		_, err := w.store.RefreshKeys(w.ctx, u.ID, vpn.KeyTerms{NotAfter: notAfter})
 		w.ok(err)
 	}
 	isDue := func(want bool) {
