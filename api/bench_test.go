@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,12 +32,14 @@ const benchConns = 64
 // benchRounds is how often the two take turns.
 const benchRounds = 20
 
-func benchWorld(b *testing.B) *world {
+func benchWorld(b *testing.B) *world { return benchWorldOn(b, engines[0].dsn(b)) }
+
+func benchWorldOn(b *testing.B, dsn string) *world {
 	b.Helper()
 	null := must(os.OpenFile(os.DevNull, os.O_WRONLY, 0))(b)
 	b.Cleanup(func() { null.Close() })
 	log := slog.New(slog.NewJSONHandler(null, nil)) // the event of each request is formatted and written
-	return setup(b, engines[0].dsn(b), func(c *Config) { c.Log = log })
+	return setup(b, dsn, func(c *Config) { c.Log = log })
 }
 
 // tokens makes one API token for each connection.
@@ -53,8 +56,14 @@ func benchRequest(method, path, token, body string) []byte {
 		"Accept-Language: ru-RU,ru;q=0.9,en;q=0.8\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", method, path, token, len(body), body)
 }
 
+// requests gives the n-th request of a connection.
+type requests func(conn, n int) []byte
+
+// each gives every connection one request of a list, again and again.
+func each(list [][]byte) requests { return func(conn, _ int) []byte { return list[conn%len(list)] } }
+
 // load makes n requests over benchConns connections and returns how long that took.
-func load(b *testing.B, address string, requests [][]byte, n int) cost {
+func load(b *testing.B, address string, next requests, n int) cost {
 	b.Helper()
 	conns := make([]net.Conn, benchConns)
 	for i := range conns {
@@ -66,8 +75,8 @@ func load(b *testing.B, address string, requests [][]byte, n int) cost {
 	for i, conn := range conns {
 		group.Go(func() {
 			r := bufio.NewReaderSize(conn, 64<<10)
-			for range (n + i) / benchConns {
-				if _, err := conn.Write(requests[i%len(requests)]); err != nil {
+			for k := range (n + i) / benchConns {
+				if _, err := conn.Write(next(i, k)); err != nil {
 					b.Error(err)
 					return
 				}
@@ -105,7 +114,13 @@ func discardAnswer(r *bufio.Reader) error {
 }
 
 // compare reports the rate of a handler and its ratio to a bare one that writes body.
-func compare(b *testing.B, w *world, requests [][]byte, body []byte) {
+func compare(b *testing.B, w *world, next requests, body []byte) {
+	b.Helper()
+	compareEach(b, w, func(string) requests { return next }, body)
+}
+
+// compareEach is compare with requests of their own for each of the two addresses.
+func compareEach(b *testing.B, w *world, next func(address string) requests, body []byte) {
 	b.Helper()
 	length := []string{strconv.Itoa(len(body))}
 	bare := httptest.NewUnstartedServer(nil)
@@ -124,7 +139,7 @@ func compare(b *testing.B, w *world, requests [][]byte, body []byte) {
 		costs := make([]cost, 2)
 		for i := range costs {
 			i ^= round & 1 // in turns: who goes second meets a warmer machine
-			costs[i] = load(b, addresses[i], requests, per)
+			costs[i] = load(b, addresses[i], next(addresses[i]), per)
 		}
 		theirs, ours = theirs.plus(costs[0]), ours.plus(costs[1])
 		ratios[round] = costs[0].took.Seconds() / costs[1].took.Seconds()
@@ -162,7 +177,7 @@ func BenchmarkUser(b *testing.B) {
 				requests = append(requests, benchRequest("GET", "/api/user", token, ""))
 			}
 			w.step.Store(int64(step)) // beyond what anything is kept for
-			compare(b, w, requests, appendUser(nil, &w.user))
+			compare(b, w, each(requests), appendUser(nil, &w.user))
 		})
 	}
 }
@@ -192,12 +207,61 @@ func BenchmarkServers(b *testing.B) {
 	if n := strings.Count(body, `"has_key":true`); n != 3 {
 		b.Fatalf("%d keys in %d bytes", n, len(body))
 	}
-	b.Run("plain", func(b *testing.B) { compare(b, w, requests, []byte(body)) })
+	b.Run("plain", func(b *testing.B) { compare(b, w, each(requests), []byte(body)) })
 	packed := w.as(token, "POST", "/api/servers", `{"device_id":0}`, "Accept-Encoding: gzip").body
 	for i, r := range requests {
 		requests[i] = bytes.Replace(r, []byte("\r\n"), []byte("\r\nAccept-Encoding: gzip\r\n"), 1)
 	}
-	b.Run("gzip", func(b *testing.B) { compare(b, w, requests, []byte(packed)) })
+	b.Run("gzip", func(b *testing.B) { compare(b, w, each(requests), []byte(packed)) })
+}
+
+// BenchmarkKey is POST /api/key on both engines, without a node to wait for: new keys, each a durable write, and the same
+// key again. 1,024 devices take turns, so that no account meets its throttle.
+func BenchmarkKey(b *testing.B) {
+	const each, servers = 16, 200
+	const devices = each * benchConns
+	for _, engine := range engines {
+		b.Run(engine.name, func(b *testing.B) {
+			w := benchWorldOn(b, engine.dsn(b))
+			var ids []int64
+			for i := range servers {
+				ids = append(ids, must(w.service.AddServer(b.Context(), vpn.Shell(), vpn.Server{
+					Name: strconv.Itoa(i), CountryCode: "DE", Host: "h.example.net", ShadowsocksPort: 8388, ShadowsocksPorts: 1,
+				}))(b).ID)
+			}
+			tokens := make([]string, devices)
+			for i := range tokens {
+				email := "bench" + strconv.Itoa(i) + "@example.com"
+				user := must(w.service.AddUser(b.Context(), vpn.Shell(), vpn.NewAccount{Email: email, Password: examplePassword}))(b)
+				must(w.service.Subscribe(b.Context(), vpn.Shell(), user.ID, w.plan.Code, 1))(b)
+				tokens[i], _ = w.signIn(email, "bench")
+			}
+			var issued [devices]atomic.Int64
+			ask := func(device int, server int64) []byte {
+				return benchRequest("POST", "/api/key", tokens[device], `{"server_id":`+strconv.FormatInt(server, 10)+`,"device_id":0}`)
+			}
+			body := w.as(tokens[0], "POST", "/api/key", `{"server_id":`+strconv.FormatInt(ids[0], 10)+`}`).body
+			toOurs := w.server.Listener.Addr().String()
+			b.Run("new", func(b *testing.B) {
+				compareEach(b, w, func(address string) requests {
+					return func(conn, n int) []byte {
+						device := conn + benchConns*(n%each)
+						if address != toOurs {
+							return ask(device, ids[0])
+						}
+						at := issued[device].Add(1)
+						if at >= servers {
+							b.Errorf("no server is left for a new key: choose a shorter -benchtime")
+						}
+						return ask(device, ids[at%servers])
+					}
+				}, []byte(body))
+			})
+			b.Run("existing", func(b *testing.B) {
+				compare(b, w, func(conn, n int) []byte { return ask(conn+benchConns*(n%4), ids[1]) }, []byte(body))
+			})
+		})
+	}
 }
 
 // BenchmarkMiddleware is the part of a request that is ours alone, without the network.
