@@ -48,7 +48,7 @@ type dialect struct {
 	isRolledBack func(error) bool
 	// readers is the size of the pool of reading connections.
 	readers int
-	// lanes is how many more are for looking tokens up past the pool; 0 where the round trip costs more than the pool.
+	// lanes is how many more are for reading past the pool; 0 where the round trip costs more than the pool.
 	lanes int
 }
 

@@ -44,12 +44,17 @@ func sumOf(id int64, seed accesskey.Seed, l vpn.KeyLimits, notAfter time.Time) w
 
 // DeviceKey implements vpn.KeyStore.
 func (s *Store) DeviceKey(ctx context.Context, deviceID, serverID int64) (vpn.Key, error) {
-	return s.scanKey(s.read(ctx).row(`
+	var k vpn.Key
+	err := s.hotRow(ctx, `
 		SELECT`+keyColumns+`
 		FROM access_key k
 		WHERE k.device_id = $1
 			AND k.server_id = $2
-			AND k.removed_at = 0`, deviceID, serverID))
+			AND k.removed_at = 0`, func(row scanner) (err error) {
+		k, err = s.scanKey(row)
+		return err
+	}, deviceID, serverID)
+	return k, err
 }
 
 // Key implements vpn.KeyStore.
@@ -63,13 +68,18 @@ func (s *Store) Key(ctx context.Context, id int64) (vpn.Key, error) {
 
 // DeviceServers implements vpn.KeyStore.
 func (s *Store) DeviceServers(ctx context.Context, deviceID int64) ([]int64, error) {
-	rows, err := s.read(ctx).rows(`
+	var servers []int64
+	err := s.hot(ctx, `
 		SELECT server_id
 		FROM access_key
 		WHERE device_id = $1
 			AND removed_at = 0
-		ORDER BY server_id`, deviceID)
-	return list(rows, err, scanID)
+		ORDER BY server_id`, func(row scanner) error {
+		id, err := scanID(row)
+		servers = append(servers, id)
+		return err
+	}, deviceID)
+	return servers, err
 }
 
 var (

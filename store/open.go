@@ -24,7 +24,7 @@ func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log 
 	}
 	s.pools = append(s.pools, forReaders)
 	if s.dialect.lanes > 0 {
-		if s.sessions, err = newLookup(ctx, forReaders, s.dialect.lanes, sessionQuery); err != nil {
+		if s.direct, err = newDirect(ctx, forReaders, s.dialect.lanes); err != nil {
 			return err
 		}
 	}

@@ -66,10 +66,10 @@ func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.S
 
 // ServerTier implements vpn.ServerStore.
 func (s *Store) ServerTier(ctx context.Context, id int64) (tier int, err error) {
-	err = one(s.read(ctx).row(`
+	err = s.hotRow(ctx, `
 		SELECT tier
 		FROM server
-		WHERE id = $1`, id), &tier)
+		WHERE id = $1`, func(row scanner) error { return row.Scan(&tier) }, id)
 	return tier, err
 }
 

@@ -33,10 +33,10 @@ type Store struct {
 	now     func() time.Time
 	aead    cipher.AEAD
 	reader  reader
-	// sessions looks tokens up past the pool; nil where the pool is the faster way.
-	sessions *lookup
-	writer   *writer
-	pools    []*sql.DB
+	// direct reads past the pool; nil where a round trip costs more than the pool.
+	direct *direct
+	writer *writer
+	pools  []*sql.DB
 }
 
 var _ vpn.Store = (*Store)(nil)
@@ -57,8 +57,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	if err := s.open(ctx, toWrite, toRead, log); err != nil {
-		if s.sessions != nil {
-			_ = s.sessions.close()
+		if s.direct != nil {
+			_ = s.direct.close()
 		}
 		for _, db := range s.pools {
 			_ = db.Close()
@@ -72,8 +72,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 func (s *Store) Close() error {
 	s.writer.close()
 	var errs []error
-	if s.sessions != nil {
-		errs = append(errs, s.sessions.close())
+	if s.direct != nil {
+		errs = append(errs, s.direct.close())
 	}
 	for _, db := range s.pools {
 		errs = append(errs, db.Close())

@@ -11,17 +11,15 @@ import (
 func (s *Store) Entitlement(ctx context.Context, userID int64) (vpn.Entitlement, error) {
 	var e vpn.Entitlement
 	u := &e.Subscription
-	err := s.read(ctx).row(`
+	err := s.hot(ctx, `
 		SELECT s.user_id, s.plan_id, s.starts_at, s.expires_at, s.used_bytes, s.traffic_resets_at, s.updated_at,`+planColumns+`
 		FROM subscription s
 		JOIN plan p ON p.id = s.plan_id
-		WHERE s.user_id = $1`, userID,
-	).Scan(append([]any{
-		&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
-	}, planFields(&e.Plan)...)...)
-	if isNone(err) {
-		return vpn.Entitlement{}, nil
-	}
+		WHERE s.user_id = $1`, func(row scanner) error {
+		return row.Scan(append([]any{
+			&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
+		}, planFields(&e.Plan)...)...)
+	}, userID)
 	return e, err
 }
 
@@ -30,7 +28,7 @@ func (s *Store) Standing(ctx context.Context, userID int64) (vpn.User, vpn.Entit
 	var v vpn.User
 	var e vpn.Entitlement
 	u := &e.Subscription
-	err := one(s.read(ctx).row(`
+	err := s.hotRow(ctx, `
 		SELECT`+userColumns+`,
 			COALESCE(s.user_id, 0), COALESCE(s.plan_id, 0), COALESCE(s.starts_at, 0), COALESCE(s.expires_at, 0), COALESCE(s.used_bytes, 0),
 			COALESCE(s.traffic_resets_at, 0), COALESCE(s.updated_at, 0),
@@ -40,10 +38,12 @@ func (s *Store) Standing(ctx context.Context, userID int64) (vpn.User, vpn.Entit
 		FROM account a
 		LEFT JOIN subscription s ON s.user_id = a.id
 		LEFT JOIN plan p ON p.id = s.plan_id
-		WHERE a.id = $1`, userID), append([]any{
-		&v.ID, &v.Name, &v.Email, instant{&v.EmailVerifiedAt}, &v.Status, &v.Role, &v.Locale, instant{&v.CreatedAt}, instant{&v.UpdatedAt},
-		&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
-	}, planFields(&e.Plan)...)...)
+		WHERE a.id = $1`, func(row scanner) error {
+		return row.Scan(append([]any{
+			&v.ID, &v.Name, &v.Email, instant{&v.EmailVerifiedAt}, &v.Status, &v.Role, &v.Locale, instant{&v.CreatedAt}, instant{&v.UpdatedAt},
+			&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
+		}, planFields(&e.Plan)...)...)
+	}, userID)
 	return v, e, err
 }
 
