@@ -127,7 +127,7 @@ func compareEach(b *testing.B, w *world, next func(address string) requests, bod
 	bare.Config = NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"], w.Header()["Content-Length"] = jsonType, length
 		_, _ = w.Write(body)
-	}), slog.New(slog.DiscardHandler))
+	}))
 	bare.Start()
 	defer bare.Close()
 	per := max(b.N/benchRounds, benchConns)

@@ -1,7 +1,8 @@
 package api
 
 import (
-	"log/slog"
+	"io"
+	"log"
 	"net/http"
 	"time"
 )
@@ -12,15 +13,15 @@ const (
 	maxBodyBytes   = 64 << 10
 )
 
-// NewServer returns a server with the bounds that the API wants: slow and oversized requests end. Its own complaints
-// (which name addresses) go to log at debug level.
-func NewServer(h http.Handler, log *slog.Logger) *http.Server {
+// NewServer returns a server with the bounds that the API wants: slow and oversized requests end. net/http's own
+// complaints name addresses of clients, so they go nowhere.
+func NewServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:        h,
 		ReadTimeout:    20 * time.Second, // of the header too; one deadline for both is one less to set
 		WriteTimeout:   time.Minute,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:       log.New(io.Discard, "", 0),
 	}
 }

@@ -135,7 +135,7 @@ func setupWith(t testing.TB, dsn string, passwords vpn.Passwords, configure ...f
 		t.Fatal(err)
 	}
 	w.server = httptest.NewUnstartedServer(nil)
-	w.server.Config = NewServer(handler, log)
+	w.server.Config = NewServer(handler)
 	w.server.Start()
 	t.Cleanup(w.server.Close)
 	w.populate()

@@ -83,7 +83,7 @@ func (a *app) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.server = api.NewServer(a.closing(handler), a.cfg.log)
+	a.server = api.NewServer(a.closing(handler))
 	if a.cfg.node == nil {
 		return nil
 	}
