@@ -17,7 +17,7 @@ func (l *loginInput) read(in *input) {
 	l.ClientID = in.clientID("device_id", true)
 	l.DeviceName = in.text("device_name", true)
 	l.ReplaceDeviceID = in.integer("replace_device_id", false)
-	l.Hints = []string{in.x.r.Header.Get("Origin"), in.x.r.UserAgent()}
+	l.Origin, l.UserAgent = in.x.r.Header.Get("Origin"), in.x.r.UserAgent()
 	l.Address = clientAddress(in.x.r, in.x.api.config.TrustedProxies)
 }
 

@@ -17,9 +17,10 @@ type SignIn struct {
 	Password   string
 	ClientID   string
 	DeviceName string
-	// Hints tell the platform: Origin, User-Agent. They are not kept.
-	Hints   []string
-	Address netip.Addr
+	// Origin and UserAgent, as the request's headers have them, help to tell the platform. They are not kept.
+	Origin    string
+	UserAgent string
+	Address   netip.Addr
 	// ReplaceDeviceID names a device to sign out when no slot is free; 0 = none.
 	ReplaceDeviceID int64
 }
@@ -102,7 +103,7 @@ func (s *Service) newSession(ctx context.Context, cred Credentials, in SignIn) (
 	secret := newTokenSecret()
 	signedIn, err := s.store.SignIn(ctx, NewSession{
 		UserID: cred.UserID, ClientID: in.ClientID, Name: in.DeviceName,
-		Platform:  PlatformOf(append([]string{in.DeviceName}, in.Hints...)...),
+		Platform:  PlatformOf(in.Origin, in.DeviceName, in.UserAgent),
 		TokenHash: hashToken(secret), DeviceLimit: e.DeviceLimit(), ReplaceDeviceID: in.ReplaceDeviceID,
 	}, Audit{ActorID: cred.UserID, Action: "device.sign_in"})
 	if errors.Is(err, ErrDeviceLimit) {
