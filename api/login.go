@@ -21,6 +21,16 @@ func (l *loginInput) read(in *input) {
 	l.Address = clientAddress(in.x.r, in.x.api.config.TrustedProxies)
 }
 
+// throttled refuses an address that fails too often before its input is read.
+func (a *API) throttled(serve handler) handler {
+	return func(x *exchange) error {
+		if err := a.service.MaySignIn(clientAddress(x.r, a.config.TrustedProxies)); err != nil {
+			return err
+		}
+		return serve(x)
+	}
+}
+
 // login signs a device in.
 func (a *API) login(ctx context.Context, _ *vpn.Actor, in loginInput) (wire.LoginResponse, error) {
 	signedIn, err := a.service.SignIn(ctx, in.SignIn)

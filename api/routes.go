@@ -40,7 +40,7 @@ type entry struct {
 
 func (a *API) entries() []entry {
 	return []entry{
-		{"POST /api/login", handle(a.login)},
+		{"POST /api/login", a.throttled(handle(a.login))},
 		{"POST /api/logout", handle(a.logout)},
 		{"GET /api/user", handle(a.user)},
 		{"GET /api/subscription", handle(a.subscription)},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -287,6 +288,16 @@ func TestThrottle(t *testing.T) {
 	if answer := login("right", "198.51.100.2"); answer.StatusCode != http.StatusOK || answer.Header.Get("X-RateLimit-Limit") != "" {
 		t.Errorf("another address: %d %s", answer.StatusCode, answer.body)
 	}
+	// An address that failed over many accounts is refused before its input is looked at.
+	try := func(body, address string) reply {
+		return w.call("POST", "/api/login", body, "Content-Type: application/json", "X-Forwarded-For: "+address)
+	}
+	for i := range 18 {
+		body := strings.Replace(loginBody("d", ""), "user@", "ghost"+strconv.Itoa(i)+"@", 1)
+		wantProblem(t, try(body, "198.51.100.3"), http.StatusUnauthorized, vpn.CodeInvalidCredentials)
+	}
+	wantProblem(t, try("{}", "198.51.100.3"), http.StatusTooManyRequests, vpn.CodeTooManyAttempts)
+	wantProblem(t, try("{}", "198.51.100.4"), http.StatusUnprocessableEntity, vpn.CodeValidationFailed)
 }
 
 // fastPasswords takes "right" for every account's password, or is as broken as it is told.

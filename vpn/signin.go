@@ -64,6 +64,9 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (SignInResult, error) {
 	return session, err
 }
 
+// MaySignIn refuses, with CodeTooManyAttempts, an address that has used up its failures: before its input is looked at.
+func (s *Service) MaySignIn(address netip.Addr) error { return s.signIns.admits(address) }
+
 // verify checks e-mail and password, and reports whether the hash is weaker than new ones.
 func (s *Service) verify(ctx context.Context, in SignIn) (cred Credentials, isWeak bool, err error) {
 	cred, err = s.store.Credentials(ctx, in.Email)

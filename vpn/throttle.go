@@ -90,11 +90,11 @@ func (t *signInThrottle) begin(account string, address netip.Addr) (*signInTry, 
 	t.roll(now)
 	try := &signInTry{throttle: t, window: t.window}
 	try.keys = [3]throttleKey{t.hash(account, address), t.hash("", address), t.hash(account, netip.Addr{})}
-	limits := [2]int{t.limit, t.limit * addressFactor}
-	for i, limit := range limits {
-		if t.failures[try.keys[i]] >= limit {
-			return nil, &Error{Code: CodeTooManyAttempts, Attempts: limit, RetryAfter: t.window.Add(throttleWindow).Sub(now)}
-		}
+	if err := t.refuse(try.keys[0], t.limit, now); err != nil {
+		return nil, err
+	}
+	if err := t.refuse(try.keys[1], t.limit*addressFactor, now); err != nil {
+		return nil, err
 	}
 	try.isSlow = t.failures[try.keys[2]] >= t.limit*softFactor
 	for _, k := range try.keys {
@@ -103,6 +103,23 @@ func (t *signInThrottle) begin(account string, address netip.Addr) (*signInTry, 
 		}
 	}
 	return try, nil
+}
+
+// refuse refuses what has failed so often already. The lock is held.
+func (t *signInThrottle) refuse(k throttleKey, limit int, now time.Time) error {
+	if t.failures[k] < limit {
+		return nil
+	}
+	return &Error{Code: CodeTooManyAttempts, Attempts: limit, RetryAfter: t.window.Add(throttleWindow).Sub(now)}
+}
+
+// admits refuses an address that has used up its failures over all accounts.
+func (t *signInThrottle) admits(address netip.Addr) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	t.roll(now)
+	return t.refuse(t.hash("", address), t.limit*addressFactor, now)
 }
 
 // wait slows a try down when its account sees many failures from many addresses.
