@@ -1,0 +1,177 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+	"net/mail"
+	"strings"
+)
+
+// minPassword is the shortest password that can be set, in bytes. There is no other rule (NIST SP 800-63B, 5.1.1.2).
+const minPassword = 8
+
+// NewAccount is an account to be made by an operator.
+type NewAccount struct {
+	Email      string
+	Name       string
+	Password   string
+	Locale     string // "ru" (default) or "en"
+	IsOperator bool
+}
+
+// ValidEmail reports whether an address is one bare e-mail address (RFC 5322 addr-spec).
+func ValidEmail(email string) bool {
+	a, err := mail.ParseAddress(email)
+	return err == nil && a.Address == email && len(email) <= 255
+}
+
+// AddUser makes an account. CodeValidationFailed names the field; CodeConflict when the e-mail is taken.
+func (s *Service) AddUser(ctx context.Context, a *Actor, in NewAccount) (User, error) {
+	if err := a.mayManage(); err != nil {
+		return User{}, err
+	}
+	in.Email = NormalEmail(in.Email)
+	switch {
+	case !ValidEmail(in.Email):
+		return User{}, invalid("email", "email")
+	case len(in.Password) < minPassword:
+		return User{}, &Error{Code: CodeValidationFailed, Field: "password", Rule: "min", Max: minPassword}
+	case in.Locale != "" && in.Locale != "ru" && in.Locale != "en":
+		return User{}, invalid("locale", "in")
+	}
+	hash, err := s.passwords.Hash(ctx, in.Password)
+	if err != nil {
+		return User{}, err
+	}
+	u := NewUser{Name: strings.TrimSpace(in.Name), Email: in.Email, PasswordHash: hash, Locale: in.Locale}
+	if u.Locale == "" {
+		u.Locale = "ru"
+	}
+	if u.Name == "" {
+		u.Name, _, _ = strings.Cut(in.Email, "@")
+	}
+	if in.IsOperator {
+		u.Role = RoleOperator
+	}
+	user, err := s.store.AddUser(ctx, u, a.audit("user.add", 0))
+	if errors.Is(err, ErrTaken) {
+		return User{}, &Error{Code: CodeConflict, Field: "email", Rule: "unique"}
+	}
+	return user, err
+}
+
+// Users returns a page of accounts.
+func (s *Service) Users(ctx context.Context, a *Actor, f UserFilter) (UserPage, error) {
+	if err := a.mayManage(); err != nil {
+		return UserPage{}, err
+	}
+	return s.store.Users(ctx, f)
+}
+
+// FindUser returns an account by its e-mail. CodeNotFound when there is none.
+func (s *Service) FindUser(ctx context.Context, a *Actor, email string) (User, error) {
+	if err := a.mayManage(); err != nil {
+		return User{}, err
+	}
+	u, err := s.store.UserByEmail(ctx, NormalEmail(email))
+	return u, notFound(err)
+}
+
+// notFound turns ErrNotFound into its refusal.
+func notFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return Refusal(CodeNotFound)
+	}
+	return err
+}
+
+// Account is one user's state as an operator sees it.
+type Account struct {
+	User        User
+	Entitlement Entitlement
+	Status      SubscriptionStatus
+	Access      Access
+	Traffic     Traffic
+	Devices     []Device
+}
+
+// Account returns one user's state. CodeNotFound when there is no such user.
+func (s *Service) Account(ctx context.Context, a *Actor, userID int64) (Account, error) {
+	if err := a.mayManage(); err != nil {
+		return Account{}, err
+	}
+	u, err := s.store.User(ctx, userID)
+	if err != nil {
+		return Account{}, notFound(err)
+	}
+	e, err := s.store.Entitlement(ctx, userID)
+	if err != nil {
+		return Account{}, err
+	}
+	devices, err := s.store.Devices(ctx, userID)
+	now := s.now()
+	return Account{
+		User: u, Entitlement: e, Status: e.Status(now), Access: access(&u, &e, now), Traffic: traffic(&e, now), Devices: devices,
+	}, err
+}
+
+// SetPassword replaces a user's password and signs all devices out.
+func (s *Service) SetPassword(ctx context.Context, a *Actor, userID int64, password string) error {
+	if err := a.mayManage(); err != nil {
+		return err
+	}
+	if len(password) < minPassword {
+		return &Error{Code: CodeValidationFailed, Field: "password", Rule: "min", Max: minPassword}
+	}
+	hash, err := s.passwords.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	nodes, err := s.store.SetPasswordHash(ctx, userID, hash, true, a.audit("user.password", userID))
+	if err != nil {
+		return notFound(err)
+	}
+	s.changed(userID, nodes)
+	s.awaitRevoked(ctx, nodes)
+	return nil
+}
+
+// SetUserStatus blocks or unblocks an account; keys of a blocked one stop at once and work again when it is unblocked.
+func (s *Service) SetUserStatus(ctx context.Context, a *Actor, userID int64, status UserStatus) error {
+	if err := a.mayManage(); err != nil {
+		return err
+	}
+	if err := s.store.SetUserStatus(ctx, userID, status, a.audit("user."+string(status), userID)); err != nil {
+		return notFound(err)
+	}
+	return s.refreshAndWait(ctx, userID)
+}
+
+// refreshAndWait refreshes a user's keys and waits until the nodes follow.
+func (s *Service) refreshAndWait(ctx context.Context, userID int64) error {
+	nodes, err := s.refresh(ctx, userID)
+	s.awaitRevoked(ctx, nodes)
+	return err
+}
+
+// RemoveUser deletes an account and all it has; its keys die at once.
+func (s *Service) RemoveUser(ctx context.Context, a *Actor, userID int64) error {
+	if err := a.mayManage(); err != nil {
+		return err
+	}
+	nodes, err := s.store.RemoveUser(ctx, userID, a.audit("user.remove", userID))
+	if err != nil {
+		return notFound(err)
+	}
+	s.changed(userID, nodes)
+	s.awaitRevoked(ctx, nodes)
+	return nil
+}
+
+// RemoveUserDevice signs out a device of any user.
+func (s *Service) RemoveUserDevice(ctx context.Context, a *Actor, userID, deviceID int64) error {
+	if err := a.mayManage(); err != nil {
+		return err
+	}
+	return s.removeDevice(ctx, a, userID, deviceID)
+}

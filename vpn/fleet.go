@@ -1,0 +1,103 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// AddServer makes a server. CodeValidationFailed names the field; CodeConflict when the name is taken.
+func (s *Service) AddServer(ctx context.Context, a *Actor, server Server) (Server, error) {
+	if err := a.mayManage(); err != nil {
+		return Server{}, err
+	}
+	if err := checkServer(&server); err != nil {
+		return Server{}, err
+	}
+	added, err := s.store.AddServer(ctx, server, a.audit("server.add", 0))
+	if errors.Is(err, ErrTaken) {
+		return Server{}, &Error{Code: CodeConflict, Field: "name", Rule: "unique"}
+	}
+	s.directory.drop()
+	return added, err
+}
+
+func checkServer(server *Server) error {
+	server.CountryCode = strings.ToUpper(server.CountryCode)
+	switch {
+	case strings.TrimSpace(server.Name) == "" || len(server.Name) > 255:
+		return invalid("name", "required")
+	case len(server.CountryCode) != 2:
+		return invalid("country", "in")
+	case server.Host == "":
+		return invalid("host", "required")
+	case server.Latitude < -90 || server.Latitude > 90:
+		return invalid("latitude", "in")
+	case server.Longitude < -180 || server.Longitude > 180:
+		return invalid("longitude", "in")
+	case server.Capacity < 0:
+		return invalid("capacity", "in")
+	case server.ShadowsocksPort < 1 || server.ShadowsocksPorts < 1 || server.ShadowsocksPort+server.ShadowsocksPorts > 65_536:
+		return invalid("ports", "in")
+	}
+	switch server.State {
+	case "":
+		server.State = ServerActive
+	case ServerActive, ServerMaintenance, ServerDrained:
+	default:
+		return invalid("state", "in")
+	}
+	if len(server.Protocols) == 0 {
+		server.Protocols = []Protocol{Shadowsocks}
+	}
+	return nil
+}
+
+// UpdateServer replaces a server's values by its id; if its tier changes, the keys on it follow.
+func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) error {
+	if err := a.mayManage(); err != nil {
+		return err
+	}
+	if err := checkServer(&server); err != nil {
+		return err
+	}
+	err := s.store.UpdateServer(ctx, server, a.audit("server.update", server.ID))
+	s.directory.drop()
+	if errors.Is(err, ErrTaken) {
+		return &Error{Code: CodeConflict, Field: "name", Rule: "unique"}
+	}
+	if err != nil {
+		return notFound(err)
+	}
+	if err := s.Sweep(ctx); err != nil {
+		return fmt.Errorf("server saved, keys not: %w", err)
+	}
+	return nil
+}
+
+// RemoveServer deletes a server; its keys die at once.
+func (s *Service) RemoveServer(ctx context.Context, a *Actor, id int64) error {
+	if err := a.mayManage(); err != nil {
+		return err
+	}
+	nodes, err := s.store.RemoveServer(ctx, id, a.audit("server.remove", id))
+	if err != nil {
+		return notFound(err)
+	}
+	s.directory.drop()
+	s.nodes.Wake(nodes...)
+	return nil
+}
+
+// AllServers returns every server, also those that are in no list, with the live state.
+func (s *Service) AllServers(ctx context.Context, a *Actor) ([]ListedServer, error) {
+	if err := a.mayManage(); err != nil {
+		return nil, err
+	}
+	servers, err := s.store.Servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.listed(servers), nil
+}

@@ -1,0 +1,72 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// AddPlan makes a plan. CodeValidationFailed names the field; CodeConflict when the code is taken.
+func (s *Service) AddPlan(ctx context.Context, a *Actor, p Plan) (Plan, error) {
+	if err := a.mayManage(); err != nil {
+		return Plan{}, err
+	}
+	if err := checkPlan(&p); err != nil {
+		return Plan{}, err
+	}
+	plan, err := s.store.AddPlan(ctx, p, a.audit("plan.add", 0))
+	if errors.Is(err, ErrTaken) {
+		return Plan{}, &Error{Code: CodeConflict, Field: "code", Rule: "unique"}
+	}
+	return plan, err
+}
+
+func checkPlan(p *Plan) error {
+	p.Code = strings.ToLower(strings.TrimSpace(p.Code))
+	switch {
+	case p.Code == "" || len(p.Code) > 64:
+		return invalid("code", "required")
+	case p.Name.RU == "" && p.Name.EN == "":
+		return invalid("name", "required")
+	case p.DeviceLimit < 1 || p.DeviceLimit > 10_000:
+		return invalid("devices", "in")
+	case p.PeriodDays < 0 || p.PeriodDays > maxDays:
+		return invalid("days", "in")
+	case p.GraceDays < 0 || p.GraceDays > 365:
+		return invalid("grace", "in")
+	case p.TrafficLimit < 0:
+		return invalid("traffic", "in")
+	case p.SpeedLimitMbps < 0 || p.SpeedLimitMbps > 1_000_000:
+		return invalid("speed", "in")
+	}
+	return nil
+}
+
+// UpdatePlan replaces a plan's values; the keys of its subscribers follow.
+func (s *Service) UpdatePlan(ctx context.Context, a *Actor, p Plan) error {
+	if err := a.mayManage(); err != nil {
+		return err
+	}
+	if err := checkPlan(&p); err != nil {
+		return err
+	}
+	users, err := s.store.UpdatePlan(ctx, p, a.audit("plan.update", p.ID))
+	if err != nil {
+		return notFound(err)
+	}
+	for _, id := range users {
+		if _, err := s.refresh(ctx, id); err != nil {
+			return fmt.Errorf("plan saved, keys of user %d not: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// Plans returns all plans.
+func (s *Service) Plans(ctx context.Context, a *Actor) ([]Plan, error) {
+	if err := a.mayManage(); err != nil {
+		return nil, err
+	}
+	return s.store.Plans(ctx)
+}
