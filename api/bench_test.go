@@ -258,7 +258,7 @@ func BenchmarkKey(b *testing.B) {
 				}, []byte(body))
 			})
 			b.Run("existing", func(b *testing.B) {
-				compare(b, w, func(conn, n int) []byte { return ask(conn+benchConns*(n%4), ids[1]) }, []byte(body))
+				compare(b, w, func(conn, n int) []byte { return ask(conn+benchConns*(n%each), ids[1]) }, []byte(body))
 			})
 		})
 	}
