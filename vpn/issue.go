@@ -271,19 +271,15 @@ func (s *Service) DynamicKey(ctx context.Context, keyID int64, token string) (*I
 	if err != nil || subtle.ConstantTimeCompare([]byte(key.Seed.DynamicToken()), []byte(token)) != 1 {
 		return nil, Refusal(CodeNotFound)
 	}
-	user, err := s.store.User(ctx, key.UserID)
+	user, e, err := s.store.Standing(ctx, key.UserID)
 	if err != nil {
-		return nil, err
-	}
-	e, err := s.entitlement(ctx, key.UserID)
-	if err != nil {
-		return nil, err
+		return nil, notFound(err)
 	}
 	now := s.now()
-	if err := refuse(&user, e, now); err != nil {
+	if err := refuse(&user, &e, now); err != nil {
 		return nil, err
 	}
-	view, err := s.view(ctx, e, Access{Allowed: true})
+	view, err := s.view(ctx, &e, Access{Allowed: true})
 	if err != nil {
 		return nil, err
 	}
@@ -297,7 +293,7 @@ func (s *Service) DynamicKey(ctx context.Context, keyID int64, token string) (*I
 	if err := stateRefusal(server, view, Shadowsocks, true); err != nil {
 		return nil, err
 	}
-	issued := s.issued(key, server, Shadowsocks, e, now)
+	issued := s.issued(key, server, Shadowsocks, &e, now)
 	issued.IsReady = s.awaitApplied(ctx, key)
 	return issued, nil
 }
