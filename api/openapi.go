@@ -10,9 +10,6 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// OpenAPI returns the description of the API (OpenAPI 3.1, YAML). Read only.
-func OpenAPI() []byte { return openAPI }
-
 func (a *API) openAPI(x *exchange) error {
 	h := x.w.Header()
 	h["Content-Type"] = []string{"application/yaml"}

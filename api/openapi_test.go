@@ -21,7 +21,7 @@ type document struct {
 
 func newDocument(t testing.TB) *document {
 	t.Helper()
-	parsed := must(libopenapi.NewDocument(OpenAPI()))(t)
+	parsed := must(libopenapi.NewDocument(openAPI))(t)
 	model := must(parsed.BuildV3Model())(t)
 	v, errs := validator.NewValidator(parsed, config.WithFormatAssertions(), config.WithURLEncodedBodyValidation())
 	if len(errs) > 0 {
