@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // commitError is a failed commit: the outcome is unknown unless the engine says that it rolled back.
@@ -48,7 +47,7 @@ func (w *writer) transact(tasks []*task) error {
 		w.disconnect()
 		return err
 	}
-	if err := w.patiently(func() error { return w.command(w.store.dialect.begin) }); err != nil {
+	if err := w.store.dialect.patiently(func() error { return w.command(w.store.dialect.begin) }); err != nil {
 		w.disconnect()
 		return err
 	}
@@ -84,17 +83,6 @@ func (w *writer) command(text string) error {
 	}
 	_, err = stmt.ExecContext(w.ctx)
 	return err
-}
-
-// patiently repeats f while another process holds the write lock. The engine's own waiting sleeps longer and longer
-// and would starve beside a busy process.
-func (w *writer) patiently(f func() error) error {
-	for until := time.Now().Add(busyWait); ; time.Sleep(time.Millisecond) {
-		err := f()
-		if err == nil || !w.store.dialect.isBusy(err) || time.Now().After(until) {
-			return err
-		}
-	}
 }
 
 // prepared returns the kept statement of a text.

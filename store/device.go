@@ -38,7 +38,7 @@ func (t *tx) removeDevice(userID, deviceID int64) ([]vpn.NodeRev, error) {
 	return t.dropDevice(deviceID)
 }
 
-// holdDevice frees the slot of a device that is to be dropped, and keeps keys from being issued for it.
+// holdDevice frees the slot of a device that is to be dropped. It holds the account, which keeps keys from being issued.
 func (t *tx) holdDevice(userID, deviceID int64) error {
 	if err := t.change(`
 		UPDATE account

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -184,16 +185,29 @@ func postgresConnector(dsn string) (driver.Connector, error) {
 	return stdlib.GetConnector(*config), nil
 }
 
-// pool opens n connections that stay open, and proves that one works.
-func pool(ctx context.Context, c driver.Connector, n int) (*sql.DB, error) {
+// pool opens n connections that stay open, and proves that one works. While another process makes the file what the
+// pragmas ask for, SQLite refuses at once instead of waiting.
+func (d *dialect) pool(ctx context.Context, c driver.Connector, n int) (*sql.DB, error) {
 	db := sql.OpenDB(c)
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
-	if err := db.PingContext(ctx); err != nil {
+	err := d.patiently(func() error { return db.PingContext(ctx) })
+	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}
 	return db, nil
+}
+
+// patiently repeats f while another process holds the write lock. The engine's own waiting sleeps longer and longer
+// and would starve beside a busy process.
+func (d *dialect) patiently(f func() error) error {
+	for until := time.Now().Add(busyWait); ; time.Sleep(time.Millisecond) {
+		err := f()
+		if err == nil || !d.isBusy(err) || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 // postgresPipeline sends statements at once and reads their answers in order. The first error ends it.

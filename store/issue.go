@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"stile/vpn"
 )
@@ -21,7 +22,6 @@ func (i *issue) pair() pair { return pair{i.in.DeviceID, i.in.ServerID} }
 
 // IssueKey implements vpn.KeyStore. A live key with another deadline or other limits is brought up to date.
 func (s *Store) IssueKey(ctx context.Context, k vpn.NewKey, a vpn.Audit) (vpn.Key, error) {
-	k.NotAfter = fromMillis(millis(k.NotAfter)) // as it will be read
 	i := &issue{in: k, audit: a}
 	if err := s.writer.do(ctx, &task{name: "issue key", issue: i, done: make(chan error, 1)}); err != nil {
 		return vpn.Key{}, err
@@ -51,7 +51,7 @@ func (w *writer) reserveKeyIDs(n int) error {
 		return err
 	}
 	var end int64
-	err = w.patiently(func() error { return stmt.QueryRowContext(w.ctx, keyIDBlock).Scan(&end) })
+	err = w.store.dialect.patiently(func() error { return stmt.QueryRowContext(w.ctx, keyIDBlock).Scan(&end) })
 	if err != nil {
 		return err
 	}
@@ -85,11 +85,19 @@ func judgedTogether(tasks []*task) (n int) {
 // issuing is the work of issues for different devices or servers.
 type issuing struct {
 	*tx
-	owners map[int64]int64 // device → user
-	nodes  map[int64]*node
-	live   map[pair]*vpn.Key
-	keys   []any // rows of access_key
-	audits []any // rows of audit
+	standings map[int64]*standing // by user; nil = there is none
+	owners    map[int64]int64     // device → user
+	tiers     map[int64]int       // by server
+	nodes     map[int64]*node
+	live      map[pair]*vpn.Key
+	keys      []any // rows of access_key
+	audits    []any // rows of audit
+}
+
+// standing is a user with the subscription and its plan.
+type standing struct {
+	user        vpn.User
+	entitlement vpn.Entitlement
 }
 
 // issueTogether serves issues for different devices or servers.
@@ -117,12 +125,29 @@ func (t *tx) issueTogether(tasks []*task) error {
 }
 
 var (
-	holdDevices = batch{0, `
-	SELECT id, user_id
-	FROM device
+	holdServers = batch{0, `
+	SELECT id, tier
+	FROM server
 	WHERE id IN (`, "?", `)
 	ORDER BY id
 	{{share}}`}
+
+	holdUsers = batch{0, `
+	SELECT id, status
+	FROM account
+	WHERE id IN (`, "?", `)
+	ORDER BY id
+	{{share}}`}
+
+	deviceOwners = batch{0, `
+	SELECT id, user_id
+	FROM device
+	WHERE id IN (`, "?", ")"}
+
+	subscriptions = batch{0, `
+	SELECT user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at
+	FROM subscription
+	WHERE user_id IN (`, "?", ")"}
 
 	livePairs = batch{0, `
 	SELECT id, device_id, server_id
@@ -148,14 +173,20 @@ var (
 // keyValues is the number of parameters of a row of insertKeys.
 const keyValues = 12
 
-// look holds the devices and the nodes, in this order, and reads the live keys under that lock.
+// look holds the servers, the users and the nodes, in this order, and reads what the issues rest on under these locks:
+// whoever changes one of it changes a held row first. (A report of traffic does not; Sweep finds whom it took over a quota.)
 func (w *issuing) look(tasks []*task) error {
-	var devices, servers []any
+	var users, devices, servers []any
+	w.standings = make(map[int64]*standing, len(tasks))
 	w.owners = make(map[int64]int64, len(tasks))
-	w.nodes = map[int64]*node{}
+	w.tiers, w.nodes = map[int64]int{}, map[int64]*node{}
 	asked := make(map[pair]bool, len(tasks))
 	for _, task := range tasks {
-		p := task.issue.pair()
+		p, userID := task.issue.pair(), task.issue.in.UserID
+		if _, ok := w.standings[userID]; !ok {
+			w.standings[userID] = nil
+			users = append(users, userID)
+		}
 		if _, ok := w.owners[p.deviceID]; !ok {
 			w.owners[p.deviceID] = 0
 			devices = append(devices, p.deviceID)
@@ -167,13 +198,40 @@ func (w *issuing) look(tasks []*task) error {
 		asked[p] = true
 	}
 	var live []any
+	var plans []vpn.Plan
 	err := w.together(
-		w.lookUp(&holdDevices, nil, devices, func(row scanner) error {
+		w.lookUp(&holdServers, nil, servers, func(row scanner) error {
+			var id int64
+			var tier int
+			err := row.Scan(&id, &tier)
+			w.tiers[id] = tier
+			return err
+		}),
+		w.lookUp(&holdUsers, nil, users, func(row scanner) error {
+			var u vpn.User
+			err := row.Scan(&u.ID, &u.Status)
+			w.standings[u.ID] = &standing{user: u}
+			return err
+		}),
+		w.lookUp(&deviceOwners, nil, devices, func(row scanner) error {
 			var id, userID int64
 			err := row.Scan(&id, &userID)
 			w.owners[id] = userID
 			return err
 		}),
+		w.lookUp(&subscriptions, nil, users, func(row scanner) error {
+			var u vpn.Subscription
+			err := row.Scan(subscriptionFields(&u)...)
+			if s := w.standings[u.UserID]; s != nil {
+				s.entitlement.Subscription = u
+			}
+			return err
+		}),
+		statement{text: allPlans, each: func(row scanner) error {
+			p, err := scanPlan(row)
+			plans = append(plans, p)
+			return err
+		}},
 		w.lookUp(&lockNodes, nil, servers, scanNodeInto(w.nodes)),
 		w.lookUp(&livePairs, nil, devices, func(row scanner) error {
 			var id int64
@@ -188,6 +246,7 @@ func (w *issuing) look(tasks []*task) error {
 	if err != nil {
 		return err
 	}
+	w.plan(plans)
 	w.live = make(map[pair]*vpn.Key, len(live))
 	return w.eachOf(&keysByID, nil, live, func(row scanner) error {
 		k, err := w.store.scanKey(row)
@@ -196,14 +255,40 @@ func (w *issuing) look(tasks []*task) error {
 	})
 }
 
+// plan gives each subscription its plan.
+func (w *issuing) plan(plans []vpn.Plan) {
+	byID := make(map[int64]*vpn.Plan, len(plans))
+	for i := range plans {
+		byID[plans[i].ID] = &plans[i]
+	}
+	for _, s := range w.standings {
+		if s == nil {
+			continue
+		}
+		if p := byID[s.entitlement.Subscription.PlanID]; p != nil {
+			s.entitlement.Plan = *p
+		}
+	}
+}
+
 // issue decides one issue and notes the rows to insert.
 func (w *issuing) issue(i *issue) error {
 	i.key, i.err = vpn.Key{}, nil
-	n := w.nodes[i.in.ServerID]
-	if n == nil || n.removedAt > 0 || i.in.UserID == 0 || w.owners[i.in.DeviceID] != i.in.UserID {
+	n, user := w.nodes[i.in.ServerID], w.standings[i.in.UserID]
+	tier, isThere := w.tiers[i.in.ServerID]
+	if n == nil || !isThere || user == nil || w.owners[i.in.DeviceID] != i.in.UserID {
 		i.err = vpn.ErrNotFound
 		return nil
 	}
+	var notAfter time.Time
+	var limits vpn.KeyLimits
+	if i.in.Terms != nil {
+		notAfter, limits, i.err = i.in.Terms(&user.user, &user.entitlement, tier)
+	}
+	if i.err != nil {
+		return nil //nolint:nilerr // a refusal is the caller's, not the transaction's
+	}
+	notAfter = fromMillis(millis(notAfter)) // as it will be read
 	live := w.live[i.pair()]
 	switch {
 	case live == nil:
@@ -213,28 +298,28 @@ func (w *issuing) issue(i *issue) error {
 		if err := w.entomb(n.advance(), []any{live.ID}); err != nil {
 			return err
 		}
-	case live.Limits == i.in.Limits && live.NotAfter.Equal(i.in.NotAfter):
+	case live.Limits == limits && live.NotAfter.Equal(notAfter):
 		i.key = *live
 		return nil
 	default:
-		if err := w.updateKey(n, live, n.advance(), i.in.NotAfter, i.in.Limits); err != nil {
+		if err := w.updateKey(n, live, n.advance(), notAfter, limits); err != nil {
 			return err
 		}
 		i.key = *live
 		w.noteAudit(i)
 		return nil
 	}
-	w.add(i, n)
+	w.add(i, n, notAfter, limits)
 	w.noteAudit(i)
 	return nil
 }
 
 // add makes the key of an issue and notes its row.
-func (w *issuing) add(i *issue, n *node) {
+func (w *issuing) add(i *issue, n *node, notAfter time.Time, limits vpn.KeyLimits) {
 	ids := &w.writer.keyIDs
 	i.key = vpn.Key{
 		ID: ids.next, UserID: i.in.UserID, DeviceID: i.in.DeviceID, ServerID: i.in.ServerID, Seed: i.in.Seed,
-		Limits: i.in.Limits, NotAfter: i.in.NotAfter, Rev: n.rev, CreatedAt: w.now,
+		Limits: limits, NotAfter: notAfter, Rev: n.rev, CreatedAt: w.now,
 	}
 	ids.next++
 	k := &i.key

@@ -10,7 +10,7 @@ import (
 
 // open connects, migrates, checks the secret and starts the writer.
 func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log *slog.Logger) error {
-	forWriter, err := pool(ctx, toWrite, 1)
+	forWriter, err := s.dialect.pool(ctx, toWrite, 1)
 	if err != nil {
 		return err
 	}
@@ -18,7 +18,7 @@ func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log 
 	if err := s.migrate(ctx, forWriter); err != nil {
 		return err
 	}
-	forReaders, err := pool(ctx, toRead, s.dialect.readers+s.dialect.lanes)
+	forReaders, err := s.dialect.pool(ctx, toRead, s.dialect.readers+s.dialect.lanes)
 	if err != nil {
 		return err
 	}

@@ -46,12 +46,14 @@ func (s *Store) AddPlan(ctx context.Context, p vpn.Plan, a vpn.Audit) (vpn.Plan,
 	return p, nil
 }
 
+const allPlans = `
+	SELECT` + planColumns + `
+	FROM plan p
+	ORDER BY p.id`
+
 // Plans implements vpn.PlanStore.
 func (s *Store) Plans(ctx context.Context) ([]vpn.Plan, error) {
-	rows, err := s.read(ctx).rows(`
-		SELECT` + planColumns + `
-		FROM plan p
-		ORDER BY p.id`)
+	rows, err := s.read(ctx).rows(allPlans)
 	return list(rows, err, scanPlan)
 }
 
@@ -79,7 +81,13 @@ func (s *Store) UpdatePlan(ctx context.Context, p vpn.Plan, a vpn.Audit) (users 
 		if _, err := t.exec(`
 			UPDATE account
 			SET keys_due = TRUE
-			WHERE id IN (SELECT user_id FROM subscription WHERE plan_id = $1)`, p.ID); err != nil {
+			WHERE id IN (
+				SELECT id
+				FROM account
+				WHERE id IN (SELECT user_id FROM subscription WHERE plan_id = $1)
+				ORDER BY id
+				{{lock}}
+			)`, p.ID); err != nil {
 			return err
 		}
 		rows, err := t.rows(`

@@ -64,15 +64,6 @@ func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.S
 	return v, nil
 }
 
-// ServerTier implements vpn.ServerStore.
-func (s *Store) ServerTier(ctx context.Context, id int64) (tier int, err error) {
-	err = s.hotRow(ctx, `
-		SELECT tier
-		FROM server
-		WHERE id = $1`, func(row scanner) error { return row.Scan(&tier) }, id)
-	return tier, err
-}
-
 // UpdateServer implements vpn.ServerStore.
 func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) error {
 	return s.write(ctx, "update server", func(t *tx) error {
@@ -101,24 +92,19 @@ func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) err
 	})
 }
 
-// serverKeysDue notes keysDue for all who have a live key on a server, and holds its node: whoever is issued a key later
-// sees what the transaction changed. Accounts are held before nodes, as by RefreshKeys, so only those are left for the
-// second round who were issued a key during the first.
+// serverKeysDue notes keysDue for all who have a live key on a server, whose row the transaction holds.
 func (t *tx) serverKeysDue(id int64) error {
-	mark := func() error {
-		_, err := t.exec(`
-			UPDATE account
-			SET keys_due = TRUE
-			WHERE id IN (SELECT user_id FROM access_key WHERE server_id = $1 AND removed_at = 0)`, id)
-		return err
-	}
-	if err := mark(); err != nil {
-		return err
-	}
-	if _, err := t.lockNodes([]int64{id}); err != nil {
-		return err
-	}
-	return mark()
+	_, err := t.exec(`
+		UPDATE account
+		SET keys_due = TRUE
+		WHERE id IN (
+			SELECT id
+			FROM account
+			WHERE id IN (SELECT user_id FROM access_key WHERE server_id = $1 AND removed_at = 0)
+			ORDER BY id
+			{{lock}}
+		)`, id)
+	return err
 }
 
 // RemoveServer implements vpn.ServerStore. The node's position and tombstones stay, so that the node learns of them.

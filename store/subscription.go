@@ -16,11 +16,16 @@ func (s *Store) Entitlement(ctx context.Context, userID int64) (vpn.Entitlement,
 		FROM subscription s
 		JOIN plan p ON p.id = s.plan_id
 		WHERE s.user_id = $1`, func(row scanner) error {
-		return row.Scan(append([]any{
-			&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
-		}, planFields(&e.Plan)...)...)
+		return row.Scan(append(subscriptionFields(u), planFields(&e.Plan)...)...)
 	}, userID)
 	return e, err
+}
+
+// subscriptionFields are the places for the columns of a subscription, in the order of its table.
+func subscriptionFields(u *vpn.Subscription) []any {
+	return []any{
+		&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
+	}
 }
 
 // Standing implements vpn.SubscriptionStore.
@@ -39,10 +44,10 @@ func (s *Store) Standing(ctx context.Context, userID int64) (vpn.User, vpn.Entit
 		LEFT JOIN subscription s ON s.user_id = a.id
 		LEFT JOIN plan p ON p.id = s.plan_id
 		WHERE a.id = $1`, func(row scanner) error {
-		return row.Scan(append([]any{
+		fields := []any{
 			&v.ID, &v.Name, &v.Email, instant{&v.EmailVerifiedAt}, &v.Status, &v.Role, &v.Locale, instant{&v.CreatedAt}, instant{&v.UpdatedAt},
-			&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
-		}, planFields(&e.Plan)...)...)
+		}
+		return row.Scan(append(append(fields, subscriptionFields(u)...), planFields(&e.Plan)...)...)
 	}, userID)
 	return v, e, err
 }

@@ -163,7 +163,13 @@ var (
 	markDue = batch{0, `
 	UPDATE account
 	SET keys_due = TRUE
-	WHERE id IN (`, "?", `)`}
+	WHERE id IN (
+		SELECT id
+		FROM account
+		WHERE id IN (`, "?", `)
+		ORDER BY id
+		{{lock}}
+	)`}
 )
 
 // bookUsage writes the entries of a report down and returns the users it took over their quota.

@@ -197,7 +197,7 @@ func TestLockedDatabaseIsWaitedForOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waiting, err := pool(t.Context(), connector, 1)
+	waiting, err := sqliteDialect.pool(t.Context(), connector, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func defaultProtocol(p Platform, server *Server) Protocol {
 }
 
 // deviceKey returns the live key, or makes one if the server can take it. What is only read may rest on an entitlement
-// that is a second old; what is written rests on a fresh one.
+// that is a second old; what is written rests on what the writing transaction sees.
 func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, device *Device, server *ListedServer, view *View, protocol Protocol, rotate bool) (Key, error) {
 	key, err := s.store.DeviceKey(ctx, device.ID, server.ID)
 	exists := err == nil
@@ -142,17 +142,12 @@ func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, devic
 
 // makeKey writes the key of a device on a server: a new one, or the live one with a new deadline and limits.
 func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverID int64, rotate bool) (Key, error) {
-	wanted, err := s.keyTerms(ctx, a.User.ID, serverID)
-	if err != nil {
-		return Key{}, err
-	}
 	seed, err := accesskey.New()
 	if err != nil {
 		return Key{}, err
 	}
 	key, err := s.store.IssueKey(ctx, NewKey{
-		UserID: a.User.ID, DeviceID: device.ID, ServerID: serverID, Seed: seed, Limits: wanted.Limits,
-		NotAfter: wanted.NotAfter, Rotate: rotate,
+		UserID: a.User.ID, DeviceID: device.ID, ServerID: serverID, Seed: seed, Terms: s.keyTerms, Rotate: rotate,
 	}, a.audit("key.issue", 0))
 	if errors.Is(err, ErrNotFound) {
 		return Key{}, s.vanished(ctx, a, device)
@@ -161,49 +156,19 @@ func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverI
 		return Key{}, err
 	}
 	s.nodes.Wake(NodeRev{NodeID: key.ServerID, Rev: key.Rev})
-	return s.settled(ctx, key, &wanted)
+	return key, nil
 }
 
-// keyTerms are what a new key of a user on a server carries, or the refusal of one.
-func (s *Service) keyTerms(ctx context.Context, userID, serverID int64) (KeyTerms, error) {
-	user, e, t, err := s.terms(ctx, userID)
-	if errors.Is(err, ErrNotFound) {
-		return t, Refusal(CodeUnauthenticated)
+// keyTerms is the rule of NewKey.
+func (s *Service) keyTerms(u *User, e *Entitlement, serverTier int) (time.Time, KeyLimits, error) {
+	now := s.now()
+	if err := refuse(u, e, now); err != nil {
+		return time.Time{}, KeyLimits{}, err
 	}
-	if err != nil {
-		return t, err
+	if serverTier > e.Plan.Tier {
+		return time.Time{}, KeyLimits{}, Refusal(CodePlanUpgradeRequired)
 	}
-	if err := refuse(&user, &e, s.now()); err != nil {
-		return t, err
-	}
-	tier, err := s.store.ServerTier(ctx, serverID)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return t, Refusal(CodeServerNotFound)
-	case err == nil && tier > t.Tier:
-		return t, Refusal(CodePlanUpgradeRequired)
-	}
-	return t, err
-}
-
-// settled returns a key that was just written. If the user or the server's tier changed meanwhile, here or in another
-// process, the deadline it was written with may be an old one: then it is refreshed first, also when the caller has hung up.
-func (s *Service) settled(ctx context.Context, key Key, written *KeyTerms) (Key, error) {
-	now, refusal := s.keyTerms(ctx, key.UserID, key.ServerID)
-	if refusal == nil && now.equal(written) {
-		return key, nil
-	}
-	if _, err := s.refresh(ctx, key.UserID); err != nil {
-		return Key{}, err
-	}
-	if refusal != nil {
-		return Key{}, refusal
-	}
-	key, err := s.store.Key(ctx, key.ID)
-	if errors.Is(err, ErrNotFound) {
-		return Key{}, Refusal(CodeServerNotFound)
-	}
-	return key, err
+	return notAfter(u, e, now), e.Plan.limits(), nil
 }
 
 // vanished says what went away while a key was made: the device, or else the server.

@@ -34,8 +34,10 @@ type NewKey struct {
 	DeviceID int64
 	ServerID int64
 	Seed     accesskey.Seed
-	Limits   KeyLimits
-	NotAfter time.Time
+	// Terms is the rule by which the key gets its deadline (zero = none) and limits, or is refused. It is asked within the
+	// writing transaction, perhaps more than once, of what the user and the server are then: of the User only ID and Status
+	// are set. nil = no deadline, no limits, no refusal.
+	Terms func(u *User, e *Entitlement, serverTier int) (notAfter time.Time, l KeyLimits, err error)
 	// Rotate replaces the live key of this device and server, if there is one; otherwise that one is returned.
 	Rotate bool
 }

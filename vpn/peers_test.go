@@ -3,9 +3,12 @@ package vpn_test
 import (
 	"context"
 	"errors"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
+	"stile/store/storetest"
 	"stile/vpn"
 )
 
@@ -73,35 +76,72 @@ func (b *bench) suspended(deviceID int64) bool {
 	return !key.NotAfter.IsZero() && !key.NotAfter.After(b.now)
 }
 
-func TestKeyIssuedWhileAPeerBlocksTheUserIsSuspended(t *testing.T) {
+// hasNoKey fails if the actor's device has a live key on a server.
+func (b *bench) hasNoKey(a *vpn.Actor, serverID int64) {
+	b.t.Helper()
+	if key, err := b.store.DeviceKey(b.t.Context(), a.Device.ID, serverID); !errors.Is(err, vpn.ErrNotFound) {
+		b.t.Errorf("there is a key: %+v, %v", key, err)
+	}
+}
+
+func TestNoKeyIsIssuedWhileAPeerBlocksTheUser(t *testing.T) {
 	b, store, other := peers(t)
-	a, in := b.signIn("user@example.com", "phone")
+	a, _ := b.signIn("user@example.com", "phone")
 	store.beforeIssue = func() {
 		if err := other.SetUserStatus(t.Context(), shell, b.user.ID, vpn.UserBlocked); err != nil {
 			t.Error(err)
 		}
 	}
-	if _, err := b.IssueKey(t.Context(), a, vpn.IssueKey{ServerID: 1}); err != nil {
-		b.refused(err, vpn.CodeAccountBlocked)
-	}
-	if !b.suspended(in.DeviceID) {
-		t.Error("the key of a blocked user works")
-	}
+	_, err := b.IssueKey(t.Context(), a, vpn.IssueKey{ServerID: 1})
+	b.refused(err, vpn.CodeAccountBlocked)
+	b.hasNoKey(a, 1)
 }
 
-func TestKeyIssuedWhileTheClientHangsUpIsSuspended(t *testing.T) {
-	b, store, _ := peers(t)
-	a, in := b.signIn("user@example.com", "phone")
-	ctx, hangUp := context.WithCancel(t.Context())
-	store.beforeIssue = func() {
-		if err := b.SetUserStatus(t.Context(), shell, b.user.ID, vpn.UserBlocked); err != nil {
-			t.Error(err)
-		}
-		store.beforeRefresh = hangUp
+// TestNoKeyOutlivesAPeersBlock has one process issue the keys of many devices just when another blocks their user.
+func TestNoKeyOutlivesAPeersBlock(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	b := setupOn(t, dsn)
+	plan, err := b.store.PlanByCode(t.Context(), "standard")
+	if err != nil {
+		t.Fatal(err)
 	}
-	_, _ = b.IssueKey(ctx, a, vpn.IssueKey{ServerID: 1}) // whatever the client is told
-	if !b.suspended(in.DeviceID) {
-		t.Error("the key of a blocked user works")
+	plan.DeviceLimit = 5
+	if err := b.UpdatePlan(t.Context(), shell, plan); err != nil {
+		t.Fatal(err)
+	}
+	far := b.open(dsn)
+	other := vpn.NewService(far, b.nodes, plainPasswords{}, vpn.Config{Now: b.clock})
+	var devices []*vpn.Actor
+	for i := range 5 {
+		a, _ := b.signIn("user@example.com", strconv.Itoa(i))
+		devices = append(devices, a)
+	}
+	for round := range 40 {
+		var busy sync.WaitGroup
+		for _, a := range devices {
+			busy.Go(func() {
+				_, err := b.IssueKey(t.Context(), a, vpn.IssueKey{ServerID: 1, Rotate: round%2 == 0})
+				if err != nil && vpn.CodeOf(err) != vpn.CodeAccountBlocked {
+					t.Error(err)
+				}
+			})
+		}
+		busy.Go(func() {
+			if err := other.SetUserStatus(t.Context(), shell, b.user.ID, vpn.UserBlocked); err != nil {
+				t.Error(err)
+			}
+		})
+		busy.Wait()
+		for _, a := range devices {
+			key, err := far.DeviceKey(t.Context(), a.Device.ID, 1)
+			if err == nil && (key.NotAfter.IsZero() || key.NotAfter.After(b.now)) {
+				t.Fatalf("round %d: a key of a blocked user works: %+v", round, key)
+			}
+		}
+		if err := other.SetUserStatus(t.Context(), shell, b.user.ID, vpn.UserActive); err != nil {
+			t.Fatal(err)
+		}
+		b.now = b.now.Add(time.Minute) // beyond what is kept, and what is throttled
 	}
 }
 

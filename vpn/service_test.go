@@ -74,15 +74,15 @@ var shell = vpn.Shell()
 // setup makes a service with a plan of two devices and 1,000 bytes, a subscribed user, and a server of tier 1 (id 1).
 func setup(t *testing.T) *bench {
 	t.Helper()
+	return setupOn(t, filepath.Join(t.TempDir(), "stile.db"))
+}
+
+// setupOn is setup on a database of any engine.
+func setupOn(t *testing.T, dsn string) *bench {
+	t.Helper()
 	b := &bench{t: t, nodes: &nodes{live: make(map[int64]vpn.NodeLive)}, now: time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)}
-	clock := func() time.Time { return b.now }
-	var err error
-	b.store, err = store.Open(t.Context(), store.Config{DSN: filepath.Join(t.TempDir(), "stile.db"), Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.store.Close() })
-	b.Service = vpn.NewService(b.store, b.nodes, plainPasswords{}, vpn.Config{Now: clock, KeyWait: 50 * time.Millisecond})
+	b.store = b.open(dsn)
+	b.Service = vpn.NewService(b.store, b.nodes, plainPasswords{}, vpn.Config{Now: b.clock, KeyWait: 50 * time.Millisecond})
 	plan := vpn.Plan{Code: "standard", Name: vpn.Text{RU: "Стандарт"}, Tier: 1, PeriodDays: 30, GraceDays: 3, DeviceLimit: 2, TrafficLimit: 1000}
 	if _, err := b.AddPlan(t.Context(), shell, plan); err != nil {
 		t.Fatal(err)
@@ -90,6 +90,18 @@ func setup(t *testing.T) *bench {
 	b.user = b.addUser("user@example.com")
 	b.addServer("Amsterdam 1", 1)
 	return b
+}
+
+func (b *bench) clock() time.Time { return b.now }
+
+func (b *bench) open(dsn string) *store.Store {
+	b.t.Helper()
+	s, err := store.Open(b.t.Context(), store.Config{DSN: dsn, Now: b.clock})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 func (b *bench) addUser(email string) vpn.User {

@@ -151,10 +151,8 @@ type ServerStore interface {
 	AddServer(ctx context.Context, s Server, a Audit) (Server, error)
 	// Servers returns all servers in the order of their ids.
 	Servers(ctx context.Context) ([]Server, error)
-	// ServerTier returns a server's tier, or ErrNotFound.
-	ServerTier(ctx context.Context, id int64) (int, error)
 	// UpdateServer replaces a server's values by its id. If that changes its tier, all who have a live key on it are due
-	// (UsersDue), also those whose key is written before a reader sees the new tier. ErrNotFound, ErrTaken.
+	// (UsersDue). ErrNotFound, ErrTaken.
 	UpdateServer(ctx context.Context, s Server, a Audit) error
 	// RemoveServer deletes a server; its keys become tombstones. ErrNotFound.
 	RemoveServer(ctx context.Context, id int64, a Audit) ([]NodeRev, error)
@@ -168,8 +166,9 @@ type KeyStore interface {
 	Key(ctx context.Context, id int64) (Key, error)
 	// DeviceServers returns the ids of the servers on which the device has a live key.
 	DeviceServers(ctx context.Context, deviceID int64) ([]int64, error)
-	// IssueKey makes a key, or returns the live one unless k.Rotate. ErrNotFound when the device is no longer signed in
-	// or the server is gone, checked by the transaction itself.
+	// IssueKey makes a key, or returns the live one unless k.Rotate, on what k.Terms says within the transaction: nobody
+	// changes the user, the subscription, the plan or the server between that and the commit. ErrNotFound when the device
+	// is no longer signed in or the server is gone; the refusal of k.Terms.
 	IssueKey(ctx context.Context, k NewKey, a Audit) (key Key, err error)
 	// RefreshKeys gives all live keys of a user these terms, each by the tier that its server has in the same transaction,
 	// and returns the nodes where that changed something.

@@ -24,12 +24,12 @@ func (s *Service) RecordUsage(ctx context.Context, r UsageReport) (uint64, error
 }
 
 // terms reads a user's state and says what it comes to: what the user's keys carry now.
-func (s *Service) terms(ctx context.Context, userID int64) (User, Entitlement, KeyTerms, error) {
+func (s *Service) terms(ctx context.Context, userID int64) (KeyTerms, error) {
 	user, e, err := s.store.Standing(ctx, userID)
 	if err != nil {
-		return User{}, Entitlement{}, KeyTerms{}, err
+		return KeyTerms{}, err
 	}
-	return user, e, KeyTerms{
+	return KeyTerms{
 		NotAfter: notAfter(&user, &e, s.now()), Limits: e.Plan.limits(), Tier: e.Plan.Tier, NotAfterAbove: suspendedAt,
 	}, nil
 }
@@ -45,7 +45,7 @@ func (s *Service) refresh(ctx context.Context, userID int64) ([]NodeRev, error) 
 		return nil, err
 	}
 	var changed []NodeRev
-	_, _, wanted, err := s.terms(ctx, userID)
+	wanted, err := s.terms(ctx, userID)
 	for err == nil {
 		var nodes []NodeRev
 		if nodes, err = s.store.RefreshKeys(ctx, userID, wanted); err != nil {
@@ -54,7 +54,7 @@ func (s *Service) refresh(ctx context.Context, userID int64) ([]NodeRev, error) 
 		s.changed(userID, nodes)
 		changed = append(changed, nodes...)
 		written := wanted
-		if _, _, wanted, err = s.terms(ctx, userID); err == nil && wanted.equal(&written) {
+		if wanted, err = s.terms(ctx, userID); err == nil && wanted.equal(&written) {
 			return changed, nil
 		}
 	}

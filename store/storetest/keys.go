@@ -14,11 +14,11 @@ func keys(w *world) {
 	_, err := w.store.DeviceKey(w.ctx, in.DeviceID, server.ID)
 	w.is(err, vpn.ErrNotFound)
 	asked := w.newKey(u.ID, in.DeviceID, server.ID)
-	asked.Limits = vpn.KeyLimits{UpBytesPerSecond: 1, DownBytesPerSecond: 2, MaxSessions: 3}
-	asked.NotAfter = today.Add(1500 * time.Microsecond) // kept in milliseconds
+	limits := vpn.KeyLimits{UpBytesPerSecond: 1, DownBytesPerSecond: 2, MaxSessions: 3}
+	asked.Terms = terms(today.Add(1500*time.Microsecond), limits) // kept in milliseconds
 	key := w.issue(asked)
 	is(w, "key", key, vpn.Key{
-		ID: key.ID, UserID: u.ID, DeviceID: in.DeviceID, ServerID: server.ID, Seed: asked.Seed, Limits: asked.Limits,
+		ID: key.ID, UserID: u.ID, DeviceID: in.DeviceID, ServerID: server.ID, Seed: asked.Seed, Limits: limits,
 		NotAfter: today.Add(time.Millisecond), Rev: 1, CreatedAt: key.CreatedAt,
 	})
 	if key.ID <= 0 || key.CreatedAt.IsZero() {
@@ -30,10 +30,11 @@ func keys(w *world) {
 	again := asked
 	again.Seed[0]++
 	is(w, "again", w.issue(again), key)
-	again.NotAfter = time.Time{}
+	again.Terms = terms(time.Time{}, limits)
 	key.NotAfter, key.Rev = time.Time{}, 2
 	is(w, "with another deadline", w.issue(again), key)
-	again.Limits.MaxSessions = 0
+	limits.MaxSessions = 0
+	again.Terms = terms(time.Time{}, limits)
 	key.Limits.MaxSessions, key.Rev = 0, 3
 	is(w, "with other limits", w.issue(again), key)
 	w.keyIs(key)
@@ -44,6 +45,64 @@ func keys(w *world) {
 	w.ok(err)
 	if !slices.Equal(ids, []int64{server.ID, other.ID}) {
 		w.Fatalf("servers: %v", ids)
+	}
+}
+
+// terms is the rule of a key that has these, whoever asks.
+func terms(notAfter time.Time, l vpn.KeyLimits) func(*vpn.User, *vpn.Entitlement, int) (time.Time, vpn.KeyLimits, error) {
+	return func(*vpn.User, *vpn.Entitlement, int) (time.Time, vpn.KeyLimits, error) { return notAfter, l, nil }
+}
+
+// judged: the rule of a key sees what the user, the subscription, the plan and the server are, and its refusal is the answer.
+func judged(w *world) {
+	u, server, other := w.user(), w.server(), w.server()
+	in, _ := w.signIn(u.ID)
+	refusal := &vpn.Error{Code: vpn.CodePlanUpgradeRequired}
+	var user vpn.User
+	var e vpn.Entitlement
+	var tier int
+	asked := w.newKey(u.ID, in.DeviceID, server.ID)
+	asked.Terms = func(u *vpn.User, seen *vpn.Entitlement, t int) (time.Time, vpn.KeyLimits, error) {
+		user, e, tier = *u, *seen, t
+		return time.Time{}, vpn.KeyLimits{}, refusal
+	}
+	ask := func() {
+		w.Helper()
+		if _, err := w.store.IssueKey(w.ctx, asked, by("key.issue")); !errors.Is(err, refusal) {
+			w.Fatalf("refused by %v", err)
+		}
+	}
+	ask()
+	is(w, "user", user, vpn.User{ID: u.ID, Status: vpn.UserActive})
+	is(w, "entitlement", e, vpn.Entitlement{})
+	plan, err := w.store.AddPlan(w.ctx, vpn.Plan{Code: "judged", Name: vpn.Text{EN: "Judged"}, Tier: 2, DeviceLimit: 3}, by("x"))
+	w.ok(err)
+	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: plan.ID, StartsAt: today}, by("x")))
+	w.ok(w.store.SetUserStatus(w.ctx, u.ID, vpn.UserBlocked, by("x")))
+	server.Tier = 7
+	w.ok(w.store.UpdateServer(w.ctx, server, by("x")))
+	ask()
+	stored, err := w.store.Entitlement(w.ctx, u.ID)
+	w.ok(err)
+	is(w, "user", user, vpn.User{ID: u.ID, Status: vpn.UserBlocked})
+	is(w, "entitlement", e, stored)
+	is(w, "tier", tier, 7)
+	is(w, "audit entries", w.audited("key.issue"), 0)
+
+	// Beside others in one transaction it is refused alone.
+	for i, err := range together(parallel, func(i int) error {
+		k := w.newKey(u.ID, in.DeviceID, other.ID)
+		if i%2 == 0 {
+			k = asked
+		}
+		_, err := w.store.IssueKey(w.ctx, k, by("key.issue"))
+		return err
+	}) {
+		if i%2 == 0 {
+			w.is(err, refusal)
+		} else {
+			w.ok(err)
+		}
 	}
 }
 
@@ -286,7 +345,6 @@ func tiers(w *world) {
 	u, open, locked := w.user(), w.server(), w.server()
 	locked.Tier = 2
 	w.ok(w.store.UpdateServer(w.ctx, locked, by("x"))) // nobody has a key on it
-	w.tierIs(locked.ID, 2)
 	in, _ := w.signIn(u.ID)
 	low := w.issue(w.newKey(u.ID, in.DeviceID, open.ID))
 	high := w.issue(w.newKey(u.ID, in.DeviceID, locked.ID))
@@ -321,7 +379,6 @@ func tiers(w *world) {
 	w.dueIs()
 	locked.Tier = 3
 	w.ok(w.store.UpdateServer(w.ctx, locked, by("x")))
-	w.tierIs(locked.ID, 3)
 	w.dueIs(u.ID)
 	high.NotAfter, high.Rev = past, 4
 	settle(terms, vpn.NodeRev{NodeID: locked.ID, Rev: 4})
@@ -335,15 +392,6 @@ func tiers(w *world) {
 	locked.Tier = 1
 	w.ok(w.store.UpdateServer(w.ctx, locked, by("x")))
 	w.dueIs()
-	_, err = w.store.ServerTier(w.ctx, locked.ID+1000)
-	w.is(err, vpn.ErrNotFound)
-}
-
-func (w *world) tierIs(serverID int64, want int) {
-	w.Helper()
-	tier, err := w.store.ServerTier(w.ctx, serverID)
-	w.ok(err)
-	is(w, "tier", tier, want)
 }
 
 // dueIs fails unless exactly these users are due.

@@ -212,7 +212,7 @@ func randomChanges(w *world) {
 			device := deviceIDs[random.IntN(len(deviceIDs))]
 			k := w.newKey(owners[device], device, nodes[random.IntN(len(nodes))])
 			k.Rotate = random.IntN(4) == 0
-			k.Limits.MaxSessions = random.IntN(2)
+			k.Terms = terms(time.Time{}, vpn.KeyLimits{MaxSessions: random.IntN(2)})
 			w.issue(k)
 		case n < 17:
 			terms := vpn.KeyTerms{NotAfter: today.Add(time.Duration(random.IntN(3)) * time.Hour)}

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"keys", keys},
 		{"keys of nobody", keysOfNobody},
 		{"rotation", rotation},
+		{"judged", judged},
 		{"one key under load", oneKeyUnderLoad},
 		{"many keys under load", manyKeysUnderLoad},
 		{"mixed writes under load", mixedWritesUnderLoad},
