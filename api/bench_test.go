@@ -216,9 +216,9 @@ func BenchmarkServers(b *testing.B) {
 }
 
 // BenchmarkKey is POST /api/key on both engines, without a node to wait for: new keys, each a durable write, and the same
-// key again. 1,024 devices take turns, so that no account meets its throttle.
+// key again. 2,048 devices take turns, so that no account meets its throttle and each has few keys.
 func BenchmarkKey(b *testing.B) {
-	const each, servers = 16, 200
+	const each, servers = 32, 100
 	const devices = each * benchConns
 	for _, engine := range engines {
 		b.Run(engine.name, func(b *testing.B) {
