@@ -22,8 +22,9 @@ import (
 // dialect is all in which the two engines differ.
 type dialect struct {
 	name string
-	// text fills the placeholders of SQL texts: {{id}}, {{key}}, {{bytes}} and {{clustered}} in migrations, {{lock}} and
-	// {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one writer, so it needs neither).
+	// text fills the placeholders of SQL texts: {{id}}, {{key}}, {{bytes}}, {{clustered}} and {{passing}} (what is not worth
+	// a log) in migrations, {{lock}} and {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one
+	// writer, so it needs neither).
 	text *strings.Replacer
 	// hasPeers tells that other processes write at the same time, each holding single rows.
 	hasPeers bool
@@ -60,6 +61,7 @@ var sqliteDialect = dialect{
 		"{{key}}", "INTEGER PRIMARY KEY",
 		"{{bytes}}", "BLOB",
 		"{{clustered}}", " WITHOUT ROWID",
+		"{{passing}}", "",
 		"{{lock}}", "",
 		"{{share}}", "",
 	),
@@ -82,6 +84,7 @@ var postgresDialect = dialect{
 		"{{key}}", "BIGINT PRIMARY KEY",
 		"{{bytes}}", "BYTEA",
 		"{{clustered}}", "",
+		"{{passing}}", "UNLOGGED ",
 		"{{lock}}", "FOR NO KEY UPDATE",
 		"{{share}}", "FOR SHARE",
 	),
@@ -129,8 +132,12 @@ const readerMap = "mmap_size(1073741824)"
 // engine picks the dialect of a DSN and returns what opens a connection for the writer and one for readers.
 func engine(dsn string) (d *dialect, writer, reader driver.Connector, err error) {
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		writer, err = postgresConnector(dsn)
-		return &postgresDialect, writer, writer, err
+		config, err := postgresConfig(dsn)
+		if err != nil {
+			return &postgresDialect, nil, nil, err
+		}
+		writer = stdlib.GetConnector(*config)
+		return &postgresDialect, writer, writer, nil
 	}
 	if err := createPrivate(dsn); err != nil {
 		return nil, nil, nil, err
@@ -170,10 +177,10 @@ func sqliteConnector(path, cacheKiB string, pragmas ...string) (driver.Connector
 	return sqlite.NewConnector(u.String())
 }
 
-// postgresConnector opens connections to a server. A statement is planned once, maybe while its tables are all but empty
+// postgresConfig says how to connect to a server. A statement is planned once, maybe while its tables are all but empty
 // and without statistics, and that plan serves until there are some. So every hot statement of this package names its
 // rows by an index (column = or IN parameters; "+ 0" keeps the planner from taking another one) and joins nothing to lists.
-func postgresConnector(dsn string) (driver.Connector, error) {
+func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL address: %w", err) // pgx keeps the password out of it
@@ -182,7 +189,7 @@ func postgresConnector(dsn string) (driver.Connector, error) {
 	config.RuntimeParams["enable_seqscan"] = "off"
 	config.RuntimeParams["jit"] = "off"
 	config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
-	return stdlib.GetConnector(*config), nil
+	return config, nil
 }
 
 // pool opens n connections that stay open, and proves that one works. While another process makes the file what the

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"log/slog"
@@ -38,25 +37,25 @@ func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log 
 }
 
 // errSecret says that the database's seeds cannot be opened.
-var errSecret = errors.New("this database was sealed with another secret: restore the secret.key that it began with")
+var errSecret = errors.New("this database was sealed with another secret.key: put the one that it began with, which all its replicas share, into the data directory")
 
 const sealCheck = "stile"
 
-// checkSecret compares the secret with the one that the database began with.
+// checkSecret compares the secret with the one that the database began with. It writes before it reads, so that of two
+// first starts with different secrets one is refused.
 func (s *Store) checkSecret(ctx context.Context) error {
 	return s.write(ctx, "check secret", func(t *tx) error {
+		if _, err := t.exec(`
+			INSERT INTO seal_check (id, sealed)
+			VALUES (1, $1)
+			ON CONFLICT (id) DO NOTHING`, s.seal([]byte(sealCheck), purposeCheck, 1)); err != nil {
+			return err
+		}
 		var sealed []byte
-		switch err := t.row(`
+		if err := t.row(`
 			SELECT sealed
 			FROM seal_check
-			WHERE id = 1`).Scan(&sealed); {
-		case errors.Is(err, sql.ErrNoRows):
-			_, err := t.exec(`
-				INSERT INTO seal_check (id, sealed)
-				VALUES (1, $1)
-				ON CONFLICT (id) DO NOTHING`, s.seal([]byte(sealCheck), purposeCheck, 1))
-			return err
-		case err != nil:
+			WHERE id = 1`).Scan(&sealed); err != nil {
 			return err
 		}
 		if opened, err := s.unseal(sealed, purposeCheck, 1); err != nil || string(opened) != sealCheck {

@@ -37,6 +37,8 @@ type Store struct {
 	direct *direct
 	writer *writer
 	pools  []*sql.DB
+	// replicas is nil where no other process can serve the same database.
+	replicas *replicas
 }
 
 var _ vpn.Store = (*Store)(nil)
@@ -56,7 +58,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if err := s.open(ctx, toWrite, toRead, log); err != nil {
+	err = s.open(ctx, toWrite, toRead, log)
+	if err == nil && d.hasPeers {
+		err = s.openReplicas(c.DSN, log)
+	}
+	if err != nil {
 		if s.direct != nil {
 			_ = s.direct.close()
 		}
