@@ -62,6 +62,9 @@ func NewServer(nodeID int64, session uint64, q Quarantine) *Server {
 // SentRev is the revision to which the frames sent so far lead.
 func (s *Server) SentRev() int64 { return s.sentRev }
 
+// Epoch is the one that revisions of this stream belong to, 0 before the Welcome.
+func (s *Server) Epoch() int64 { return s.epoch }
+
 // Step takes an event and returns what must be done about it, in order.
 func (s *Server) Step(e Event) []Effect {
 	if s.phase == serverIsClosed {

@@ -1,6 +1,7 @@
 // Package hub is the control side of the link to the nodes: one stream per node, which it drives by the rules of package
 // feed against the store. It wakes streams after commits, finds by comparison what no wake told, lets callers wait until
-// a node has a change, and knows how the nodes are now.
+// a node has a change, and knows how the nodes are now. Where several processes serve one database, each of them knows
+// all that of every node, whichever has its stream (replica.go).
 //
 // It neither changes keys nor decides who has one; that is package vpn, whose Nodes port it is. How a link comes about
 // is not its business either: it serves whatever wire.Link it is given.
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"stile/vpn"
@@ -35,6 +37,8 @@ type Config struct {
 	Store vpn.NodeStore
 	// RecordUsage books a report once and returns the stream's cursor: vpn.Service.RecordUsage.
 	RecordUsage func(ctx context.Context, r vpn.UsageReport) (uint64, error)
+	// Replicas are the other processes that serve the same database; nil = there can be none.
+	Replicas vpn.Replicas
 	// Now defaults to time.Now.
 	Now func() time.Time
 	// Log defaults to slog's default.
@@ -46,6 +50,9 @@ type Hub struct {
 	cfg       Config
 	began     time.Time
 	snapshots chan struct{}
+	// replica is this process among others; nil if there can be none.
+	replica    *replica
+	isDraining atomic.Bool
 
 	mu    sync.Mutex
 	nodes map[int64]*node
@@ -64,11 +71,19 @@ func New(cfg Config) (*Hub, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Hub{cfg: cfg, began: cfg.Now(), snapshots: make(chan struct{}, snapshotsAtOnce), nodes: make(map[int64]*node)}, nil
+	h := &Hub{cfg: cfg, began: cfg.Now(), snapshots: make(chan struct{}, snapshotsAtOnce), nodes: make(map[int64]*node)}
+	if cfg.Replicas != nil {
+		h.replica = newReplica(h)
+	}
+	return h, nil
 }
 
-// Run compares what the streams have sent with the store, each second, until ctx ends.
+// Run compares what the streams have sent with the store, each second, and keeps in touch with the other replicas, until
+// ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
+	if h.replica != nil {
+		return h.replica.run(ctx)
+	}
 	ticker := time.NewTicker(compareInterval)
 	defer ticker.Stop()
 	for {
@@ -119,7 +134,7 @@ func (h *Hub) node(id int64) *node {
 	defer h.mu.Unlock()
 	n := h.nodes[id]
 	if n == nil {
-		n = newNode()
+		n = newNode(id)
 		h.nodes[id] = n
 	}
 	return n
@@ -132,13 +147,75 @@ func (h *Hub) known(id int64) *node {
 	return h.nodes[id]
 }
 
+// begin gives a stream its place among the node's: the newest.
+func (h *Hub) begin(ctx context.Context, s *stream) error {
+	if h.replica != nil {
+		return h.replica.claim(ctx, s)
+	}
+	s.node.begin(s, s.node.now().Session+1, 0, false)
+	return nil
+}
+
+// end takes an ended stream away. A node that is handed over counts as online until it is back somewhere.
+func (h *Hub) end(ctx context.Context, s *stream, isHandedOver bool) {
+	s.node.detach(s, isHandedOver)
+	close(s.ended)
+	if h.replica != nil && !isHandedOver {
+		h.replica.release(ctx, s.id)
+	}
+}
+
+// share has a change of a node's state told to the other replicas.
+func (h *Hub) share(id int64, isAwaited bool) {
+	if h.replica != nil {
+		h.replica.share(id, isAwaited)
+	}
+}
+
+// handOverPace is the pause between the ends of two streams that are handed over: the others take so many at a time.
+const handOverPace = time.Millisecond
+
+// Drain ends the streams, one after the other, and takes no new ones: their nodes go to other replicas, where they count
+// as online all the while. Those named stay, as they end with this process. It returns when all have ended, or with ctx.
+func (h *Hub) Drain(ctx context.Context, stay ...int64) {
+	h.isDraining.Store(true)
+	streams := h.streams()
+	for _, id := range stay {
+		delete(streams, id)
+	}
+	pace := time.NewTicker(handOverPace)
+	defer pace.Stop()
+	for _, s := range streams {
+		s.cancel(errDraining)
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	for _, s := range streams {
+		select {
+		case <-s.ended:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Ready reports whether the hub knows the nodes of other replicas.
+func (h *Hub) Ready() bool { return h.replica == nil || h.replica.isInformed.Load() }
+
 // Wake implements vpn.Nodes.
 func (h *Hub) Wake(changes ...vpn.NodeRev) {
 	for _, c := range changes {
 		if n := h.known(c.NodeID); n != nil {
 			if s := n.current(); s != nil {
 				s.poke()
+				continue
 			}
+		}
+		if h.replica != nil {
+			h.replica.wakeOthers(c.NodeID)
 		}
 	}
 }
@@ -151,8 +228,10 @@ func (h *Hub) WaitApplied(ctx context.Context, nodeID, rev int64) bool {
 
 // Live implements vpn.Nodes.
 func (h *Hub) Live(nodeID int64) vpn.NodeLive {
-	if n := h.known(nodeID); n != nil {
-		return n.now()
+	n := h.known(nodeID)
+	if n == nil {
+		return vpn.NodeLive{}
 	}
-	return vpn.NodeLive{}
+	state := n.now()
+	return vpn.NodeLive{IsOnline: state.IsOnline, ActiveDevices: state.ActiveDevices, At: state.At}
 }

@@ -13,16 +13,16 @@ type node struct {
 	// quarantine is the present stream's to use; attach hands it over.
 	quarantine feed.Quarantine
 
-	mu      sync.Mutex
-	stream  *stream // nil: no link
-	live    vpn.NodeLive
-	applied int64
-	// changed is closed, and replaced, when applied or live.IsOnline changes.
+	mu     sync.Mutex
+	stream *stream // the one here; nil: none
+	// state is that of the node's newest stream, here or at another replica.
+	state vpn.NodeStream
+	// changed is closed, and replaced, when state.Session, state.Applied or state.IsOnline changes.
 	changed chan struct{}
 }
 
-func newNode() *node {
-	return &node{quarantine: make(feed.Quarantine), changed: make(chan struct{})}
+func newNode(id int64) *node {
+	return &node{quarantine: make(feed.Quarantine), changed: make(chan struct{}), state: vpn.NodeStream{NodeID: id}}
 }
 
 func (n *node) current() *stream {
@@ -31,7 +31,7 @@ func (n *node) current() *stream {
 	return n.stream
 }
 
-// attach makes s the node's stream, after the one before has ended.
+// attach makes s the node's stream here, after the one before has ended.
 func (n *node) attach(ctx context.Context, s *stream) error {
 	for {
 		n.mu.Lock()
@@ -52,15 +52,69 @@ func (n *node) attach(ctx context.Context, s *stream) error {
 	}
 }
 
-func (n *node) detach() {
-	n.update(func() { n.stream, n.applied, n.live.IsOnline, n.live.ActiveDevices = nil, 0, false, 0 })
-}
-
-// update changes the entry and tells those who wait.
-func (n *node) update(change func()) {
+// begin makes s the node's newest stream by the number of its session, unless a newer one was heard of. A node that
+// moves here counts as online meanwhile, but what it acknowledged elsewhere counts no more.
+func (n *node) begin(s *stream, session, replica int64, isMoving bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	change()
+	if n.state.Session > session {
+		return false
+	}
+	s.session = session
+	n.state.Session, n.state.Replica, n.state.IsOnline, n.state.Epoch, n.state.Applied = session, replica, isMoving, 0, 0
+	n.tell()
+	return true
+}
+
+// detach takes the ended stream away. The node is offline then, unless it goes on elsewhere or is about to.
+func (n *node) detach(s *stream, isMoving bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stream = nil
+	if n.state.Session == s.session && !isMoving {
+		n.setOffline()
+	}
+}
+
+func (n *node) setOffline() {
+	n.state.IsOnline, n.state.Applied, n.state.Load, n.state.ActiveDevices, n.state.Sessions = false, 0, 0, 0, 0
+	n.tell()
+}
+
+// update changes the state, if s is still the node's newest stream, and reports whether it is.
+func (n *node) update(s *stream, change func(*vpn.NodeStream)) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state.Session != s.session {
+		return false
+	}
+	before := n.state
+	change(&n.state)
+	if n.state.IsOnline != before.IsOnline || n.state.Applied != before.Applied {
+		n.tell()
+	}
+	return true
+}
+
+// learn takes over what another replica says of its stream. If that is newer than the one here, this one ends.
+func (n *node) learn(other vpn.NodeStream) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if other.Session < n.state.Session {
+		return
+	}
+	if n.stream != nil && n.stream.session > 0 { // one without a session is about to get a newer one
+		n.stream.stop()
+	}
+	n.state = other
+	if !other.IsOnline {
+		n.setOffline()
+	}
+	n.tell()
+}
+
+// tell wakes those who wait for a change. The caller holds mu.
+func (n *node) tell() {
 	close(n.changed)
 	n.changed = make(chan struct{})
 }
@@ -68,7 +122,7 @@ func (n *node) update(change func()) {
 func (n *node) waitApplied(ctx context.Context, rev int64) bool {
 	for {
 		n.mu.Lock()
-		isOnline, applied, changed := n.live.IsOnline, n.applied, n.changed
+		isOnline, applied, changed := n.state.IsOnline, n.state.Applied, n.changed
 		n.mu.Unlock()
 		if !isOnline {
 			return false
@@ -84,8 +138,8 @@ func (n *node) waitApplied(ctx context.Context, rev int64) bool {
 	}
 }
 
-func (n *node) now() vpn.NodeLive {
+func (n *node) now() vpn.NodeStream {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.live
+	return n.state
 }

@@ -15,6 +15,7 @@ import (
 )
 
 var (
+	errDraining = errors.New("hub: the control plane hands its nodes over")
 	errReplaced = errors.New("hub: the node opened another stream")
 	errOverrun  = errors.New("hub: the node sends more than it may")
 )
@@ -24,29 +25,37 @@ type stream struct {
 	hub     *Hub
 	id      int64
 	node    *node
+	session int64 // its number among the node's streams, guarded by node.mu; 0 before it has one
 	link    wire.Link
 	machine *feed.Server
 
 	// wake has one slot: it says that there may be a change, not which.
 	wake    chan struct{}
 	sentRev atomic.Int64
+	version string // of the node's program
 	cancel  context.CancelCauseFunc
 	ended   chan struct{}
 }
 
 // Serve drives the stream of a node, whose identity is proven, until the link or ctx ends. A newer stream of the same
-// node ends it too.
+// node, here or at another replica, ends it too.
 func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
 	defer link.Close()
-	var session [8]byte
-	_, _ = rand.Read(session[:]) // never fails
+	if h.isDraining.Load() {
+		return errDraining
+	}
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
 	n := h.node(nodeID)
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &stream{hub: h, id: nodeID, node: n, link: link, wake: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}),
-		machine: feed.NewServer(nodeID, binary.BigEndian.Uint64(session[:]), n.quarantine)}
+		machine: feed.NewServer(nodeID, binary.BigEndian.Uint64(random[:]), n.quarantine)}
 	if err := n.attach(ctx, s); err != nil {
 		return err
+	}
+	if err := h.begin(working, s); err != nil {
+		cancel(err)
 	}
 	inbox := make(chan wire.Frame, inboxRoom)
 	received := make(chan struct{})
@@ -57,8 +66,7 @@ func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
 	s.loop(working, inbox)
 	cancel(nil)
 	<-received
-	n.detach()
-	close(s.ended)
+	h.end(ctx, s, errors.Is(context.Cause(working), errDraining))
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -66,12 +74,7 @@ func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
 }
 
 // poke says that there may be a change. It never blocks.
-func (s *stream) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *stream) poke() { poke(s.wake) }
 
 func (s *stream) stop() { s.cancel(errReplaced) }
 
@@ -93,7 +96,9 @@ func (s *stream) receive(ctx context.Context, inbox chan<- wire.Frame) error {
 func (s *stream) loop(ctx context.Context, inbox <-chan wire.Frame) {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
-	s.tick(ctx)
+	if ctx.Err() == nil {
+		s.tick(ctx)
+	}
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -102,6 +107,9 @@ func (s *stream) loop(ctx context.Context, inbox <-chan wire.Frame) {
 		case <-s.wake:
 			s.step(ctx, feed.Woken{})
 		case f := <-inbox:
+			if hello, ok := f.(*wire.Hello); ok {
+				s.version = hello.Version
+			}
 			s.step(ctx, feed.Received{Frame: f})
 		}
 	}
@@ -145,16 +153,25 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		s.bookUsage(ctx, f.Report)
 	case feed.Welcomed:
 		log.Info("a node is online", "node", s.id)
-		s.node.update(func() { s.node.live = vpn.NodeLive{IsOnline: true, At: s.hub.cfg.Now()} })
+		s.update(true, func(n *vpn.NodeStream) {
+			n.IsOnline, n.Version, n.Load, n.ActiveDevices, n.Sessions, n.At = true, s.version, 0, 0, 0, s.hub.cfg.Now()
+		})
 	case feed.Acked:
 		for _, id := range f.Refused {
 			log.Error("a node refuses a key", "node", s.id, "key", id)
 		}
-		s.node.update(func() { s.node.applied = f.Rev })
+		s.update(true, func(n *vpn.NodeStream) { n.Epoch, n.Applied = s.machine.Epoch(), f.Rev })
 	case feed.Alive:
-		s.node.mu.Lock()
-		s.node.live.ActiveDevices, s.node.live.At = int(f.ActiveKeys), s.hub.cfg.Now()
-		s.node.mu.Unlock()
+		s.update(false, func(n *vpn.NodeStream) {
+			n.Load, n.ActiveDevices, n.Sessions, n.At = int(f.Load), int(f.ActiveKeys), int(f.Sessions), s.hub.cfg.Now()
+		})
+	}
+}
+
+// update changes what is known of the node; others who wait for such a change are told at once, or within a second.
+func (s *stream) update(isAwaited bool, change func(*vpn.NodeStream)) {
+	if s.node.update(s, change) {
+		s.hub.share(s.id, isAwaited)
 	}
 }
 
