@@ -26,6 +26,9 @@ const (
 	// drainTime is how long a stopping program asks clients to come back on another connection before it takes no new
 	// ones, and again before it closes idle ones.
 	drainTime = 300 * time.Millisecond
+	// noticeTime takes the place of drainTime's first where there are replicas: a balancer that asks /readyz each second
+	// has noticed then that this one stops.
+	noticeTime = 2 * time.Second
 	// stopTime bounds how long a stopping program waits for requests in flight.
 	stopTime = 30 * time.Second
 )
@@ -70,7 +73,7 @@ func newApp(ctx context.Context, cfg appConfig) (*app, error) {
 func (a *app) join(ctx context.Context) error {
 	record := func(ctx context.Context, r vpn.UsageReport) (uint64, error) { return a.service.RecordUsage(ctx, r) }
 	var err error
-	if a.hub, err = hub.New(hub.Config{Store: a.store, RecordUsage: record, Log: a.cfg.log}); err != nil {
+	if a.hub, err = hub.New(hub.Config{Store: a.store, RecordUsage: record, Replicas: a.store.Replicas(), Log: a.cfg.log}); err != nil {
 		return err
 	}
 	a.service = vpn.NewService(a.store, a.hub, newPasswords(), vpn.Config{
@@ -114,6 +117,8 @@ func (a *app) ready(ctx context.Context) error {
 	switch {
 	case a.draining.Load():
 		return errors.New("stopping")
+	case !a.hub.Ready():
+		return errors.New("the nodes of other replicas are not known yet")
 	case a.node != nil && !a.hub.Live(a.node.id).IsOnline:
 		return errors.New("the embedded node is not in step yet")
 	}
@@ -132,7 +137,7 @@ func (a *app) closing(h http.Handler) http.Handler {
 }
 
 // run serves until ctx ends or a part fails. It stops from the outside in: requests in flight are answered while the
-// nodes and the store still work. The store is closed when it returns.
+// nodes and the store still work, then nodes on other machines are handed over. The store is closed when it returns.
 func (a *app) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -159,7 +164,7 @@ func (a *app) run(ctx context.Context) error {
 	case err = <-failed:
 	case err = <-served: // the listener failed
 	}
-	err = errors.Join(err, a.stopServing(ctx))
+	err = errors.Join(err, a.stopServing(ctx), a.handOver(ctx))
 	stop()
 	parts.Wait()
 	return errors.Join(err, a.store.Close())
@@ -170,7 +175,11 @@ func (a *app) stopServing(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	a.draining.Store(true)
-	time.Sleep(drainTime)
+	if a.store.Replicas() != nil {
+		time.Sleep(noticeTime)
+	} else {
+		time.Sleep(drainTime)
+	}
 	// net/http drops requests that it reads after Shutdown began, so what was accepted is served before that.
 	_ = a.cfg.listener.Close()
 	time.Sleep(drainTime)
@@ -178,6 +187,16 @@ func (a *app) stopServing(ctx context.Context) error {
 		return fmt.Errorf("requests were cut: %w", err)
 	}
 	return nil
+}
+
+// handOver sends the nodes of other machines to other replicas.
+func (a *app) handOver(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	if a.node != nil {
+		return a.hub.Drain(ctx, a.node.id)
+	}
+	return a.hub.Drain(ctx)
 }
 
 // close ends an app that never ran.

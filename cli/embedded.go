@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"stile/dataplane"
@@ -34,6 +35,7 @@ type embeddedNode struct {
 	ports  portRange
 	agent  *node.Agent
 	ledger *dataplane.Ledger
+	links  sync.WaitGroup // the hub's ends
 }
 
 // openNode listens with the data planes, makes or updates the node's server, and restores the node's keys.
@@ -85,18 +87,19 @@ func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) 
 		Planes: []dataplane.Plane{plane}, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
 		Dial: func(ctx context.Context) (wire.Link, error) {
 			near, far := wire.Pipe()
-			go func() {
+			n.links.Go(func() {
 				// The link's end is what there is to know of it; the node dials again.
 				_ = a.hub.Serve(ctx, n.id, far)
-			}()
+			})
 			return near, nil
 		},
 	})
 	return err
 }
 
-// run carries traffic until ctx ends.
+// run carries traffic until ctx ends. When it returns, other replicas know that the node is offline.
 func (n *embeddedNode) run(ctx context.Context) error {
+	defer n.links.Wait()
 	defer n.ledger.Close()
 	return n.agent.Run(ctx)
 }

@@ -10,6 +10,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -176,8 +177,9 @@ func (h *Hub) share(id int64, isAwaited bool) {
 const handOverPace = time.Millisecond
 
 // Drain ends the streams, one after the other, and takes no new ones: their nodes go to other replicas, where they count
-// as online all the while. Those named stay, as they end with this process. It returns when all have ended, or with ctx.
-func (h *Hub) Drain(ctx context.Context, stay ...int64) {
+// as online all the while. Those named stay, as they end with this process. It returns when all have ended; its error is
+// that of ctx.
+func (h *Hub) Drain(ctx context.Context, stay ...int64) error {
 	h.isDraining.Store(true)
 	streams := h.streams()
 	for _, id := range stay {
@@ -190,16 +192,17 @@ func (h *Hub) Drain(ctx context.Context, stay ...int64) {
 		select {
 		case <-pace.C:
 		case <-ctx.Done():
-			return
+			return fmt.Errorf("hub: nodes are not handed over: %w", ctx.Err())
 		}
 	}
-	for _, s := range streams {
+	for id, s := range streams {
 		select {
 		case <-s.ended:
 		case <-ctx.Done():
-			return
+			return fmt.Errorf("hub: node %d is not handed over: %w", id, ctx.Err())
 		}
 	}
+	return nil
 }
 
 // Ready reports whether the hub knows the nodes of other replicas.

@@ -142,13 +142,18 @@ func (r *replica) read(ctx context.Context) {
 	}
 }
 
-// forget takes the nodes for offline that are said to be elsewhere, but of which nothing is known any more: PostgreSQL
-// empties the table after a crash.
+// forget looks after the nodes of which the database knows no stream any more: PostgreSQL empties the table after a
+// crash. Streams here are told again; those that were elsewhere are gone until somebody tells of them.
 func (r *replica) forget(seen map[int64]bool) {
 	r.hub.mu.Lock()
 	defer r.hub.mu.Unlock()
 	for id, n := range r.hub.nodes {
-		if state := n.now(); !seen[id] && state.IsOnline && state.Replica != r.id {
+		state := n.now()
+		switch {
+		case seen[id] || !state.IsOnline:
+		case state.Replica == r.id:
+			r.share(id, true)
+		default:
 			state.IsOnline = false
 			n.learn(state)
 		}

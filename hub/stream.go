@@ -57,6 +57,9 @@ func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
 	if err := h.begin(working, s); err != nil {
 		cancel(err)
 	}
+	if h.isDraining.Load() { // since before Drain looked for streams, or this one is among them
+		cancel(errDraining)
+	}
 	inbox := make(chan wire.Frame, inboxRoom)
 	received := make(chan struct{})
 	go func() {
