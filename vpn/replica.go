@@ -58,5 +58,6 @@ type Replicas interface {
 	Listen(ctx context.Context, replica int64, heard func(ReplicaNotice))
 }
 
-// ReplicaLease is how long a replica that says nothing counts as alive.
-const ReplicaLease = 10 * time.Second
+// ReplicaLease is how long a replica that says nothing counts as alive: longer than a pause of the database, and so short
+// that a node which died with its replica is out of all lists within 45 s.
+const ReplicaLease = 20 * time.Second
