@@ -33,8 +33,8 @@ type replica struct {
 	port vpn.Replicas
 	id   int64
 
-	// publishing is held while states are written, so that an older one is never written after a newer one.
-	publishing sync.Mutex
+	// publishing has one slot, taken while states are written, so that an older one is never written after a newer one.
+	publishing chan struct{}
 
 	mu     sync.Mutex
 	woken  map[int64]bool // nodes elsewhere whose keys changed
@@ -54,7 +54,7 @@ func newReplica(h *Hub) *replica {
 	return &replica{
 		hub: h, port: h.cfg.Replicas, id: int64(binary.BigEndian.Uint64(random[:])>>1) | 1,
 		woken: make(map[int64]bool), shared: make(map[int64]bool), toRead: make(map[int64]bool),
-		speak: make(chan struct{}, 1), look: make(chan struct{}, 1),
+		publishing: make(chan struct{}, 1), speak: make(chan struct{}, 1), look: make(chan struct{}, 1),
 	}
 }
 
@@ -113,7 +113,7 @@ func (r *replica) heard(n vpn.ReplicaNotice) {
 // have been lost. Only one goroutine calls it, so that what is known never goes back.
 func (r *replica) read(ctx context.Context) {
 	r.mu.Lock()
-	all, ids := r.isLost, empty(&r.toRead)
+	all, ids := r.isLost, empty(r.toRead)
 	r.isLost = false
 	r.mu.Unlock()
 	if all {
@@ -161,12 +161,12 @@ func (r *replica) forget(seen map[int64]bool) {
 }
 
 // empty returns the members of a set and leaves it empty.
-func empty(set *map[int64]bool) []int64 {
-	ids := make([]int64, 0, len(*set))
-	for id := range *set {
+func empty(set map[int64]bool) []int64 {
+	ids := make([]int64, 0, len(set))
+	for id := range set {
 		ids = append(ids, id)
 	}
-	clear(*set)
+	clear(set)
 	return ids
 }
 
@@ -189,7 +189,8 @@ func (r *replica) claim(ctx context.Context, s *stream) error {
 	return nil
 }
 
-// release tells the others of the end of a stream before its process may end.
+// release tells the others of the end of a stream before its process may end. While the database is out of reach, that
+// is left to the next second's attempt.
 func (r *replica) release(ctx context.Context, id int64) {
 	r.share(id, true)
 	r.publish(context.WithoutCancel(ctx))
@@ -256,7 +257,7 @@ func (r *replica) renew(ctx context.Context) {
 // wake tells whose keys changed. A failure is not repeated: within a second the others find out by comparison.
 func (r *replica) wake(ctx context.Context) {
 	r.mu.Lock()
-	ids := empty(&r.woken)
+	ids := empty(r.woken)
 	r.mu.Unlock()
 	if len(ids) == 0 {
 		return
@@ -270,15 +271,15 @@ func (r *replica) wake(ctx context.Context) {
 
 // publish writes the states that changed since the last time. What fails is written with the next.
 func (r *replica) publish(ctx context.Context) {
-	r.publishing.Lock()
-	defer r.publishing.Unlock()
-	r.mu.Lock()
-	isAwaited := false
-	for _, awaited := range r.shared {
-		isAwaited = isAwaited || awaited
+	publishing, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	select {
+	case r.publishing <- struct{}{}:
+		defer func() { <-r.publishing }()
+	case <-publishing.Done():
+		return
 	}
-	ids := empty(&r.shared)
-	r.mu.Unlock()
+	ids, isAwaited := r.takeShared()
 	var states []vpn.NodeStream
 	for _, id := range ids {
 		if state := r.hub.node(id).now(); state.Replica == r.id {
@@ -288,22 +289,31 @@ func (r *replica) publish(ctx context.Context) {
 	if len(states) == 0 {
 		return
 	}
-	publishing, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	lost, err := r.port.Publish(publishing, states, isAwaited)
+	if err != nil {
+		r.failed(ctx, "the other replicas cannot be told of nodes here", err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		for _, id := range ids {
-			r.shared[id] = r.shared[id] || isAwaited
+		for _, s := range states {
+			r.shared[s.NodeID] = r.shared[s.NodeID] || isAwaited
 		}
-		r.failed(ctx, "the other replicas cannot be told of nodes here", err)
-		return
 	}
-	for _, id := range lost { // what has them now is read, and ends the streams here
+	for _, id := range lost { // who has them now is read, and ends the streams here
 		r.toRead[id] = true
 	}
 	if len(lost) > 0 {
 		poke(r.look)
 	}
+}
+
+// takeShared returns the nodes whose state is to be written, and whether others wait for one of them.
+func (r *replica) takeShared() (ids []int64, isAwaited bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, awaited := range r.shared {
+		isAwaited = isAwaited || awaited
+	}
+	return empty(r.shared), isAwaited
 }

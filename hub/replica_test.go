@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -239,7 +240,7 @@ func TestAReplicaWaitsForTheNodesOfOthers(t *testing.T) {
 
 func TestEveryReplicaKnowsHowNodesAre(t *testing.T) {
 	r := newReplicas(t)
-	f := r.follow(r.b, wire.Hello{Version: "v1"})
+	f := r.follow(r.b, wire.Hello{Version: "v\x00\xff1\n" + strings.Repeat("é", 100)}) // no text to be kept as it is
 	r.applied(r.b, r.change(r.b))
 	r.ok(f.link.Send(t.Context(), &wire.NodeBeat{Session: f.session.Load(), ActiveKeys: 3, Sessions: 8, Load: 4}))
 	r.until("both know of three devices", func() bool {
@@ -249,7 +250,7 @@ func TestEveryReplicaKnowsHowNodesAre(t *testing.T) {
 	})
 	streams, err := r.a.store.Replicas().Streams(t.Context(), r.server.ID)
 	r.ok(err)
-	if len(streams) != 1 || streams[0].Version != "v1" || streams[0].Sessions != 8 || streams[0].Load != 4 || streams[0].Epoch != 1 {
+	if len(streams) != 1 || streams[0].Version != "v1"+strings.Repeat("é", 29) || streams[0].Sessions != 8 || streams[0].Load != 4 || streams[0].Epoch != 1 {
 		t.Errorf("the database knows %+v", streams)
 	}
 	_ = f.link.Close()

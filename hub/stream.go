@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"stile/feed"
 	"stile/vpn"
@@ -111,11 +113,24 @@ func (s *stream) loop(ctx context.Context, inbox <-chan wire.Frame) {
 			s.step(ctx, feed.Woken{})
 		case f := <-inbox:
 			if hello, ok := f.(*wire.Hello); ok {
-				s.version = hello.Version
+				s.version = printable(hello.Version)
 			}
 			s.step(ctx, feed.Received{Frame: f})
 		}
 	}
+}
+
+// maxVersion bounds what is kept of a node's version, in bytes.
+const maxVersion = 64
+
+// printable is a text of a node as it can be kept and shown: databases take no zero bytes.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text[:min(len(text), maxVersion)], ""))
 }
 
 func (s *stream) tick(ctx context.Context) {
