@@ -420,3 +420,36 @@ func raw(t *testing.T, dsn string) *sql.DB {
 	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
+
+// 32 writers on two replicas change the keys of one node: each is told of its own change, and the node gets the last.
+func TestWritersOnTwoReplicasHideNothing(t *testing.T) {
+	r := newReplicas(t)
+	f := r.follow(r.b, wire.Hello{})
+	r.applied(r.b, r.change(r.b))
+	r.until("the other replica sees the node", func() bool { return r.a.Live(r.server.ID).IsOnline })
+	var writers sync.WaitGroup
+	for i := range 32 {
+		at := []*site{r.a, r.b}[i%2]
+		writers.Go(func() {
+			for range 10 {
+				key, err := at.store.IssueKey(t.Context(), r.key, vpn.Audit{Action: "key.issue"})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				at.Wake(vpn.NodeRev{NodeID: key.ServerID, Rev: key.Rev})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				if !at.WaitApplied(ctx, key.ServerID, key.Rev) {
+					t.Errorf("revision %d is not known to be applied", key.Rev)
+				}
+				cancel()
+			}
+		})
+	}
+	writers.Wait()
+	p, err := r.a.store.NodePosition(t.Context(), r.server.ID)
+	r.ok(err)
+	if p.Rev != 321 || !f.has(p.Rev) {
+		t.Errorf("the set is at revision %d, which the node has: %v", p.Rev, f.has(p.Rev))
+	}
+}

@@ -9,6 +9,8 @@
 // Every change of a key raises the revision of its node and moves the node's count and digest in the same transaction
 // (node.go). Seeds are sealed with a key that is not in the database (seal.go).
 //
+// What the processes that serve one PostgreSQL tell each other goes past the writer (replicas.go).
+//
 // The package holds no rules of the service: who may have a key, and until when, is decided in package vpn. It stores
 // no address and no destination. Of a user's traffic it keeps the day; of sign-ins and keys that were made, the instant.
 package store

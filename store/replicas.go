@@ -22,8 +22,10 @@ const (
 )
 
 const (
-	// replicaConns is for what replicas tell: never in a write transaction, whose commit a NOTIFY would slow down.
-	replicaConns = 3
+	// replicaConns is for what replicas tell and read of each other: never in a write transaction, whose commit a NOTIFY
+	// would slow down. One tells, one reads, and the others are for claims, of which thousands may come at once.
+	replicaConns = 4
+	claimConns   = 2
 	// maxPublished bounds the rows of one statement.
 	maxPublished = 1000
 	// listenPause is waited before another attempt to listen.
@@ -38,6 +40,7 @@ type replicas struct {
 	db     *sql.DB
 	listen *pgx.ConnConfig
 	log    *slog.Logger
+	claims chan struct{} // a place for each that is under way
 }
 
 // Replicas returns the way to the other processes that serve this database, or nil where there can be none: on SQLite.
@@ -63,7 +66,7 @@ func (s *Store) openReplicas(dsn string, log *slog.Logger) error {
 	db.SetMaxOpenConns(replicaConns)
 	db.SetMaxIdleConns(replicaConns)
 	s.pools = append(s.pools, db)
-	s.replicas = &replicas{db: db, listen: listen, log: log}
+	s.replicas = &replicas{db: db, listen: listen, log: log, claims: make(chan struct{}, claimConns)}
 	return nil
 }
 
@@ -93,6 +96,12 @@ const isLeased = `EXISTS (
 // Claim implements vpn.Replicas. A session is the microsecond of its claim, or one more than the session before: so it
 // rises also when the table was emptied, as PostgreSQL does after a crash, or restored.
 func (r *replicas) Claim(ctx context.Context, nodeID, replica int64) (session int64, isOnline bool, err error) {
+	select {
+	case r.claims <- struct{}{}:
+		defer func() { <-r.claims }()
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	}
 	err = r.db.QueryRowContext(ctx, `
 		INSERT INTO node_stream AS s (node_id, session, replica, is_online, epoch, applied_rev, version, load, active, sessions, seen_at)
 		VALUES ($2, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT, $3, FALSE, 0, 0, '', 0, 0, 0, 0)

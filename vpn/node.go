@@ -42,7 +42,7 @@ type UsageReport struct {
 	Entries []UsageEntry
 }
 
-// NodeLive is what is known of a node at this moment; it is never stored.
+// NodeLive is what is known of a node at this moment. Only replicas write it down, for each other: see NodeStream.
 type NodeLive struct {
 	IsOnline bool
 	// ActiveDevices had traffic in the last 180 seconds.
