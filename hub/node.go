@@ -72,13 +72,9 @@ func (n *node) detach(s *stream, isMoving bool) {
 	defer n.mu.Unlock()
 	n.stream = nil
 	if n.state.Session == s.session && !isMoving {
-		n.setOffline()
+		n.state.IsOnline, n.state.Applied, n.state.Load, n.state.ActiveDevices, n.state.Sessions = false, 0, 0, 0, 0
+		n.tell()
 	}
-}
-
-func (n *node) setOffline() {
-	n.state.IsOnline, n.state.Applied, n.state.Load, n.state.ActiveDevices, n.state.Sessions = false, 0, 0, 0, 0
-	n.tell()
 }
 
 // update changes the state, if s is still the node's newest stream, and reports whether it is.
@@ -98,18 +94,18 @@ func (n *node) update(s *stream, change func(*vpn.NodeStream)) bool {
 
 // learn takes over what another replica says of its stream. If that is newer than the one here, this one ends.
 func (n *node) learn(other vpn.NodeStream) {
+	if !other.IsOnline {
+		other.Applied, other.Load, other.ActiveDevices, other.Sessions = 0, 0, 0, 0
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if other.Session < n.state.Session {
+	if other.Session < n.state.Session || other == n.state {
 		return
 	}
 	if n.stream != nil && n.stream.session > 0 { // one without a session is about to get a newer one
 		n.stream.stop()
 	}
 	n.state = other
-	if !other.IsOnline {
-		n.setOffline()
-	}
 	n.tell()
 }
 

@@ -126,7 +126,7 @@ func (r *replica) read(ctx context.Context) {
 	defer cancel()
 	streams, err := r.port.Streams(reading, ids...)
 	if err != nil {
-		r.failed(ctx, "the nodes of other replicas cannot be read", err)
+		r.failed(ctx, "read", err)
 		return // the next second's look is at all of them
 	}
 	seen := make(map[int64]bool, len(streams))
@@ -170,9 +170,10 @@ func empty(set map[int64]bool) []int64 {
 	return ids
 }
 
-func (r *replica) failed(ctx context.Context, what string, err error) {
+// failed reports a call that is made again within a second.
+func (r *replica) failed(ctx context.Context, call string, err error) {
 	if ctx.Err() == nil {
-		r.hub.cfg.Log.Error(what, "error", err)
+		r.hub.cfg.Log.Error("the other replicas are out of reach", "call", call, "error", err)
 	}
 }
 
@@ -246,7 +247,7 @@ func (r *replica) renew(ctx context.Context) {
 		r.renewedAt = now
 		return
 	}
-	r.failed(ctx, "the other replicas cannot be told that this one lives", err)
+	r.failed(ctx, "renew", err)
 	if now.Sub(r.renewedAt) > cutOffTime {
 		for _, s := range r.hub.streams() {
 			s.cancel(errCutOff)
@@ -265,7 +266,7 @@ func (r *replica) wake(ctx context.Context) {
 	waking, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := r.port.Wake(waking, r.id, ids); err != nil {
-		r.failed(ctx, "other replicas cannot be woken", err)
+		r.failed(ctx, "wake", err)
 	}
 }
 
@@ -291,7 +292,7 @@ func (r *replica) publish(ctx context.Context) {
 	}
 	lost, err := r.port.Publish(publishing, states, isAwaited)
 	if err != nil {
-		r.failed(ctx, "the other replicas cannot be told of nodes here", err)
+		r.failed(ctx, "publish", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

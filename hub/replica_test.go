@@ -55,14 +55,14 @@ type site struct {
 
 // replicas are two sites on one database, with a server and a device whose keys change.
 type replicas struct {
-	t      *testing.T
+	t      testing.TB
 	dsn    string
 	a, b   *site
 	server vpn.Server
 	key    vpn.NewKey
 }
 
-func newReplicas(t *testing.T) *replicas {
+func newReplicas(t testing.TB) *replicas {
 	t.Helper()
 	r := &replicas{t: t, dsn: storetest.Postgres(t)}
 	r.a, r.b = r.site(), r.site()
@@ -411,7 +411,7 @@ func TestAReplicaThatIsCutOffEndsItsStreams(t *testing.T) {
 }
 
 // raw opens the database beside the stores.
-func raw(t *testing.T, dsn string) *sql.DB {
+func raw(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("pgx", dsn)
 	if err != nil {
