@@ -365,6 +365,9 @@ func TestNodesAreHandedOver(t *testing.T) {
 	if err := <-f.ended; !errors.Is(err, errDraining) {
 		t.Errorf("the stream ended with %v", err)
 	}
+	if !r.b.Live(r.server.ID).IsOnline {
+		t.Error("the replica that hands a node over takes it for offline")
+	}
 	if err := <-r.follow(r.b, wire.Hello{}).ended; !errors.Is(err, errDraining) {
 		t.Errorf("a draining hub ends a new stream with %v", err)
 	}
