@@ -305,6 +305,8 @@ type fastPasswords struct{ err error }
 
 func (fastPasswords) Hash(context.Context, string) (string, error) { return "x", nil }
 
+func (fastPasswords) Reads(string) bool { return true }
+
 func (f fastPasswords) Verify(_ context.Context, _, password string) (ok, weak bool, err error) {
 	return password == "right", false, f.err
 }

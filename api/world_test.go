@@ -102,6 +102,8 @@ func (plainPasswords) Verify(_ context.Context, hash, password string) (ok, weak
 	return hash != "" && hash == password, false, nil
 }
 
+func (plainPasswords) Reads(string) bool { return true }
+
 // setup makes a world. configure may change what the API is made with.
 func setup(t testing.TB, dsn string, configure ...func(*Config)) *world {
 	t.Helper()

@@ -24,6 +24,7 @@ type commands struct {
 	Plan   PlanCmd   `cmd:"" group:"operate" help:"Manage plans."`
 	Server ServerCmd `cmd:"" group:"operate" help:"Manage servers."`
 	Audit  AuditCmd  `cmd:"" group:"operate" help:"Show who changed what."`
+	Import ImportCmd `cmd:"" group:"operate" help:"Bring accounts from another application."`
 
 	Login   LoginCmd   `cmd:"" group:"use" help:"Sign in on this machine."`
 	Status  StatusCmd  `cmd:"" group:"use" help:"Show the subscription, the traffic and the devices."`

@@ -88,13 +88,13 @@ type statement struct {
 }
 
 // lookUp is a batch whose rows are ids to look for, and f is called for every row it returns; at most maxBatch. The ids are
-// filled up with zeros, which no id is, to a power of two: few statements are prepared.
+// filled up with the first one, which is found once all the same, to a power of two: few statements are prepared.
 func (t *tx) lookUp(b *batch, fixed, ids []any, f func(scanner) error) statement {
 	size := 1 << bits.Len(uint(len(ids)-1))
 	args := make([]any, 0, len(fixed)+size)
 	args = append(append(args, fixed...), ids...)
 	for len(args) < cap(args) {
-		args = append(args, int64(0))
+		args = append(args, ids[0])
 	}
 	return statement{text: t.writer.batchText(b, size), args: args, each: f}
 }

@@ -24,7 +24,7 @@ type dialect struct {
 	name string
 	// text fills the placeholders of SQL texts: {{id}}, {{key}}, {{bytes}}, {{clustered}} and {{passing}} (what is not worth
 	// a log) in migrations, {{lock}} and {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one
-	// writer, so it needs neither).
+	// writer, so it needs neither), {{given}} before the VALUES of an INSERT that brings ids.
 	text *strings.Replacer
 	// hasPeers tells that other processes write at the same time, each holding single rows.
 	hasPeers bool
@@ -38,6 +38,9 @@ type dialect struct {
 	impatient string
 	// migrating makes a transaction the only one that migrates.
 	migrating string
+	// skipIDs makes the ids that a table hands out follow the largest it holds, after some were given; %s is the table.
+	// "" = the engine sees to it.
+	skipIDs string
 	// snapshot reads everything of one transaction as of its first read.
 	snapshot *sql.TxOptions
 	// isUnique reports a violated unique constraint.
@@ -62,6 +65,7 @@ var sqliteDialect = dialect{
 		"{{bytes}}", "BLOB",
 		"{{clustered}}", " WITHOUT ROWID",
 		"{{passing}}", "",
+		"{{given}}", "",
 		"{{lock}}", "",
 		"{{share}}", "",
 	),
@@ -85,6 +89,7 @@ var postgresDialect = dialect{
 		"{{bytes}}", "BYTEA",
 		"{{clustered}}", "",
 		"{{passing}}", "UNLOGGED ",
+		"{{given}}", "OVERRIDING SYSTEM VALUE",
 		"{{lock}}", "FOR NO KEY UPDATE",
 		"{{share}}", "FOR SHARE",
 	),
@@ -93,6 +98,7 @@ var postgresDialect = dialect{
 	numbersParameters: true,
 	begin:             "BEGIN",
 	migrating:         "SELECT pg_advisory_xact_lock(7526413)",
+	skipIDs:           "SELECT setval(s, GREATEST(pg_sequence_last_value(s::regclass), (SELECT MAX(id) FROM %[1]s))) FROM pg_get_serial_sequence('%[1]s', 'id') AS s",
 	snapshot:          &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 	isUnique:          postgresClass("23505"),
 	isFull:            postgresClass("53"), // insufficient resources, disk_full among them

@@ -12,14 +12,14 @@ func (s *Store) Session(ctx context.Context, hash vpn.TokenHash) (*vpn.Session, 
 	var v vpn.Session
 	t, u, d := &v.Token, &v.User, &v.Device
 	err := s.hotRow(ctx, `
-		SELECT t.id, t.user_id, COALESCE(t.device_id, 0), t.name, t.last_used_day, t.created_at, t.expires_at,
+		SELECT t.id, t.user_id, COALESCE(t.device_id, 0), t.name, t.last_used_day, t.created_at, t.expires_at, t.is_imported,
 			a.name, a.email, a.email_verified_at, a.status, a.role, a.locale, a.created_at, a.updated_at,
 			COALESCE(d.client_id, ''), COALESCE(d.name, ''), COALESCE(d.platform, ''), COALESCE(d.last_seen_day, 0), COALESCE(d.created_at, 0)
 		FROM token t
 		JOIN account a ON a.id = t.user_id
 		LEFT JOIN device d ON d.id = t.device_id
 		WHERE t.hash = $1`, func(row scanner) error {
-		return row.Scan(&t.ID, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt},
+		return row.Scan(&t.ID, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt}, &t.IsImported,
 			&u.Name, &u.Email, instant{&u.EmailVerifiedAt}, &u.Status, &u.Role, &u.Locale, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
 			&d.ClientID, &d.Name, &d.Platform, instant{&d.LastSeenDay}, instant{&d.CreatedAt})
 	}, hash[:])

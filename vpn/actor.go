@@ -44,7 +44,7 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (*Actor, erro
 		return nil, err
 	}
 	now := s.now()
-	if (id != 0 && id != a.Token.ID) || (!a.Token.ExpiresAt.IsZero() && !now.Before(a.Token.ExpiresAt)) {
+	if (id != 0 && id != a.Token.ID && !a.Token.IsImported) || (!a.Token.ExpiresAt.IsZero() && !now.Before(a.Token.ExpiresAt)) {
 		return nil, Refusal(CodeUnauthenticated)
 	}
 	return a, nil

@@ -52,7 +52,7 @@ func (s *Service) IssueKey(ctx context.Context, a *Actor, in IssueKey) (*IssuedK
 	if err != nil {
 		return nil, err
 	}
-	if device == nil {
+	if device == nil && !a.Token.IsImported {
 		return nil, invalid("device_id", "required")
 	}
 	e, err := s.entitlement(ctx, a.User.ID)
@@ -62,6 +62,11 @@ func (s *Service) IssueKey(ctx context.Context, a *Actor, in IssueKey) (*IssuedK
 	now := s.now()
 	if err := refuse(&a.User, e, now); err != nil {
 		return nil, err
+	}
+	if device == nil {
+		if device, err = s.adopt(ctx, a, e); err != nil {
+			return nil, err
+		}
 	}
 	server, protocol, view, err := s.chooseServer(ctx, e, device, in)
 	if err != nil {

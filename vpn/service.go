@@ -13,6 +13,8 @@ type Passwords interface {
 	// Verify does the same work whether or not hash is "", and reports a match and whether the hash is weaker than new
 	// ones. Its error wraps ErrBusy when too many sign-ins wait already.
 	Verify(ctx context.Context, hash, password string) (ok, weak bool, err error)
+	// Reads reports whether a hash is of a kind that Verify can check.
+	Reads(hash string) bool
 }
 
 // Links are the pages that clients send people to; "" = none.

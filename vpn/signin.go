@@ -110,11 +110,7 @@ func (s *Service) newSession(ctx context.Context, cred Credentials, in SignIn) (
 		TokenHash: hashToken(secret), DeviceLimit: e.DeviceLimit(), ReplaceDeviceID: in.ReplaceDeviceID,
 	}, Audit{ActorID: cred.UserID, Action: "device.sign_in"})
 	if errors.Is(err, ErrDeviceLimit) {
-		devices, err := s.store.Devices(ctx, cred.UserID)
-		if err != nil {
-			return SignInResult{}, err
-		}
-		return SignInResult{}, &Error{Code: CodeDeviceLimitReached, Limit: e.DeviceLimit(), Devices: devices}
+		return SignInResult{}, s.limitReached(ctx, cred.UserID, e)
 	}
 	if errors.Is(err, ErrNotFound) { // removed since the password was checked
 		return SignInResult{}, Refusal(CodeInvalidCredentials)
@@ -127,6 +123,15 @@ func (s *Service) newSession(ctx context.Context, cred Credentials, in SignIn) (
 		return SignInResult{}, errors.Join(err, s.takeBack(ctx, cred.UserID, signedIn))
 	}
 	return SignInResult{Token: formatToken(signedIn.TokenID, secret), DeviceID: signedIn.DeviceID}, nil
+}
+
+// limitReached is the refusal of a device slot, with the devices that hold them.
+func (s *Service) limitReached(ctx context.Context, userID int64, e *Entitlement) error {
+	devices, err := s.store.Devices(ctx, userID)
+	if err != nil {
+		return err
+	}
+	return &Error{Code: CodeDeviceLimitReached, Limit: e.DeviceLimit(), Devices: devices}
 }
 
 // confirm refuses a session whose password was changed, here or in another process, between its check and the session:

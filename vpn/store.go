@@ -32,6 +32,7 @@ type Store interface {
 	KeyStore
 	NodeStore
 	SetupStore
+	ImportStore
 	AuditStore
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
@@ -213,6 +214,22 @@ type SetupStore interface {
 	// RedeemSetup makes the first operator, iff the hash matches, is in time and unused, by one conditional statement.
 	// ErrNotFound otherwise.
 	RedeemSetup(ctx context.Context, hash TokenHash, u NewUser, a Audit) (User, error)
+}
+
+// ImportStore takes what comes from another application. An import takes at most 256 rows at a time and returns an
+// outcome for each; with dry, nothing is written.
+type ImportStore interface {
+	// ImportUsers makes accounts with the ids that they had, or other ones where those are taken.
+	ImportUsers(ctx context.Context, users []ImportedUser, dry bool, a Audit) ([]ImportOutcome, error)
+	// ImportTokens makes API tokens of imported accounts, with the ids that they had or other ones. A dry run takes users
+	// for there that are not.
+	ImportTokens(ctx context.Context, tokens []ImportedToken, dry bool, a Audit) ([]ImportOutcome, error)
+	// SubscribeImported gives s, but for its UserID, to imported accounts without a subscription, and returns to how many;
+	// some thousands at a time, 0 when none is left.
+	SubscribeImported(ctx context.Context, s Subscription, a Audit) (int64, error)
+	// AdoptToken makes a device of the token's name for an imported token that has none, in a free slot, and returns it or
+	// the one it has. ErrDeviceLimit when no slot is free, ErrNotFound when there is no such token.
+	AdoptToken(ctx context.Context, tokenID int64, p Platform, deviceLimit int, a Audit) (Device, error)
 }
 
 // Audit is one entry of the audit log: who did what to what. It never holds an address.

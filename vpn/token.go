@@ -23,6 +23,9 @@ type Token struct {
 	LastUsedDay time.Time
 	CreatedAt   time.Time
 	ExpiresAt   time.Time // zero = never
+	// IsImported: the token came from another application. Its id there may be another, and what its client calls its
+	// device is not known here: whatever the client says is the token's own device, made at the first key.
+	IsImported bool
 }
 
 const (

@@ -101,6 +101,15 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, rehash 
 	return ok, ok && stored.outdated(), nil
 }
 
+// Reads reports whether Verify can check a stored hash: one of a known format, within the bounds.
+func (*Hasher) Reads(hash string) bool {
+	if isBcrypt(hash) {
+		return checkBcrypt(hash) == nil
+	}
+	_, err := parsePHC(hash)
+	return err == nil
+}
+
 func (h *Hasher) verifyBcrypt(ctx context.Context, hash, password string) (ok, rehash bool, err error) {
 	if err := checkBcrypt(hash); err != nil {
 		return false, false, err

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"keys of nobody", keysOfNobody},
 		{"rotation", rotation},
 		{"judged", judged},
+		{"imports", imports},
 		{"one key under load", oneKeyUnderLoad},
 		{"many keys under load", manyKeysUnderLoad},
 		{"mixed writes under load", mixedWritesUnderLoad},
