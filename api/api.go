@@ -23,6 +23,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// App is what GET /api/userApp tells of the app's versions; "" = nothing.
 	App AppVersions
+	// PaymentSecret is what payments are signed with; empty = none are taken.
+	PaymentSecret []byte
 	// Ready reports whether the service can serve, for /readyz; nil = always.
 	Ready func(context.Context) error
 	Log   *slog.Logger // default slog.Default

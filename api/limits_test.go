@@ -44,9 +44,10 @@ func TestOnePastEveryLimit(t *testing.T) {
 		{"key's device", jsonType, object(`,"device_id":"` + long + `"`), "POST /api/key", 422},
 		{"protocol", jsonType, object(`,"protocol":"` + long + `"`), "POST /api/key", 422},
 		{"public key", jsonType, object(`,"public_key":"` + long + `"`), "POST /api/key", 422},
+		{"voucher", jsonType, object(`,"code":"` + long + `"`), "POST /api/vouchers/redeem", 422},
 		{"name", jsonType, object(`,"name":"` + long + `"`), "PATCH /api/devices/{id}", 422},
 	}
-	withBody := map[string]bool{"POST /api/login": true, "POST /api/servers": true, "POST /api/key": true, "PATCH /api/devices/{id}": true}
+	withBody := map[string]bool{"POST /api/login": true, "POST /api/servers": true, "POST /api/key": true, "PATCH /api/devices/{id}": true, "POST /api/vouchers/redeem": true}
 	used := map[string]bool{}
 	for _, r := range Routes() {
 		route := r.Method + " " + r.Path

@@ -27,10 +27,13 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"GET /api/servers":        {body: `?device_id={DEVICE}`, user: "200", other: "404 device_not_found", operator: "200"},
 		"GET /api/servers/status": ok(``),
 		// The operator has no subscription: the rules of keys hold for everybody.
-		"POST /api/key":                {body: `{"server_id":{SERVER},"device_id":{DEVICE}}`, user: "200", other: "404 device_not_found", operator: "402 subscription_required"},
-		"GET /api/devices":             ok(``),
-		"PATCH /api/devices/{id}":      {body: `{"name":"new"}`, user: "200", other: "404 device_not_found", operator: "200"},
-		"DELETE /api/devices/{id}":     {user: "200", other: "404 device_not_found", operator: "200"},
+		"POST /api/key":             {body: `{"server_id":{SERVER},"device_id":{DEVICE}}`, user: "200", other: "404 device_not_found", operator: "402 subscription_required"},
+		"GET /api/devices":          ok(``),
+		"PATCH /api/devices/{id}":   {body: `{"name":"new"}`, user: "200", other: "404 device_not_found", operator: "200"},
+		"DELETE /api/devices/{id}":  {user: "200", other: "404 device_not_found", operator: "200"},
+		"POST /api/vouchers/redeem": {body: `{"code":"none"}`, user: "422 voucher_invalid", operator: "422 voucher_invalid"},
+		// A signature says who may; no token does.
+		"POST /api/payments":           {body: `{}`, user: "401 signature_invalid", operator: "401 signature_invalid"},
 		"GET /api/ssconf/{id}/{token}": {user: "200", other: "200 not_found", operator: "200 not_found"},
 		"GET /ping":                    {user: "204", operator: "204"},
 		"GET /healthz":                 ok(``),

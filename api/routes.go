@@ -25,6 +25,7 @@ func Routes() []Route {
 // public are the routes without a token. All others are refused without one.
 var public = map[string]bool{
 	"POST /api/login":              true,
+	"POST /api/payments":           true, // the body is signed
 	"GET /api/ssconf/{id}/{token}": true, // the address is its own secret
 	"GET /ping":                    true,
 	"GET /healthz":                 true,
@@ -52,6 +53,8 @@ func (a *API) entries() []entry {
 		{"GET /api/devices", handle(a.devices)},
 		{"PATCH /api/devices/{id}", handle(a.renameDevice)},
 		{"DELETE /api/devices/{id}", handle(a.removeDevice)},
+		{"POST /api/vouchers/redeem", handle(a.redeemVoucher)},
+		{"POST /api/payments", a.payment},
 		{"GET /api/ssconf/{id}/{token}", a.dynamicKey},
 		{"GET /ping", ping},
 		{"GET /healthz", healthz},

@@ -13,6 +13,8 @@ const (
 	codePayloadTooLarge  vpn.Code = "payload_too_large"
 	codeMethodNotAllowed vpn.Code = "method_not_allowed"
 	codeServerError      vpn.Code = "server_error"
+	codeSignatureInvalid vpn.Code = "signature_invalid"
+	codeSignatureExpired vpn.Code = "signature_expired"
 )
 
 // statuses are the HTTP statuses of the codes.
@@ -22,6 +24,8 @@ var statuses = map[vpn.Code]int{
 	codePayloadTooLarge:           http.StatusRequestEntityTooLarge,
 	codeMethodNotAllowed:          http.StatusMethodNotAllowed,
 	codeServerError:               http.StatusInternalServerError,
+	codeSignatureInvalid:          http.StatusUnauthorized,
+	codeSignatureExpired:          http.StatusUnauthorized,
 	vpn.CodeUnauthenticated:       http.StatusUnauthorized,
 	vpn.CodeInvalidCredentials:    http.StatusUnauthorized,
 	vpn.CodeValidationFailed:      http.StatusUnprocessableEntity,
@@ -39,6 +43,7 @@ var statuses = map[vpn.Code]int{
 	vpn.CodeServerOffline:         http.StatusServiceUnavailable,
 	vpn.CodeServerFull:            http.StatusServiceUnavailable,
 	vpn.CodeServerMaintenance:     http.StatusServiceUnavailable,
+	vpn.CodeVoucherInvalid:        http.StatusUnprocessableEntity,
 	vpn.CodeNotFound:              http.StatusNotFound,
 	vpn.CodeConflict:              http.StatusConflict,
 	vpn.CodeForbidden:             http.StatusForbidden,

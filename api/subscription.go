@@ -57,8 +57,11 @@ func subscriptionOf(o *vpn.Overview, l lang) wire.Subscription {
 	s.StartsAt = wire.SecondsOrNull(e.Subscription.StartsAt)
 	s.ExpiresAt = wire.SecondsOrNull(e.Subscription.ExpiresAt)
 	if days, ok := e.DaysLeft(o.Now); ok {
+		s.DaysLeft = &days
+	}
+	if !e.Subscription.ExpiresAt.IsZero() {
 		expiresIn := max(int64(e.Subscription.ExpiresAt.Sub(o.Now)/time.Second), 0)
-		s.DaysLeft, s.ExpiresIn = &days, &expiresIn
+		s.ExpiresIn = &expiresIn
 	}
 	return s
 }

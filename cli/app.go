@@ -41,6 +41,7 @@ type appConfig struct {
 	supportURL     string
 	trustedProxies []netip.Prefix
 	signInFailures int
+	paymentSecret  []byte
 	node           *nodeConfig // nil = no embedded node
 	log            *slog.Logger
 }
@@ -81,7 +82,7 @@ func (a *app) join(ctx context.Context) error {
 		Links: vpn.Links{Account: a.url() + "/account", Renew: a.url() + "/account", Support: a.cfg.supportURL},
 	})
 	handler, err := api.New(a.service, api.Config{ //nolint:contextcheck // handlers take the contexts of their requests
-		PublicURL: a.cfg.publicURL, TrustedProxies: a.cfg.trustedProxies, Ready: a.ready, Log: a.cfg.log,
+		PublicURL: a.cfg.publicURL, TrustedProxies: a.cfg.trustedProxies, PaymentSecret: a.cfg.paymentSecret, Ready: a.ready, Log: a.cfg.log,
 	})
 	if err != nil {
 		return err

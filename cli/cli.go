@@ -18,13 +18,14 @@ import (
 
 // commands is the whole command line.
 type commands struct {
-	Demo   DemoCmd   `cmd:"" group:"serve" help:"Try everything on this machine, in a temporary directory."`
-	Serve  ServeCmd  `cmd:"" group:"serve" help:"Run the service: the API, the store and an embedded node."`
-	User   UserCmd   `cmd:"" group:"operate" help:"Manage accounts and their subscriptions."`
-	Plan   PlanCmd   `cmd:"" group:"operate" help:"Manage plans."`
-	Server ServerCmd `cmd:"" group:"operate" help:"Manage servers."`
-	Audit  AuditCmd  `cmd:"" group:"operate" help:"Show who changed what."`
-	Import ImportCmd `cmd:"" group:"operate" help:"Bring accounts from another application."`
+	Demo    DemoCmd    `cmd:"" group:"serve" help:"Try everything on this machine, in a temporary directory."`
+	Serve   ServeCmd   `cmd:"" group:"serve" help:"Run the service: the API, the store and an embedded node."`
+	User    UserCmd    `cmd:"" group:"operate" help:"Manage accounts and their subscriptions."`
+	Plan    PlanCmd    `cmd:"" group:"operate" help:"Manage plans."`
+	Server  ServerCmd  `cmd:"" group:"operate" help:"Manage servers."`
+	Voucher VoucherCmd `cmd:"" group:"operate" help:"Make and list codes that give periods of a plan."`
+	Audit   AuditCmd   `cmd:"" group:"operate" help:"Show who changed what."`
+	Import  ImportCmd  `cmd:"" group:"operate" help:"Bring accounts from another application."`
 
 	Login   LoginCmd   `cmd:"" group:"use" help:"Sign in on this machine."`
 	Status  StatusCmd  `cmd:"" group:"use" help:"Show the subscription, the traffic and the devices."`

@@ -27,6 +27,11 @@ var fieldHelp = map[string]string{
 	"longitude": "want -180 to 180 degrees",
 	"capacity":  "want 0 or more devices",
 	"ports":     "want a range within 1-65535, such as 8388-8403",
+	"count":     "want 1 to 10000 codes",
+	"uses":      "want 1 to 1000000",
+	"note":      "want at most 255 characters",
+	"expires":   "want a time to come",
+	"next":      "no such plan, or the plan itself; `stile plan list` shows them",
 	"state":     "want active, maintenance or drained",
 }
 

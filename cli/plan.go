@@ -16,19 +16,22 @@ type PlanCmd struct {
 
 // planFlags are the values of a plan.
 type planFlags struct {
-	Name    string `help:"Name in English."`
-	NameRu  string `help:"Name in Russian."`
-	Days    *int   `help:"Length of a period; 0 is for life. New plans: 30."`
-	Grace   *int   `help:"Days that keys go on working after the expiry."`
-	Trial   *bool  `negatable:"" help:"The plan is a trial."`
-	Devices *int   `help:"Devices signed in at once. New plans: 5."`
-	Traffic *size  `help:"Traffic a month, such as 100GB; 0 is unlimited."`
-	Speed   *int   `help:"Mbit/s per device and direction; 0 is unlimited."`
-	Tier    *int   `help:"Opens servers up to this tier."`
+	Name    string  `help:"Name in English."`
+	NameRu  string  `help:"Name in Russian."`
+	Days    *int    `help:"Length of a period; 0 is for life. New plans: 30."`
+	Grace   *int    `help:"Days that keys go on working after the expiry."`
+	Trial   *bool   `negatable:"" help:"The plan is a trial."`
+	Devices *int    `help:"Devices signed in at once. New plans: 5."`
+	Traffic *size   `help:"Traffic a month, such as 100GB; 0 is unlimited."`
+	Speed   *int    `help:"Mbit/s per device and direction; 0 is unlimited."`
+	Tier    *int    `help:"Opens servers up to this tier."`
+	Next    *string `placeholder:"CODE" help:"Plan that follows, for one period, when a subscription and its grace have ended; '' is none."`
+
+	StartsAtFirstUse *bool `negatable:"" help:"A period begins with the first key instead of at once."`
 }
 
-// apply puts the given flags over a plan's values.
-func (f *planFlags) apply(p *vpn.Plan) {
+// apply puts the given flags over a plan's values; plans are those that there are.
+func (f *planFlags) apply(p *vpn.Plan, plans []vpn.Plan) error {
 	set(&p.Name.EN, f.Name)
 	set(&p.Name.RU, f.NameRu)
 	setFrom(&p.PeriodDays, f.Days)
@@ -37,9 +40,28 @@ func (f *planFlags) apply(p *vpn.Plan) {
 	setFrom(&p.DeviceLimit, f.Devices)
 	setFrom(&p.SpeedLimitMbps, f.Speed)
 	setFrom(&p.Tier, f.Tier)
+	setFrom(&p.StartsAtFirstUse, f.StartsAtFirstUse)
 	if f.Traffic != nil {
 		p.TrafficLimit = int64(*f.Traffic)
 	}
+	if f.Next == nil {
+		return nil
+	}
+	return f.follow(p, plans)
+}
+
+// follow sets the plan that follows by its code.
+func (f *planFlags) follow(p *vpn.Plan, plans []vpn.Plan) error {
+	if p.NextPlanID = 0; *f.Next == "" {
+		return nil
+	}
+	for i := range plans {
+		if plans[i].Code == *f.Next {
+			p.NextPlanID = plans[i].ID
+			return nil
+		}
+	}
+	return fmt.Errorf("--next: no plan %q; `stile plan list` shows them", *f.Next)
 }
 
 // set replaces a value by a given one.
@@ -67,9 +89,15 @@ type PlanAddCmd struct {
 // Run makes the plan.
 func (c *PlanAddCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
+		plans, err := s.Plans(ctx, shell)
+		if err != nil {
+			return err
+		}
 		p := vpn.Plan{Code: c.Code, Name: vpn.Text{EN: c.Code}, PeriodDays: 30, DeviceLimit: 5}
-		c.apply(&p)
-		p, err := s.AddPlan(ctx, shell, p)
+		if err := c.apply(&p, plans); err != nil {
+			return err
+		}
+		p, err = s.AddPlan(ctx, shell, p)
 		if err != nil {
 			return err
 		}
@@ -97,7 +125,9 @@ func (c *PlanSetCmd) Run(ctx context.Context, t *Terminal) error {
 		}
 		for i := range plans {
 			if p := &plans[i]; p.Code == c.Code {
-				c.apply(p)
+				if err := c.apply(p, plans); err != nil {
+					return err
+				}
 				if err := s.UpdatePlan(ctx, shell, *p); err != nil {
 					return err
 				}
@@ -127,12 +157,15 @@ type planRow struct {
 	Traffic int64  `json:"traffic_bytes"`
 	Speed   int    `json:"speed_mbps"`
 	Tier    int    `json:"tier"`
+	// StartsAtFirstUse and NextPlanID are as in vpn.Plan.
+	StartsAtFirstUse bool  `json:"starts_at_first_use"`
+	NextPlanID       int64 `json:"next_plan_id"`
 }
 
 func planRowOf(p *vpn.Plan) planRow {
 	return planRow{
 		p.ID, p.Code, p.Name.EN, p.Name.RU, p.PeriodDays, p.GraceDays, p.IsTrial, p.DeviceLimit, p.TrafficLimit,
-		p.SpeedLimitMbps, p.Tier,
+		p.SpeedLimitMbps, p.Tier, p.StartsAtFirstUse, p.NextPlanID,
 	}
 }
 

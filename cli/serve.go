@@ -22,6 +22,7 @@ type ServeCmd struct {
 	PublicURL      string         `name:"public-url" placeholder:"URL" help:"Address that clients use, such as https://vpn.example.net; by default http:// and --listen."`
 	TrustedProxy   []netip.Prefix `placeholder:"CIDR" help:"Reverse proxies whose X-Forwarded-For names the client; repeatable."`
 	SupportURL     string         `name:"support-url" placeholder:"URL" help:"Page or address where users find help."`
+	PaymentSecret  string         `placeholder:"SECRET" help:"Shared secret, of at least 32 characters, that payments are signed with; without it none are taken. Better set by STILE_PAYMENT_SECRET."`
 	SignInFailures int            `default:"5" help:"Failed sign-ins a minute that an account may have from one address; an address may have six times as many."`
 
 	NoNode           bool           `help:"Run no embedded node."`
@@ -77,10 +78,13 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	cfg := appConfig{
 		databaseFlags: c.databaseFlags, publicURL: strings.TrimRight(c.PublicURL, "/"), trustedProxies: c.TrustedProxy,
-		supportURL: c.SupportURL, signInFailures: c.SignInFailures, log: log,
+		supportURL: c.SupportURL, signInFailures: c.SignInFailures, paymentSecret: []byte(c.PaymentSecret), log: log,
 	}
 	if u, err := url.Parse(cfg.publicURL); cfg.publicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
 		return cfg, fmt.Errorf("--public-url %q: want an address such as https://vpn.example.net", c.PublicURL)
+	}
+	if n := len(c.PaymentSecret); n > 0 && n < 32 {
+		return cfg, errors.New("--payment-secret: want at least 32 characters")
 	}
 	if c.SignInFailures < 1 {
 		return cfg, errors.New("--sign-in-failures: want at least 1")

@@ -284,12 +284,13 @@ func (t *tx) writeTokens(rows []any, moved [][]any, a vpn.Audit) error {
 func (s *Store) SubscribeImported(ctx context.Context, u vpn.Subscription, a vpn.Audit) (n int64, err error) {
 	err = s.write(ctx, "subscribe imported", func(t *tx) error {
 		n, err = t.exec(`
-			INSERT INTO subscription (user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at)
-			SELECT i.user_id, CAST($1 AS BIGINT), CAST($2 AS BIGINT), CAST($3 AS BIGINT), 0, CAST($4 AS BIGINT), CAST($5 AS BIGINT)
+			INSERT INTO subscription (user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at, pending_days)
+			SELECT i.user_id, CAST($1 AS BIGINT), CAST($2 AS BIGINT), CAST($3 AS BIGINT), 0, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT)
 			FROM imported_account i
 			WHERE NOT EXISTS (SELECT 1 FROM subscription s WHERE s.user_id = i.user_id)
 			ORDER BY i.user_id
-			LIMIT 5000`, u.PlanID, millis(u.StartsAt), millis(u.ExpiresAt), millis(u.TrafficResetsAt), millis(t.now))
+			LIMIT 5000`, u.PlanID, millis(u.StartsAt), millis(u.ExpiresAt), millis(u.TrafficResetsAt), millis(t.now),
+			u.PendingDays)
 		if err != nil || n == 0 {
 			return err
 		}

@@ -145,9 +145,9 @@ var (
 	WHERE id IN (`, "?", ")"}
 
 	subscriptions = batch{0, `
-	SELECT user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at
-	FROM subscription
-	WHERE user_id IN (`, "?", ")"}
+	SELECT` + subscriptionColumns + `
+	FROM subscription s
+	WHERE s.user_id IN (`, "?", ")"}
 
 	livePairs = batch{0, `
 	SELECT id, device_id, server_id

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"stile/vpn"
@@ -12,7 +13,7 @@ func (s *Store) Entitlement(ctx context.Context, userID int64) (vpn.Entitlement,
 	var e vpn.Entitlement
 	u := &e.Subscription
 	err := s.hot(ctx, `
-		SELECT s.user_id, s.plan_id, s.starts_at, s.expires_at, s.used_bytes, s.traffic_resets_at, s.updated_at,`+planColumns+`
+		SELECT`+subscriptionColumns+`,`+planColumns+`
 		FROM subscription s
 		JOIN plan p ON p.id = s.plan_id
 		WHERE s.user_id = $1`, func(row scanner) error {
@@ -21,10 +22,14 @@ func (s *Store) Entitlement(ctx context.Context, userID int64) (vpn.Entitlement,
 	return e, err
 }
 
-// subscriptionFields are the places for the columns of a subscription, in the order of its table.
+const subscriptionColumns = `
+	s.user_id, s.plan_id, s.starts_at, s.expires_at, s.used_bytes, s.traffic_resets_at, s.updated_at, s.pending_days`
+
+// subscriptionFields are the places for subscriptionColumns.
 func subscriptionFields(u *vpn.Subscription) []any {
 	return []any{
 		&u.UserID, &u.PlanID, instant{&u.StartsAt}, instant{&u.ExpiresAt}, &u.UsedBytes, instant{&u.TrafficResetsAt}, instant{&u.UpdatedAt},
+		&u.PendingDays,
 	}
 }
 
@@ -36,10 +41,11 @@ func (s *Store) Standing(ctx context.Context, userID int64) (vpn.User, vpn.Entit
 	err := s.hotRow(ctx, `
 		SELECT`+userColumns+`,
 			COALESCE(s.user_id, 0), COALESCE(s.plan_id, 0), COALESCE(s.starts_at, 0), COALESCE(s.expires_at, 0), COALESCE(s.used_bytes, 0),
-			COALESCE(s.traffic_resets_at, 0), COALESCE(s.updated_at, 0),
+			COALESCE(s.traffic_resets_at, 0), COALESCE(s.updated_at, 0), COALESCE(s.pending_days, 0),
 			COALESCE(p.id, 0), COALESCE(p.code, ''), COALESCE(p.name_ru, ''), COALESCE(p.name_en, ''), COALESCE(p.tier, 0),
 			COALESCE(p.period_days, 0), COALESCE(p.grace_days, 0), COALESCE(p.is_trial, FALSE), COALESCE(p.device_limit, 0),
-			COALESCE(p.traffic_limit, 0), COALESCE(p.speed_limit_mbps, 0), COALESCE(p.created_at, 0)
+			COALESCE(p.traffic_limit, 0), COALESCE(p.speed_limit_mbps, 0), COALESCE(p.created_at, 0),
+			COALESCE(p.starts_at_first_use, FALSE), COALESCE(p.next_plan_id, 0)
 		FROM account a
 		LEFT JOIN subscription s ON s.user_id = a.id
 		LEFT JOIN plan p ON p.id = s.plan_id
@@ -52,41 +58,133 @@ func (s *Store) Standing(ctx context.Context, userID int64) (vpn.User, vpn.Entit
 	return v, e, err
 }
 
-// SetSubscription implements vpn.SubscriptionStore. vpn.ErrNotFound when there is no such user or plan.
-func (s *Store) SetSubscription(ctx context.Context, u vpn.Subscription, a vpn.Audit) error {
-	return s.write(ctx, "set subscription", func(t *tx) error {
-		if err := t.keysDue(u.UserID); err != nil {
-			return err
-		}
-		if err := one(t.row(`
-			SELECT id
-			FROM plan
-			WHERE id = $1
-			{{share}}`, u.PlanID), new(int64)); err != nil {
-			return err
-		}
-		if _, err := t.exec(`
-			INSERT INTO subscription (user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)
-			ON CONFLICT (user_id) DO UPDATE
-			SET plan_id = excluded.plan_id, starts_at = excluded.starts_at, expires_at = excluded.expires_at,
-				used_bytes = CASE
-					WHEN subscription.plan_id = excluded.plan_id AND subscription.starts_at = excluded.starts_at
-					THEN subscription.used_bytes
-					ELSE excluded.used_bytes
-				END,
-				traffic_resets_at = CASE
-					WHEN subscription.plan_id = excluded.plan_id AND subscription.starts_at = excluded.starts_at
-					THEN subscription.traffic_resets_at
-					ELSE excluded.traffic_resets_at
-				END,
-				updated_at = excluded.updated_at`,
-			u.UserID, u.PlanID, millis(u.StartsAt), millis(u.ExpiresAt), u.UsedBytes, millis(u.TrafficResetsAt), millis(t.now),
-		); err != nil {
-			return err
-		}
-		return t.audit(a, u.UserID)
+// ChangeSubscription implements vpn.SubscriptionStore.
+func (s *Store) ChangeSubscription(ctx context.Context, userID int64, rule vpn.SubscriptionRule, a vpn.Audit) (sub vpn.Subscription, err error) {
+	err = s.write(ctx, "change subscription", func(t *tx) error {
+		sub, err = t.changeSubscription(userID, rule, a)
+		return err
 	})
+	return sub, err
+}
+
+// changeSubscription holds the account and the subscription, asks the rule, and writes what it says.
+func (t *tx) changeSubscription(userID int64, rule vpn.SubscriptionRule, a vpn.Audit) (vpn.Subscription, error) {
+	if err := t.keysDue(userID); err != nil {
+		return vpn.Subscription{}, err
+	}
+	old, err := t.entitlement(userID)
+	if err != nil {
+		return vpn.Subscription{}, err
+	}
+	u, err := rule(&old)
+	if err != nil {
+		return vpn.Subscription{}, err
+	}
+	if err := t.holdPlan(u.PlanID); err != nil {
+		return vpn.Subscription{}, err
+	}
+	u.UserID, u.UpdatedAt = userID, t.now
+	if err := t.saveSubscription(&u); err != nil {
+		return vpn.Subscription{}, err
+	}
+	return u, t.audit(a, userID)
+}
+
+// entitlement reads a user's subscription, which it holds, with its plan.
+func (t *tx) entitlement(userID int64) (e vpn.Entitlement, err error) {
+	err = t.row(`
+		SELECT`+subscriptionColumns+`
+		FROM subscription s
+		WHERE s.user_id = $1
+		{{lock}}`, userID).Scan(subscriptionFields(&e.Subscription)...)
+	if isNone(err) {
+		return vpn.Entitlement{}, nil
+	}
+	if err != nil {
+		return e, err
+	}
+	e.Plan, err = t.plan(e.Subscription.PlanID)
+	return e, err
+}
+
+func (t *tx) plan(id int64) (vpn.Plan, error) {
+	return scanPlan(t.row(`
+		SELECT`+planColumns+`
+		FROM plan p
+		WHERE p.id = $1`, id))
+}
+
+// holdPlan makes sure that a plan stays as it is until the commit; vpn.ErrNotFound when there is none.
+func (t *tx) holdPlan(id int64) error {
+	return one(t.row(`
+		SELECT id
+		FROM plan
+		WHERE id = $1
+		{{share}}`, id), &id)
+}
+
+func (t *tx) saveSubscription(u *vpn.Subscription) error {
+	_, err := t.exec(`
+		INSERT INTO subscription (user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at, pending_days)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (user_id) DO UPDATE
+		SET plan_id = excluded.plan_id, starts_at = excluded.starts_at, expires_at = excluded.expires_at,
+			used_bytes = excluded.used_bytes, traffic_resets_at = excluded.traffic_resets_at, updated_at = excluded.updated_at,
+			pending_days = excluded.pending_days`,
+		u.UserID, u.PlanID, millis(u.StartsAt), millis(u.ExpiresAt), u.UsedBytes, millis(u.TrafficResetsAt), millis(u.UpdatedAt),
+		u.PendingDays)
+	return err
+}
+
+// AdvancePlans implements vpn.SubscriptionStore. Each user has a transaction of its own: rows are held in one order.
+func (s *Store) AdvancePlans(ctx context.Context, now time.Time, rule func(next *vpn.Plan) vpn.Subscription, limit int, a vpn.Audit) ([]int64, error) {
+	rows, err := s.scan(ctx).rows(`
+		SELECT s.user_id
+		FROM plan p
+		JOIN subscription s ON s.plan_id = p.id
+		WHERE p.next_plan_id > 0
+			AND s.expires_at > 0
+			AND s.expires_at + p.grace_days * 86400000 <= $1
+		ORDER BY s.user_id
+		LIMIT $2`, millis(now), limit)
+	users, err := list(rows, err, scanID)
+	if err != nil {
+		return nil, err
+	}
+	var advanced []int64
+	for _, id := range users {
+		isDone := false
+		if err := s.write(ctx, "advance plan", func(t *tx) error {
+			isDone, err = t.advancePlan(id, now, rule, a)
+			return err
+		}); err != nil && !errors.Is(err, vpn.ErrNotFound) { // removed meanwhile
+			return advanced, err
+		}
+		if isDone {
+			advanced = append(advanced, id)
+		}
+	}
+	return advanced, nil
+}
+
+// advancePlan gives a user the plan that follows, unless somebody changed the subscription meanwhile.
+func (t *tx) advancePlan(userID int64, now time.Time, rule func(next *vpn.Plan) vpn.Subscription, a vpn.Audit) (bool, error) {
+	if err := t.keysDue(userID); err != nil {
+		return false, err
+	}
+	e, err := t.entitlement(userID)
+	if err != nil || e.Plan.NextPlanID == 0 || e.Status(now) != vpn.SubscriptionExpired {
+		return false, err
+	}
+	next, err := t.plan(e.Plan.NextPlanID)
+	if isNone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = t.changeSubscription(userID, func(*vpn.Entitlement) (vpn.Subscription, error) { return rule(&next), nil }, a)
+	return err == nil, err
 }
 
 // keysDue notes that a user's keys may carry a wrong deadline until RefreshKeys.

@@ -27,6 +27,7 @@ const (
 	CodeServerOffline         Code = "server_offline"
 	CodeServerFull            Code = "server_full"
 	CodeServerMaintenance     Code = "server_maintenance"
+	CodeVoucherInvalid        Code = "voucher_invalid"
 	CodeNotFound              Code = "not_found"
 	CodeConflict              Code = "conflict"
 	CodeForbidden             Code = "forbidden"

@@ -120,7 +120,7 @@ func (s *Service) SubscribeImported(ctx context.Context, a *Actor, planCode stri
 	if err != nil {
 		return 0, err
 	}
-	sub := subscribe(0, &plan, &Entitlement{}, 1, s.now())
+	sub := subscribe(&plan, &Entitlement{}, 1, s.now())
 	var total int64
 	for {
 		n, err := s.store.SubscribeImported(ctx, sub, a.audit("subscription.import", plan.ID))

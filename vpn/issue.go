@@ -68,6 +68,14 @@ func (s *Service) IssueKey(ctx context.Context, a *Actor, in IssueKey) (*IssuedK
 			return nil, err
 		}
 	}
+	if e.Subscription.PendingDays > 0 {
+		if err := s.begin(ctx, a); err != nil {
+			return nil, err
+		}
+		if e, err = s.entitlement(ctx, a.User.ID); err != nil {
+			return nil, err
+		}
+	}
 	server, protocol, view, err := s.chooseServer(ctx, e, device, in)
 	if err != nil {
 		return nil, err

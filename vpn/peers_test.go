@@ -51,9 +51,9 @@ func (i *interposed) Rehash(ctx context.Context, userID int64, old, hash string,
 	return i.Store.Rehash(ctx, userID, old, hash, a)
 }
 
-func (i *interposed) SetSubscription(ctx context.Context, s vpn.Subscription, a vpn.Audit) error {
+func (i *interposed) ChangeSubscription(ctx context.Context, userID int64, rule vpn.SubscriptionRule, a vpn.Audit) (vpn.Subscription, error) {
 	once(&i.beforeSubscription)
-	return i.Store.SetSubscription(ctx, s, a)
+	return i.Store.ChangeSubscription(ctx, userID, rule, a)
 }
 
 // peers is a bench with a second service on its database, as the command line is beside the running service.

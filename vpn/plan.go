@@ -30,7 +30,11 @@ type Plan struct {
 	TrafficLimit int64
 	// SpeedLimitMbps is per device and direction, in 10^6 bits a second; 0 = unlimited.
 	SpeedLimitMbps int
-	CreatedAt      time.Time
+	// StartsAtFirstUse lets a period begin with the first key instead of at once.
+	StartsAtFirstUse bool
+	// NextPlanID is the plan that follows, for one period, when a subscription and its grace have ended; 0 = none.
+	NextPlanID int64
+	CreatedAt  time.Time
 }
 
 // Limits of a key that follow from the plan.

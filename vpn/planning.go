@@ -37,6 +37,8 @@ func checkPlan(p *Plan) error {
 		return invalid("grace", "in")
 	case p.TrafficLimit < 0:
 		return invalid("traffic", "in")
+	case p.NextPlanID != 0 && p.NextPlanID == p.ID:
+		return invalid("next", "in")
 	case p.SpeedLimitMbps < 0 || p.SpeedLimitMbps > 1_000_000:
 		return invalid("speed", "in")
 	}

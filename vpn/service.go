@@ -51,6 +51,7 @@ type Service struct {
 	directory    directory
 	signIns      *signInThrottle
 	keyCalls     *callThrottle
+	vouchers     *callThrottle
 }
 
 // NewService joins the domain to its ports.
@@ -74,12 +75,16 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 	s.actors = newCache[TokenHash, *Actor](epochs, s.now)
 	s.entitlements = newCache[int64, *Entitlement](epochs, s.now)
 	s.signIns = newSignInThrottle(cfg.SignInFailures, s.now)
-	s.keyCalls = newCallThrottle(s.now)
+	s.keyCalls = newCallThrottle(keyBurst, keyInterval, s.now)
+	s.vouchers = newCallThrottle(voucherBurst, voucherInterval, s.now)
 	return s
 }
 
 // now is the clock in UTC and whole milliseconds, as everything is kept.
 func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
+
+// Now is the service's clock.
+func (s *Service) Now() time.Time { return s.now() }
 
 // Links returns the pages that clients send people to.
 func (s *Service) Links() Links { return s.links }

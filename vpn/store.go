@@ -135,9 +135,25 @@ type SubscriptionStore interface {
 	Entitlement(ctx context.Context, userID int64) (Entitlement, error)
 	// Standing returns a user with the entitlement, read as of one moment. ErrNotFound when there is no such user.
 	Standing(ctx context.Context, userID int64) (User, Entitlement, error)
-	// SetSubscription makes or replaces the subscription of s.UserID. A subscription of the same plan with the same start
-	// is the same one: its traffic, which nodes report meanwhile, is left as it is.
-	SetSubscription(ctx context.Context, s Subscription, a Audit) error
+	// ChangeSubscription gives a user the subscription that a rule makes of the one there is, and returns it. Nobody changes
+	// either meanwhile; the rule may be asked more than once, and its refusal changes nothing. The UserID is filled in.
+	// ErrNotFound when there is no such user or plan.
+	ChangeSubscription(ctx context.Context, userID int64, rule SubscriptionRule, a Audit) (Subscription, error)
+	// AdvancePlans gives those whose subscription and grace ended at or before now the plan that follows theirs, by a rule
+	// that gets it, and returns them; at most limit.
+	AdvancePlans(ctx context.Context, now time.Time, rule func(next *Plan) Subscription, limit int, a Audit) ([]int64, error)
+	// TakePayment is ChangeSubscription for p.UserID, once for p.ID. It returns the payment that has the id, the user's
+	// subscription, and whether it was extended by this call.
+	TakePayment(ctx context.Context, p Payment, rule SubscriptionRule, a Audit) (Payment, Subscription, bool, error)
+	// AddVouchers makes a voucher like v for each hash.
+	AddVouchers(ctx context.Context, v Voucher, hashes []TokenHash, a Audit) error
+	// Vouchers returns vouchers with an id below before (0 = the newest), the newest first, at most limit.
+	Vouchers(ctx context.Context, before int64, limit int) ([]Voucher, error)
+	// RemoveVoucher deletes a voucher, or returns ErrNotFound.
+	RemoveVoucher(ctx context.Context, id int64, a Audit) error
+	// RedeemVoucher is ChangeSubscription by a rule that gets what the voucher is for. It takes one use by one conditional
+	// statement. ErrNotFound when there is no such voucher, it is used up or expired, or the user has redeemed it already.
+	RedeemVoucher(ctx context.Context, userID int64, hash TokenHash, rule func(plan *Plan, periods int, old *Entitlement) (Subscription, error), a Audit) (Subscription, error)
 	// ResetTraffic sets the counter of a period that ended at or before now, or that never had an end, to zero and its next
 	// end; it changes nothing when the period was reset already.
 	ResetTraffic(ctx context.Context, userID int64, now, nextResetAt time.Time) error

@@ -19,64 +19,107 @@ func (s *Service) Subscribe(ctx context.Context, a *Actor, userID int64, planCod
 	if err := a.mayManage(); err != nil {
 		return Subscription{}, err
 	}
-	if periods < 1 || periods > maxPeriods {
-		return Subscription{}, invalid("periods", "in")
-	}
-	plan, err := s.store.PlanByCode(ctx, planCode)
-	if errors.Is(err, ErrNotFound) {
-		return Subscription{}, invalid("plan", "exists")
-	}
+	plan, err := s.planFor(ctx, planCode, periods)
 	if err != nil {
 		return Subscription{}, err
 	}
-	if periods*plan.PeriodDays > maxDays {
-		return Subscription{}, invalid("periods", "in")
-	}
-	old, err := s.store.Entitlement(ctx, userID)
+	sub, err := s.store.ChangeSubscription(ctx, userID, s.extension(&plan, periods), a.audit("subscription.set", userID))
 	if err != nil {
-		return Subscription{}, notFound(err)
-	}
-	sub := subscribe(userID, &plan, &old, periods, s.now())
-	if err := s.store.SetSubscription(ctx, sub, a.audit("subscription.set", userID)); err != nil {
 		return Subscription{}, notFound(err)
 	}
 	return sub, s.refreshAndWait(ctx, userID)
 }
 
-// subscribe is the rule of Subscribe.
-func subscribe(userID int64, plan *Plan, old *Entitlement, periods int, now time.Time) Subscription {
-	length := time.Duration(plan.PeriodDays) * day * time.Duration(periods)
-	status := old.Status(now)
-	if old.Plan.ID == plan.ID && status != SubscriptionExpired && !old.Subscription.ExpiresAt.IsZero() && plan.PeriodDays > 0 {
-		sub := old.Subscription
-		sub.ExpiresAt = sub.ExpiresAt.Add(length)
-		return sub
+// planFor returns the plan that so many periods are asked of.
+func (s *Service) planFor(ctx context.Context, code string, periods int) (Plan, error) {
+	if periods < 1 || periods > maxPeriods {
+		return Plan{}, invalid("periods", "in")
 	}
-	sub := Subscription{UserID: userID, PlanID: plan.ID, StartsAt: now, TrafficResetsAt: nextReset(plan, now, now)}
-	if plan.PeriodDays > 0 {
-		sub.ExpiresAt = now.Add(length)
+	plan, err := s.store.PlanByCode(ctx, code)
+	if errors.Is(err, ErrNotFound) {
+		return Plan{}, invalid("plan", "exists")
+	}
+	if err == nil && periods*plan.PeriodDays > maxDays {
+		return Plan{}, invalid("periods", "in")
+	}
+	return plan, err
+}
+
+// SubscriptionRule makes a subscription of the one there is, which is the zero Entitlement where there is none.
+type SubscriptionRule func(old *Entitlement) (Subscription, error)
+
+// extension is the rule that adds periods of a plan.
+func (s *Service) extension(plan *Plan, periods int) SubscriptionRule {
+	return func(old *Entitlement) (Subscription, error) { return subscribe(plan, old, periods, s.now()), nil }
+}
+
+// subscribe is the rule of Subscribe.
+func subscribe(plan *Plan, old *Entitlement, periods int, now time.Time) Subscription {
+	days := plan.PeriodDays * periods
+	if old.Plan.ID == plan.ID && days > 0 {
+		switch sub := old.Subscription; {
+		case sub.PendingDays > 0:
+			sub.PendingDays = min(sub.PendingDays+days, maxDays)
+			return sub
+		case old.Status(now) != SubscriptionExpired && !sub.ExpiresAt.IsZero():
+			sub.ExpiresAt = sub.ExpiresAt.Add(time.Duration(days) * day)
+			return sub
+		}
+	}
+	if plan.StartsAtFirstUse && days > 0 {
+		return Subscription{PlanID: plan.ID, StartsAt: now, PendingDays: days}
+	}
+	return begun(plan, days, now)
+}
+
+// begun is a subscription that begins now, for so many days; 0 = for life.
+func begun(plan *Plan, days int, now time.Time) Subscription {
+	sub := Subscription{PlanID: plan.ID, StartsAt: now, TrafficResetsAt: nextReset(plan, now, now)}
+	if days > 0 {
+		sub.ExpiresAt = now.Add(time.Duration(days) * day)
 	}
 	return sub
 }
 
-// SetExpiry moves the end of a user's subscription. CodeSubscriptionRequired when there is none.
+// begin starts a subscription that waits for its first use.
+func (s *Service) begin(ctx context.Context, a *Actor) error {
+	_, err := s.store.ChangeSubscription(ctx, a.User.ID, func(old *Entitlement) (Subscription, error) {
+		if old.Subscription.PendingDays == 0 { // another call was first
+			return old.Subscription, nil
+		}
+		return begun(&old.Plan, old.Subscription.PendingDays, s.now()), nil
+	}, a.audit("subscription.begin", a.User.ID))
+	if errors.Is(err, ErrNotFound) {
+		return Refusal(CodeUnauthenticated)
+	}
+	if err == nil {
+		_, err = s.refresh(ctx, a.User.ID)
+	}
+	return err
+}
+
+// SetExpiry moves the end of a user's subscription; one that waits for its first use begins. CodeSubscriptionRequired
+// when there is none.
 func (s *Service) SetExpiry(ctx context.Context, a *Actor, userID int64, expiresAt time.Time) error {
 	if err := a.mayManage(); err != nil {
 		return err
 	}
-	e, err := s.store.Entitlement(ctx, userID)
+	expiresAt = expiresAt.UTC().Truncate(time.Millisecond)
+	if expiresAt.Before(suspendedAt) { // 1970 and before are no instants here: 0 means that nothing expires
+		expiresAt = suspendedAt
+	}
+	_, err := s.store.ChangeSubscription(ctx, userID, func(old *Entitlement) (Subscription, error) {
+		if !old.exists() {
+			return Subscription{}, Refusal(CodeSubscriptionRequired)
+		}
+		sub := old.Subscription
+		if sub.PendingDays > 0 {
+			sub = begun(&old.Plan, sub.PendingDays, s.now())
+		}
+		sub.ExpiresAt = expiresAt
+		return sub, nil
+	}, a.audit("subscription.expiry", userID))
 	if err != nil {
-		return notFound(err)
-	}
-	if !e.exists() {
-		return Refusal(CodeSubscriptionRequired)
-	}
-	sub := e.Subscription
-	sub.ExpiresAt = expiresAt.UTC().Truncate(time.Millisecond)
-	if sub.ExpiresAt.Before(suspendedAt) { // 1970 and before are no instants here: 0 means that nothing expires
-		sub.ExpiresAt = suspendedAt
-	}
-	if err := s.store.SetSubscription(ctx, sub, a.audit("subscription.expiry", userID)); err != nil {
 		return notFound(err)
 	}
 	return s.refreshAndWait(ctx, userID)

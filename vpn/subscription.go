@@ -24,7 +24,9 @@ type Subscription struct {
 	UsedBytes int64
 	// TrafficResetsAt ends the traffic period; zero when the plan counts none.
 	TrafficResetsAt time.Time
-	UpdatedAt       time.Time
+	// PendingDays is how long a subscription will last that begins with its first key; 0 = it has begun.
+	PendingDays int
+	UpdatedAt   time.Time
 }
 
 // Entitlement is a subscription with its plan; the zero Entitlement is a user without one.
@@ -90,6 +92,9 @@ func (e *Entitlement) quotaExceeded(now time.Time) bool {
 
 // DaysLeft is the number of days until the expiry, rounded up and never negative; ok is false when nothing expires.
 func (e *Entitlement) DaysLeft(now time.Time) (days int, ok bool) {
+	if e.Subscription.PendingDays > 0 {
+		return e.Subscription.PendingDays, true
+	}
 	if !e.exists() || e.Subscription.ExpiresAt.IsZero() {
 		return 0, false
 	}

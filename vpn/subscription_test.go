@@ -112,16 +112,16 @@ func TestNextReset(t *testing.T) {
 func TestSubscribeExtendsTheSamePlan(t *testing.T) {
 	now := at("2026-09-10T00:00:00Z")
 	plan := &Plan{ID: 1, PeriodDays: 30, TrafficLimit: 10}
-	first := subscribe(7, plan, &Entitlement{}, 1, now)
+	first := subscribe(plan, &Entitlement{}, 1, now)
 	if !first.ExpiresAt.Equal(at("2026-10-10T00:00:00Z")) || !first.TrafficResetsAt.Equal(at("2026-10-10T00:00:00Z")) {
 		t.Errorf("first period: %+v", first)
 	}
 	first.UsedBytes = 5
-	second := subscribe(7, plan, &Entitlement{Plan: *plan, Subscription: first}, 2, now.AddDate(0, 0, 10))
+	second := subscribe(plan, &Entitlement{Plan: *plan, Subscription: first}, 2, now.AddDate(0, 0, 10))
 	if !second.ExpiresAt.Equal(first.ExpiresAt.AddDate(0, 0, 60)) || second.UsedBytes != 5 || !second.StartsAt.Equal(first.StartsAt) {
 		t.Errorf("extended: %+v", second)
 	}
-	other := subscribe(7, &Plan{ID: 2, PeriodDays: 7}, &Entitlement{Plan: *plan, Subscription: first}, 1, now)
+	other := subscribe(&Plan{ID: 2, PeriodDays: 7}, &Entitlement{Plan: *plan, Subscription: first}, 1, now)
 	if !other.ExpiresAt.Equal(now.AddDate(0, 0, 7)) || other.UsedBytes != 0 {
 		t.Errorf("another plan: %+v", other)
 	}

@@ -162,18 +162,25 @@ const (
 	// keyBurst calls of /api/key may come at once, then one per keyInterval, per user.
 	keyBurst    = 300
 	keyInterval = 100 * time.Millisecond
+	// voucherBurst codes may be tried at once, then one per voucherInterval, per user.
+	voucherBurst    = 10
+	voucherInterval = time.Minute
 )
 
-// callThrottle spaces the key calls of each user (a generic cell rate algorithm: one instant per user).
+// callThrottle spaces the calls of each user (a generic cell rate algorithm: one instant per user): burst at once, then one
+// per interval.
 type callThrottle struct {
-	now func() time.Time
-	mu  sync.Mutex
+	now      func() time.Time
+	burst    int
+	interval time.Duration
+
+	mu sync.Mutex
 	// busyUntil is when the user's calls so far would be done at the allowed rate.
 	busyUntil map[int64]time.Time
 }
 
-func newCallThrottle(now func() time.Time) *callThrottle {
-	return &callThrottle{now: now, busyUntil: make(map[int64]time.Time)}
+func newCallThrottle(burst int, interval time.Duration, now func() time.Time) *callThrottle {
+	return &callThrottle{now: now, burst: burst, interval: interval, busyUntil: make(map[int64]time.Time)}
 }
 
 // admit counts a call, or refuses it with CodeTooManyAttempts.
@@ -185,8 +192,8 @@ func (t *callThrottle) admit(userID int64) error {
 	if until.Before(now) {
 		until = now
 	}
-	if wait := until.Sub(now) - (keyBurst-1)*keyInterval; wait > 0 {
-		return &Error{Code: CodeTooManyAttempts, Attempts: keyBurst, RetryAfter: wait}
+	if wait := until.Sub(now) - time.Duration(t.burst-1)*t.interval; wait > 0 {
+		return &Error{Code: CodeTooManyAttempts, Attempts: t.burst, RetryAfter: wait}
 	}
 	if len(t.busyUntil) >= throttleEntries {
 		for id, at := range t.busyUntil {
@@ -195,6 +202,6 @@ func (t *callThrottle) admit(userID int64) error {
 			}
 		}
 	}
-	t.busyUntil[userID] = until.Add(keyInterval)
+	t.busyUntil[userID] = until.Add(t.interval)
 	return nil
 }

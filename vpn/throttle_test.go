@@ -98,7 +98,7 @@ func TestSignInThrottleChangesItsKeyDaily(t *testing.T) {
 
 func TestCallThrottle(t *testing.T) {
 	now := time.Unix(6000, 0)
-	th := newCallThrottle(func() time.Time { return now })
+	th := newCallThrottle(keyBurst, keyInterval, func() time.Time { return now })
 	for i := range keyBurst {
 		if err := th.admit(1); err != nil {
 			t.Fatalf("call %d: %v", i, err)

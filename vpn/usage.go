@@ -85,6 +85,9 @@ const sweepPage = 500
 // server's tier changed, or a process died between a change and its refresh. It is called every few seconds. A user whose refresh fails keeps no
 // other from theirs, and is found again by the next sweep.
 func (s *Service) Sweep(ctx context.Context) error {
+	if err := s.advancePlans(ctx); err != nil {
+		return err
+	}
 	for {
 		users, err := s.store.UsersDue(ctx, s.now(), sweepPage)
 		if err != nil {
@@ -101,6 +104,21 @@ func (s *Service) Sweep(ctx context.Context) error {
 		}
 		if len(users) < sweepPage || failed != nil {
 			return failed
+		}
+	}
+}
+
+// advancePlans gives those whose subscription ended the plan that follows theirs.
+func (s *Service) advancePlans(ctx context.Context) error {
+	for {
+		now := s.now()
+		users, err := s.store.AdvancePlans(ctx, now, func(next *Plan) Subscription { return begun(next, next.PeriodDays, now) }, sweepPage,
+			Audit{Action: "subscription.next"})
+		if err != nil || len(users) == 0 {
+			return err
+		}
+		for _, id := range users {
+			s.actors.epochs.bump(id)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func plans(w *world) {
 
 	other := w.plan(vpn.Plan{})
 	u := w.user()
-	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: p.ID}, by("subscription.set")))
+	w.ok(w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: p.ID}, by("subscription.set")))
 	p.Name.EN, p.IsTrial, p.TrafficLimit = "Professional", false, 0
 	users, err := w.store.UpdatePlan(w.ctx, p, by("plan.update"))
 	w.ok(err)
@@ -56,7 +56,7 @@ func subscriptions(w *world) {
 	s := vpn.Subscription{
 		UserID: u.ID, PlanID: plan.ID, StartsAt: today, ExpiresAt: today.Add(time.Hour), UsedBytes: 7, TrafficResetsAt: today.Add(2 * time.Hour),
 	}
-	w.ok(w.store.SetSubscription(w.ctx, s, by("subscription.set")))
+	w.ok(w.setSubscription(s, by("subscription.set")))
 	e, err := w.store.Entitlement(w.ctx, u.ID)
 	w.ok(err)
 	s.UpdatedAt = e.Subscription.UpdatedAt
@@ -79,24 +79,30 @@ func subscriptions(w *world) {
 	is(w, "used after the reset", e.Subscription.UsedBytes, 0)
 	is(w, "next reset", e.Subscription.TrafficResetsAt, next)
 
-	// What is written of the running subscription leaves its traffic alone; another start is another subscription.
-	s.ExpiresAt = today.Add(time.Minute)
-	w.ok(w.store.SetSubscription(w.ctx, s, by("subscription.set")))
+	// A rule sees what there is, and what it says is what is written; its refusal changes nothing.
+	before := e
+	refusal := &vpn.Error{Code: vpn.CodeConflict}
+	_, err = w.store.ChangeSubscription(w.ctx, u.ID, func(old *vpn.Entitlement) (vpn.Subscription, error) {
+		is(w, "seen by the rule", *old, before)
+		return vpn.Subscription{}, refusal
+	}, by("subscription.set"))
+	w.is(err, refusal)
+	changed, err := w.store.ChangeSubscription(w.ctx, u.ID, func(old *vpn.Entitlement) (vpn.Subscription, error) {
+		sub := old.Subscription
+		sub.ExpiresAt, sub.PendingDays = today.Add(time.Minute), 3
+		return sub, nil
+	}, by("subscription.set"))
+	w.ok(err)
 	e, err = w.store.Entitlement(w.ctx, u.ID)
 	w.ok(err)
-	is(w, "expires", e.Subscription.ExpiresAt, s.ExpiresAt)
-	is(w, "used", e.Subscription.UsedBytes, 0)
+	is(w, "changed", e.Subscription, changed)
 	is(w, "next reset", e.Subscription.TrafficResetsAt, next)
-	s.StartsAt = today.Add(time.Second)
-	w.ok(w.store.SetSubscription(w.ctx, s, by("subscription.set")))
-	e, err = w.store.Entitlement(w.ctx, u.ID)
-	w.ok(err)
-	is(w, "used", e.Subscription.UsedBytes, 7)
-	is(w, "next reset", e.Subscription.TrafficResetsAt, s.TrafficResetsAt)
+	s.PendingDays = 0
+	renewals(w, plan)
 
 	// A period that never had an end gets one.
 	s.StartsAt, s.TrafficResetsAt = today, time.Time{}
-	w.ok(w.store.SetSubscription(w.ctx, s, by("subscription.set")))
+	w.ok(w.setSubscription(s, by("subscription.set")))
 	w.ok(w.store.ResetTraffic(w.ctx, u.ID, today, next))
 	e, err = w.store.Entitlement(w.ctx, u.ID)
 	w.ok(err)
@@ -104,14 +110,20 @@ func subscriptions(w *world) {
 	is(w, "next reset", e.Subscription.TrafficResetsAt, next)
 
 	forLife := w.plan(vpn.Plan{})
-	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: forLife.ID, StartsAt: today}, by("subscription.set")))
+	w.ok(w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: forLife.ID, StartsAt: today}, by("subscription.set")))
 	e, err = w.store.Entitlement(w.ctx, u.ID)
 	w.ok(err)
 	is(w, "plan", e.Plan, forLife)
 	is(w, "expires", e.Subscription.ExpiresAt, time.Time{})
 
-	w.is(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID + 1000, PlanID: plan.ID}, by("x")), vpn.ErrNotFound)
-	w.is(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: plan.ID + 1000}, by("x")), vpn.ErrNotFound)
+	w.is(w.setSubscription(vpn.Subscription{UserID: u.ID + 1000, PlanID: plan.ID}, by("x")), vpn.ErrNotFound)
+	w.is(w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: plan.ID + 1000}, by("x")), vpn.ErrNotFound)
+}
+
+// setSubscription replaces whatever subscription there is.
+func (w *world) setSubscription(s vpn.Subscription, a vpn.Audit) error {
+	_, err := w.store.ChangeSubscription(w.ctx, s.UserID, func(*vpn.Entitlement) (vpn.Subscription, error) { return s, nil }, a)
+	return err
 }
 
 func standing(w *world, wantUser vpn.User, want vpn.Entitlement) {
@@ -139,8 +151,8 @@ func usersDue(w *world) {
 	quiet, reset := w.user(), w.user()
 	due()
 	plan := w.plan(vpn.Plan{TrafficLimit: 10})
-	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: quiet.ID, PlanID: plan.ID, TrafficResetsAt: today.Add(time.Millisecond)}, by("x")))
-	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: reset.ID, PlanID: plan.ID, TrafficResetsAt: today}, by("x")))
+	w.ok(w.setSubscription(vpn.Subscription{UserID: quiet.ID, PlanID: plan.ID, TrafficResetsAt: today.Add(time.Millisecond)}, by("x")))
+	w.ok(w.setSubscription(vpn.Subscription{UserID: reset.ID, PlanID: plan.ID, TrafficResetsAt: today}, by("x")))
 	refreshed(quiet.ID)
 	refreshed(reset.ID)
 	due(reset.ID)

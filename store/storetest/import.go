@@ -117,7 +117,7 @@ func importedPlan(w *world, withOne, without int64) {
 	plan, err := w.store.AddPlan(w.ctx, vpn.Plan{Code: "imported", Name: vpn.Text{EN: "Imported"}, DeviceLimit: 1}, by("x"))
 	w.ok(err)
 	own := vpn.Subscription{UserID: withOne, PlanID: plan.ID, StartsAt: today, ExpiresAt: today.Add(time.Hour)}
-	w.ok(w.store.SetSubscription(w.ctx, own, by("x")))
+	w.ok(w.setSubscription(own, by("x")))
 	for _, want := range []int64{1, 0} {
 		n, err := w.store.SubscribeImported(w.ctx, vpn.Subscription{PlanID: plan.ID, StartsAt: today}, by("x"))
 		w.ok(err)

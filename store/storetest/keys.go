@@ -77,7 +77,7 @@ func judged(w *world) {
 	is(w, "entitlement", e, vpn.Entitlement{})
 	plan, err := w.store.AddPlan(w.ctx, vpn.Plan{Code: "judged", Name: vpn.Text{EN: "Judged"}, Tier: 2, DeviceLimit: 3}, by("x"))
 	w.ok(err)
-	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: plan.ID, StartsAt: today}, by("x")))
+	w.ok(w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: plan.ID, StartsAt: today}, by("x")))
 	w.ok(w.store.SetUserStatus(w.ctx, u.ID, vpn.UserBlocked, by("x")))
 	server.Tier = 7
 	w.ok(w.store.UpdateServer(w.ctx, server, by("x")))

@@ -103,7 +103,7 @@ func audit(w *world) {
 		return err
 	})
 	did("subscription.set", u.ID, func(a vpn.Audit) error {
-		return w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: plan.ID}, a)
+		return w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: plan.ID}, a)
 	})
 	did("server.update", server.ID, func(a vpn.Audit) error { return w.store.UpdateServer(w.ctx, server, a) })
 	var keyID int64

@@ -33,7 +33,7 @@ func (w *world) used(userID int64) (up, down int64) {
 func usage(w *world) {
 	u, server := w.user(), w.server()
 	plan := w.plan(vpn.Plan{})
-	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: plan.ID}, by("x")))
+	w.ok(w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: plan.ID}, by("x")))
 	in, token := w.signIn(u.ID)
 	second, _ := w.signIn(u.ID)
 	a := w.issue(w.newKey(u.ID, in.DeviceID, server.ID))
@@ -124,7 +124,7 @@ func usageOfManyKeys(w *world) {
 	const deviceCount = 300 // more than one statement's worth
 	u, server := w.user(), w.server()
 	plan := w.plan(vpn.Plan{})
-	w.ok(w.store.SetSubscription(w.ctx, vpn.Subscription{UserID: u.ID, PlanID: plan.ID}, by("x")))
+	w.ok(w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: plan.ID}, by("x")))
 	entries := make([]vpn.UsageEntry, deviceCount)
 	for _, err := range together(deviceCount, func(i int) error {
 		in, _ := w.signIn(u.ID)
@@ -163,7 +163,7 @@ func quota(w *world) {
 	u, server := w.user(), w.server()
 	plan := w.plan(vpn.Plan{TrafficLimit: 100})
 	s := vpn.Subscription{UserID: u.ID, PlanID: plan.ID, TrafficResetsAt: time.Now().Add(time.Hour)}
-	w.ok(w.store.SetSubscription(w.ctx, s, by("x")))
+	w.ok(w.setSubscription(s, by("x")))
 	in, _ := w.signIn(u.ID)
 	key := w.issue(w.newKey(u.ID, in.DeviceID, server.ID))
 	settle := func(notAfter time.Time) {
@@ -194,6 +194,6 @@ func quota(w *world) {
 
 	// What comes after the end of the period takes nobody over the quota of the next.
 	s.TrafficResetsAt = time.Now().Add(-time.Hour)
-	w.ok(w.store.SetSubscription(w.ctx, s, by("x")))
+	w.ok(w.setSubscription(s, by("x")))
 	is(w, "exceeded after the period", len(w.report(server.ID, 1, 5, vpn.UsageEntry{KeyID: key.ID, Down: 1000})), 0)
 }

@@ -1,0 +1,127 @@
+package vpn_test
+
+import (
+	"testing"
+	"time"
+
+	"stile/vpn"
+)
+
+// A subscription that begins with its first use waits, and its first key begins it, once.
+func TestSubscriptionBeginsAtFirstUse(t *testing.T) {
+	b := setup(t)
+	ctx := t.Context()
+	late := vpn.Plan{Code: "late", Name: vpn.Text{EN: "Late"}, Tier: 1, PeriodDays: 7, DeviceLimit: 2, StartsAtFirstUse: true}
+	if _, err := b.AddPlan(ctx, shell, late); err != nil {
+		t.Fatal(err)
+	}
+	b.subscribe("late")
+	a, _ := b.signIn("user@example.com", "phone")
+	b.now = b.now.AddDate(0, 1, 0)
+	o, err := b.Overview(ctx, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if days, ok := o.Entitlement.DaysLeft(b.now); o.Status != vpn.SubscriptionActive || !ok || days != 7 || !o.Access.Allowed {
+		t.Errorf("waiting: %s, %d days, %+v", o.Status, days, o.Access)
+	}
+	b.subscribe("late") // a second period waits with the first
+	for range 2 {
+		key := b.issue(a, 1)
+		if want := b.now.AddDate(0, 0, 14); !key.NotAfter.Equal(want) {
+			t.Errorf("the key ends at %v, want %v", key.NotAfter, want)
+		}
+	}
+	b.now = b.now.AddDate(0, 0, 14)
+	_, err = b.IssueKey(ctx, a, vpn.IssueKey{ServerID: 1})
+	b.refused(err, vpn.CodeSubscriptionExpired)
+}
+
+// When a subscription and its grace have ended, the plan that follows takes over, and the same key works on.
+func TestNextPlanFollows(t *testing.T) {
+	b := setup(t)
+	ctx := t.Context()
+	free, err := b.AddPlan(ctx, shell, vpn.Plan{Code: "free", Name: vpn.Text{EN: "Free"}, Tier: 1, DeviceLimit: 2, SpeedLimitMbps: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial := vpn.Plan{Code: "trial", Name: vpn.Text{EN: "Trial"}, Tier: 1, PeriodDays: 3, GraceDays: 1, DeviceLimit: 2, IsTrial: true, NextPlanID: free.ID}
+	if trial, err = b.AddPlan(ctx, shell, trial); err != nil {
+		t.Fatal(err)
+	}
+	b.subscribe("trial")
+	a, _ := b.signIn("user@example.com", "phone")
+	key := b.issue(a, 1)
+	b.now = b.now.Add(4*24*time.Hour - time.Millisecond)
+	if err := b.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.worksIs("in its grace", key.ID, true)
+	b.now = b.now.Add(time.Millisecond)
+	b.worksIs("at the end", key.ID, false)
+	if err := b.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.worksIs("on the next plan", key.ID, true)
+	if now := b.issue(a, 1); now.ID != key.ID || now.Limits.DownBytesPerSecond != 1_000_000 {
+		t.Errorf("the key is %+v", now)
+	}
+	trial.NextPlanID = trial.ID
+	b.refused(b.UpdatePlan(ctx, shell, trial), vpn.CodeValidationFailed)
+}
+
+// Guessing vouchers is slowed down.
+func TestVoucherGuessesAreThrottled(t *testing.T) {
+	b := setup(t)
+	a, _ := b.signIn("user@example.com", "phone")
+	codes, err := b.AddVouchers(t.Context(), shell, vpn.NewVouchers{Plan: "standard", Periods: 1, Uses: 1, Count: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := b.entitled(a)
+	for range 10 {
+		_, err := b.RedeemVoucher(t.Context(), a, "0000")
+		b.refused(err, vpn.CodeVoucherInvalid)
+	}
+	_, err = b.RedeemVoucher(t.Context(), a, codes[0])
+	b.refused(err, vpn.CodeTooManyAttempts)
+	b.now = b.now.Add(time.Minute)
+	if _, err := b.RedeemVoucher(t.Context(), a, codes[0]); err != nil {
+		t.Fatal(err)
+	}
+	if after := b.entitled(a); !after.Equal(before.AddDate(0, 0, 30)) {
+		t.Errorf("ends at %v, before at %v", after, before)
+	}
+}
+
+// entitled is the end of the actor's subscription.
+func (b *bench) entitled(a *vpn.Actor) time.Time {
+	b.t.Helper()
+	account, err := b.Account(b.t.Context(), shell, a.User.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return account.Entitlement.Subscription.ExpiresAt
+}
+
+func TestVouchersAreChecked(t *testing.T) {
+	b := setup(t)
+	good := vpn.NewVouchers{Plan: "standard", Periods: 1, Uses: 1, Count: 1}
+	for field, change := range map[string]func(*vpn.NewVouchers){
+		"plan":    func(v *vpn.NewVouchers) { v.Plan = "none" },
+		"periods": func(v *vpn.NewVouchers) { v.Periods = 1201 },
+		"uses":    func(v *vpn.NewVouchers) { v.Uses = 1_000_001 },
+		"count":   func(v *vpn.NewVouchers) { v.Count = 10_001 },
+		"expires": func(v *vpn.NewVouchers) { v.ExpiresAt = b.now },
+	} {
+		v := good
+		change(&v)
+		_, err := b.AddVouchers(t.Context(), shell, v)
+		if refusal, ok := err.(*vpn.Error); !ok || refusal.Field != field { //nolint:errorlint // as the use case returns it
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	a, _ := b.signIn("user@example.com", "phone")
+	_, err := b.AddVouchers(t.Context(), a, good)
+	b.refused(err, vpn.CodeForbidden)
+}
