@@ -89,6 +89,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	up := &uplink{dial: a.cfg.Dial, events: make(chan linkEvent), log: a.cfg.Log}
 	links.Go(func() { up.run(working) })
+	links.Go(func() { a.servePing(working, stop) })
 
 	a.loop(working, up.events)
 

@@ -31,6 +31,8 @@ type Config struct {
 	// Ledger is shared by the Planes, which listen already.
 	Ledger *dataplane.Ledger
 	Planes []dataplane.Plane
+	// Ping is served beside the Planes; nil = none.
+	Ping *Ping
 	// Dial opens a link to the control plane.
 	Dial func(ctx context.Context) (wire.Link, error)
 	// UsageInterval defaults to DefaultUsageInterval.
