@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,9 @@ type Ledger struct {
 	mu       sync.RWMutex
 	accounts map[int64]*account
 	used     []*account // those that had a session once: the only ones with something to report
+	past     Totals     // of forgotten keys
+
+	refused atomic.Int64
 
 	timerMu sync.Mutex
 	timer   *time.Timer
@@ -145,6 +149,7 @@ func (l *Ledger) Forget(ids []int64) {
 	forgotten := make(map[*account]struct{}, len(ids))
 	for _, id := range ids {
 		if a := l.accounts[id]; a != nil && a.isGone() {
+			l.past.add(a.usage())
 			forgotten[a] = struct{}{}
 			delete(l.accounts, id)
 		}

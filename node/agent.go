@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"stile/dataplane"
@@ -40,6 +41,10 @@ type Agent struct {
 	seq        uint64
 	reportedAt time.Time
 	active     int64 // as measured last
+
+	diskFailures int64
+	linkedAt     time.Time
+	stats        atomic.Pointer[Stats]
 }
 
 // Open restores what the node's disk holds into the ledger and the planes, before there is any link. Run must follow.
@@ -142,6 +147,7 @@ func (a *Agent) loop(ctx context.Context, events <-chan linkEvent) {
 
 func (a *Agent) tick(ctx context.Context) {
 	now := a.cfg.Now()
+	defer a.publish(now)
 	a.step(ctx, feed.Ticked{Now: 1 + now.Sub(a.began).Milliseconds(), Wall: now.UnixMilli()})
 	if a.planes.isStale {
 		a.planes.restore(a.machine.Valid())
@@ -225,6 +231,7 @@ func (a *Agent) send(ctx context.Context, f wire.Frame) {
 func (a *Agent) persist(ctx context.Context, p feed.Persist) {
 	err := a.disk.save(p, a.machine.State())
 	if err != nil {
+		a.diskFailures++
 		a.cfg.Log.Error("keys cannot be written down", "error", err)
 	}
 	a.step(ctx, feed.Persisted{IsDone: err == nil})

@@ -98,7 +98,7 @@ func readSegment(path string) (*segment, error) {
 			break
 		}
 		if len(s.offsets) == 0 {
-			s.stream, s.first = u.Stream, u.Seq
+			s.stream, s.first, s.beganAt = u.Stream, u.Seq, time.UnixMilli(u.To)
 		} else if u.Stream != s.stream || u.Seq != s.last()+1 {
 			break
 		}
@@ -123,6 +123,17 @@ func (j *journal) held() []wire.StreamSeq {
 		held = append(held, wire.StreamSeq{Stream: s.stream, Seq: s.last()})
 	}
 	return held
+}
+
+// weight returns the size of all reports in bytes, and when the oldest segment began that is not booked, zero if all are.
+func (j *journal) weight() (bytes int64, unbookedSince time.Time) {
+	for _, s := range j.segments {
+		bytes += s.size
+		if s.ackedAt.IsZero() && (unbookedSince.IsZero() || s.beganAt.Before(unbookedSince)) {
+			unbookedSince = s.beganAt
+		}
+	}
+	return bytes, unbookedSince
 }
 
 // append makes a report durable.

@@ -37,6 +37,7 @@ func (a *Agent) save(ctx context.Context, entries []wire.UsageEntry, sessions in
 	u := &wire.Usage{Stream: a.stream, Seq: a.seq + 1, From: a.reportedAt.UnixMilli(), To: a.cfg.Now().UnixMilli(),
 		Sessions: sessions, Entries: entries}
 	if err := a.journal.append(u); err != nil {
+		a.diskFailures++
 		a.cfg.Log.Error("usage cannot be written down", "error", err)
 		return false
 	}

@@ -78,6 +78,7 @@ func (p *Plane) serveTCP(listener *net.TCPListener, bucket int) {
 func (p *Plane) start(conn *net.TCPConn, bucket int) {
 	from := p.sources.id(sourceAddr(conn))
 	if !p.waiting.enter(from) {
+		p.ledger.Refuse()
 		_ = conn.Close()
 		return
 	}
@@ -111,6 +112,9 @@ func (p *Plane) serveLink(l *link, from sourceID, bucket int) {
 	var session *dataplane.Session
 	if err == nil {
 		session, err = p.ledger.Admit(s.credential.id, l.cut)
+	}
+	if err != nil {
+		p.ledger.Refuse()
 	}
 	switch {
 	case errors.Is(err, dataplane.ErrTooManySessions):
