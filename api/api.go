@@ -27,7 +27,10 @@ type Config struct {
 	PaymentSecret []byte
 	// Ready reports whether the service can serve, for /readyz; nil = always.
 	Ready func(context.Context) error
-	Log   *slog.Logger // default slog.Default
+	// Observe is told of each request once it is answered: the method (one of net/http's, or "other"), the route's
+	// pattern as routes.go has it ("none" without one), the status, and how long it took; nil = nobody.
+	Observe func(method, route string, status int, took time.Duration)
+	Log     *slog.Logger // default slog.Default
 }
 
 // AppVersions are the versions of the operator's app.

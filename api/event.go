@@ -13,6 +13,9 @@ import (
 // statusClosed is what the event of a request says whose client went away; nobody reads it as an answer.
 const statusClosed = 499
 
+// monitored are the routes that machines ask all day long: their good answers are no news.
+var monitored = map[string]bool{"/ping": true, "/healthz": true, "/readyz": true}
+
 // maxKept bounds the room for answers that an exchange keeps for later ones, in bytes.
 const maxKept = 64 << 10
 
@@ -39,9 +42,19 @@ func (x *exchange) end() {
 // event logs what became of the request. It names the route and never the path, the user or the address: paths hold
 // secrets, and who asked what is nobody's business.
 func (x *exchange) event() {
-	ctx, level := x.r.Context(), slog.LevelInfo
-	if x.err != nil {
+	ctx, level, route := x.r.Context(), slog.LevelInfo, "none"
+	if x.resource != nil {
+		route = x.resource.path
+	}
+	elapsed := time.Since(x.startedAt)
+	if x.api.config.Observe != nil {
+		x.api.config.Observe(knownMethod(x.r.Method), route, x.status, elapsed)
+	}
+	switch {
+	case x.err != nil:
 		level = slog.LevelError
+	case x.status < http.StatusMultipleChoices && monitored[route]:
+		level = slog.LevelDebug
 	}
 	if !x.api.log.Enabled(ctx, level) {
 		return
@@ -50,13 +63,8 @@ func (x *exchange) event() {
 	if x.resource != nil && x.resource.events[x.r.Method] != nil {
 		handler = x.resource.events[x.r.Method]
 	} else {
-		route := "none"
-		if x.resource != nil {
-			route = x.resource.path
-		}
 		handler = eventsOf(handler, knownMethod(x.r.Method), route)
 	}
-	elapsed := time.Since(x.startedAt)
 	// Made by hand, because Logger.LogAttrs looks for the caller's line each time, which is always this one.
 	record := slog.NewRecord(x.startedAt.Add(elapsed), level, "request", 0)
 	record.AddAttrs(

@@ -54,6 +54,7 @@ type Hub struct {
 	// replica is this process among others; nil if there can be none.
 	replica    *replica
 	isDraining atomic.Bool
+	counts     counts
 
 	mu    sync.Mutex
 	nodes map[int64]*node

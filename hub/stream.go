@@ -142,6 +142,7 @@ func (s *stream) tick(ctx context.Context) {
 func (s *stream) step(ctx context.Context, e feed.Event) {
 	effects := s.machine.Step(e)
 	s.sentRev.Store(s.machine.SentRev())
+	s.hub.counts.see(e, effects)
 	for _, f := range effects {
 		if ctx.Err() != nil {
 			return

@@ -23,6 +23,8 @@ type Config struct {
 	Secret [32]byte
 	// Now is the clock, one reading a transaction; nil = time.Now.
 	Now func() time.Time
+	// Observe is told of each group of writes how many there were and how long their transactions took; nil = nobody.
+	Observe func(writes int, took time.Duration)
 	// Log is told of what no caller learns, such as a lost connection of the writer; nil = nothing.
 	Log *slog.Logger
 }
@@ -34,9 +36,10 @@ type Store struct {
 	aead    cipher.AEAD
 	reader  reader
 	// direct reads past the pool; nil where a round trip costs more than the pool.
-	direct *direct
-	writer *writer
-	pools  []*sql.DB
+	direct  *direct
+	writer  *writer
+	observe func(writes int, took time.Duration)
+	pools   []*sql.DB
 	// replicas is nil where no other process can serve the same database.
 	replicas *replicas
 }
@@ -50,7 +53,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
 	}
-	s := &Store{dialect: d, now: c.Now, aead: newAEAD(c.Secret)}
+	s := &Store{dialect: d, now: c.Now, aead: newAEAD(c.Secret), observe: c.Observe}
+	if s.observe == nil {
+		s.observe = func(int, time.Duration) {}
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -86,6 +92,9 @@ func (s *Store) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Queued is how many writes wait for their group.
+func (s *Store) Queued() int { return len(s.writer.queue) }
 
 // Ping reports whether the database answers a query.
 func (s *Store) Ping(ctx context.Context) error {

@@ -167,6 +167,7 @@ func (w *writer) loop() {
 				rest = rest[n:]
 			}
 			w.took = time.Since(began)
+			w.store.observe(len(group), w.took)
 			w.expected, w.last = max(w.last, len(group)), len(group)
 		}
 	}

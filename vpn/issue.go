@@ -169,6 +169,7 @@ func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverI
 		return Key{}, err
 	}
 	s.nodes.Wake(NodeRev{NodeID: key.ServerID, Rev: key.Rev})
+	s.observer.KeyIssued()
 	return key, nil
 }
 
@@ -225,7 +226,7 @@ func stateRefusal(server *ListedServer, view *View, protocol Protocol, hasKey bo
 func (s *Service) awaitApplied(ctx context.Context, key Key) bool {
 	ctx, cancel := context.WithTimeout(ctx, s.keyWait)
 	defer cancel()
-	return s.nodes.WaitApplied(ctx, key.ServerID, key.Rev)
+	return s.waitApplied(ctx, WaitKey, key.ServerID, key.Rev)
 }
 
 func (s *Service) issued(key Key, server *ListedServer, protocol Protocol, e *Entitlement, now time.Time) *IssuedKey {

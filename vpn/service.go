@@ -32,8 +32,10 @@ type Config struct {
 	// KeyWait bounds how long IssueKey waits for the node (default 2 s).
 	KeyWait time.Duration
 	Links   Links
-	Now     func() time.Time // default time.Now
-	Log     *slog.Logger     // default slog.Default
+	// Observer is told what happens; nil = nobody.
+	Observer Observer
+	Now      func() time.Time // default time.Now
+	Log      *slog.Logger     // default slog.Default
 }
 
 // Service is the use cases. Its methods may be called from many goroutines.
@@ -45,6 +47,7 @@ type Service struct {
 	clock     func() time.Time
 	links     Links
 	keyWait   time.Duration
+	observer  Observer
 
 	actors       *cache[TokenHash, *Actor]
 	entitlements *cache[int64, *Entitlement]
@@ -68,8 +71,12 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	if cfg.Observer == nil {
+		cfg.Observer = blind{}
+	}
 	s := &Service{
 		store: store, nodes: nodes, passwords: passwords, log: cfg.Log, clock: cfg.Now, links: cfg.Links, keyWait: cfg.KeyWait,
+		observer: cfg.Observer,
 	}
 	epochs := new(userEpochs)
 	s.actors = newCache[TokenHash, *Actor](epochs, s.now)

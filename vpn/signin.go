@@ -37,7 +37,8 @@ func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace
 // SignIn checks the throttle, the credentials, the account and the device limit, in this order, and makes the device's
 // token. Refusals: CodeTooManyAttempts, CodeInvalidCredentials (the same for an unknown e-mail, after the same work),
 // CodeAccountBlocked, CodeDeviceLimitReached, CodeTemporarilyOverloaded.
-func (s *Service) SignIn(ctx context.Context, in SignIn) (SignInResult, error) {
+func (s *Service) SignIn(ctx context.Context, in SignIn) (result SignInResult, err error) {
+	defer func() { s.observer.SignedIn(outcome(err)) }()
 	in.Email = NormalEmail(in.Email)
 	try, err := s.signIns.begin(in.Email, in.Address)
 	if err != nil {
@@ -65,7 +66,13 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (SignInResult, error) {
 }
 
 // MaySignIn refuses, with CodeTooManyAttempts, an address that has used up its failures: before its input is looked at.
-func (s *Service) MaySignIn(address netip.Addr) error { return s.signIns.admits(address) }
+func (s *Service) MaySignIn(address netip.Addr) error {
+	err := s.signIns.admits(address)
+	if err != nil {
+		s.observer.SignedIn(outcome(err))
+	}
+	return err
+}
 
 // verify checks e-mail and password, and reports whether the hash is weaker than new ones.
 func (s *Service) verify(ctx context.Context, in SignIn) (cred Credentials, isWeak bool, err error) {
@@ -175,6 +182,6 @@ func (s *Service) awaitRevoked(ctx context.Context, nodes []NodeRev) {
 	ctx, cancel := context.WithTimeout(ctx, s.keyWait)
 	defer cancel()
 	for _, n := range nodes {
-		s.nodes.WaitApplied(ctx, n.NodeID, n.Rev)
+		s.waitApplied(ctx, WaitRevocation, n.NodeID, n.Rev)
 	}
 }

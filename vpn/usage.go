@@ -10,10 +10,11 @@ import (
 // RecordUsage books a node's report, once, and suspends the keys of users whose quota it used up. It returns the
 // stream's cursor: the number of the last report booked.
 func (s *Service) RecordUsage(ctx context.Context, r UsageReport) (uint64, error) {
-	cursor, _, exceeded, err := s.store.ApplyUsage(ctx, r, s.now().Truncate(day))
+	cursor, isBooked, exceeded, err := s.store.ApplyUsage(ctx, r, s.now().Truncate(day))
 	if err != nil {
 		return 0, err
 	}
+	s.observer.UsageReported(isBooked)
 	for _, id := range exceeded {
 		if _, err := s.refresh(ctx, id); err != nil {
 			// The report is booked; Sweep finds the user again.

@@ -94,7 +94,7 @@ func remedy(p problem, name string) string {
 	case "dns":
 		return fmt.Sprintf("the name %s does not resolve: give it an A or AAAA record with this machine's address", name)
 	case "connection":
-		return fmt.Sprintf("nobody answers there: open port 443 of %s (or port 80, where --acme-http-listen is used) to the whole internet", name)
+		return fmt.Sprintf("nobody answers there: open port 443 of %s (or port 80, where --acme-listen is used) to the whole internet", name)
 	case "unauthorized", "tls", "incorrectResponse":
 		return fmt.Sprintf("another server answers for %s: point the name at this machine, and let port 443 (or 80) lead to Stile", name)
 	case "rateLimited":

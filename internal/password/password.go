@@ -150,6 +150,9 @@ func (h *Hasher) take(ctx context.Context) error {
 
 func (h *Hasher) release() { <-h.turns }
 
+// Load is how many computations run now, and how many callers wait for a turn.
+func (h *Hasher) Load() (running, waiting int) { return len(h.turns), int(h.waiting.Load()) }
+
 // derive computes the key of password under p's salt and cost: one core for about 22 ms and 19 MiB at the current cost.
 func (p phc) derive(password string) []byte {
 	length := uint32(sumLen)
