@@ -43,6 +43,8 @@ type appConfig struct {
 	signInFailures int
 	paymentSecret  []byte
 	node           *nodeConfig // nil = no embedded node
+	monitor        *monitor    // nil = nobody watches
+	supervisor     *supervisor // nil = nobody is told
 	log            *slog.Logger
 }
 
@@ -61,7 +63,7 @@ type app struct {
 func newApp(ctx context.Context, cfg appConfig) (*app, error) {
 	a := &app{cfg: cfg}
 	var err error
-	if a.store, err = cfg.open(ctx); err != nil {
+	if a.store, err = cfg.openObserved(ctx, cfg.monitor.committed()); err != nil {
 		return nil, err
 	}
 	if err := a.join(ctx); err != nil {
@@ -77,22 +79,26 @@ func (a *app) join(ctx context.Context) error {
 	if a.hub, err = hub.New(hub.Config{Store: a.store, RecordUsage: record, Replicas: a.store.Replicas(), Log: a.cfg.log}); err != nil {
 		return err
 	}
-	a.service = vpn.NewService(a.store, a.hub, newPasswords(), vpn.Config{
-		SignInFailures: a.cfg.signInFailures, Log: a.cfg.log,
+	passwords := newPasswords()
+	a.service = vpn.NewService(a.store, a.hub, passwords, vpn.Config{
+		SignInFailures: a.cfg.signInFailures, Log: a.cfg.log, Observer: a.cfg.monitor.events(),
 		Links: vpn.Links{Account: a.url() + "/account", Renew: a.url() + "/account", Support: a.cfg.supportURL},
 	})
 	handler, err := api.New(a.service, api.Config{ //nolint:contextcheck // handlers take the contexts of their requests
 		PublicURL: a.cfg.publicURL, TrustedProxies: a.cfg.trustedProxies, PaymentSecret: a.cfg.paymentSecret, Ready: a.ready, Log: a.cfg.log,
+		Observe: a.cfg.monitor.answered(),
 	})
 	if err != nil {
 		return err
 	}
 	a.server = api.NewServer(a.closing(handler))
-	if a.cfg.node == nil {
-		return nil
+	if a.cfg.node != nil {
+		if a.node, err = openNode(ctx, a); err != nil {
+			return err
+		}
 	}
-	a.node, err = openNode(ctx, a)
-	return err
+	a.watch(passwords.Hasher)
+	return nil
 }
 
 // url is where clients reach the API: as told, or else where it listens, by the node's host when that is everywhere.
@@ -142,7 +148,7 @@ func (a *app) closing(h http.Handler) http.Handler {
 func (a *app) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	failed := make(chan error, 3)
+	failed := make(chan error, 5)
 	var parts sync.WaitGroup
 	start := func(name string, part func(context.Context) error) {
 		parts.Go(func() {
@@ -155,9 +161,14 @@ func (a *app) run(ctx context.Context) error {
 	start("sweep", func(ctx context.Context) error { a.service.SweepEvery(ctx, sweepEvery); return nil })
 	if a.node != nil {
 		start("node", a.node.run)
+		start("certificate", a.node.endpoint.run)
+	}
+	if a.cfg.monitor != nil {
+		start("metrics", a.cfg.monitor.run)
 	}
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(a.cfg.listener) }()
+	takeLeave := a.attend(ctx)
 
 	var err error
 	select {
@@ -165,6 +176,7 @@ func (a *app) run(ctx context.Context) error {
 	case err = <-failed:
 	case err = <-served: // the listener failed
 	}
+	takeLeave()
 	err = errors.Join(err, a.stopServing(ctx), a.handOver(ctx))
 	stop()
 	parts.Wait()
@@ -206,5 +218,5 @@ func (a *app) close(ctx context.Context) error {
 	if a.node != nil {
 		err = a.node.close(ctx)
 	}
-	return errors.Join(err, a.cfg.listener.Close(), a.store.Close())
+	return errors.Join(err, a.cfg.listener.Close(), a.store.Close(), a.cfg.monitor.close())
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"stile/internal/buildinfo"
+	"stile/internal/certificate"
 )
 
 // commands is the whole command line.
@@ -83,7 +84,7 @@ func newParser(ctx context.Context, terminal *Terminal, exit func(int)) (*kong.K
 	return kong.New(&commands{},
 		kong.Name("stile"), kong.Description(description), kong.DefaultEnvars("STILE"), kong.UsageOnError(),
 		kong.Writers(terminal.Out, terminal.Err), kong.Exit(exit),
-		kong.Vars{"version": buildinfo.Version(), "data": defaultDataDir()},
+		kong.Vars{"version": buildinfo.Version(), "data": defaultDataDir(), "letsencrypt": certificate.LetsEncrypt},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "serve", Title: "Run the service"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"stile/internal/password"
 	"stile/store"
@@ -19,6 +20,11 @@ type databaseFlags struct {
 
 // open makes the data directory if need be and opens the store.
 func (f databaseFlags) open(ctx context.Context) (*store.Store, error) {
+	return f.openObserved(ctx, nil)
+}
+
+// openObserved is open for a store that tells of its writes.
+func (f databaseFlags) openObserved(ctx context.Context, observe func(writes int, took time.Duration)) (*store.Store, error) {
 	dir := dataDir(f.Data)
 	if err := dir.create(); err != nil {
 		return nil, err
@@ -34,7 +40,7 @@ func (f databaseFlags) open(ctx context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, store.Config{DSN: dsn, Secret: secret})
+	return store.Open(ctx, store.Config{DSN: dsn, Secret: secret, Observe: observe})
 }
 
 // service opens the store for one command of an operator. The running service notices changes within a second.

@@ -27,15 +27,17 @@ type nodeConfig struct {
 	ports      portRange
 	allow      []netip.Prefix
 	usageEvery time.Duration
+	endpoint   endpointFlags
 }
 
 // embeddedNode is a node in this process: the same agent that runs on other machines, on a link that is a pipe.
 type embeddedNode struct {
-	id     int64
-	ports  portRange
-	agent  *node.Agent
-	ledger *dataplane.Ledger
-	links  sync.WaitGroup // the hub's ends
+	id       int64
+	ports    portRange
+	agent    *node.Agent
+	ledger   *dataplane.Ledger
+	endpoint *endpoint
+	links    sync.WaitGroup // the hub's ends
 }
 
 // openNode listens with the data planes, makes or updates the node's server, and restores the node's keys.
@@ -51,11 +53,14 @@ func openNode(ctx context.Context, a *app) (*embeddedNode, error) {
 	}
 	n := &embeddedNode{ledger: ledger}
 	n.ports.first, n.ports.count = plane.Ports()
-	if err := n.open(ctx, a, plane); err != nil {
-		ledger.Close()
-		return nil, errors.Join(err, plane.Close(ctx))
+	if n.endpoint, err = cfg.endpoint.open(ctx, cfg.host, dataDir(a.cfg.Data).node(), a.cfg.log); err == nil {
+		if err = n.open(ctx, a, plane); err == nil {
+			return n, nil
+		}
+		err = errors.Join(err, n.endpoint.close())
 	}
-	return n, nil
+	ledger.Close()
+	return nil, errors.Join(err, plane.Close(ctx))
 }
 
 func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) error {
@@ -67,7 +72,7 @@ func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) 
 	if err != nil {
 		return err
 	}
-	server, err := ensureLocal(ctx, a.service, known, a.cfg.node.host, a.url()+"/ping", n.ports)
+	server, err := ensureLocal(ctx, a.service, known, a.cfg.node.host, n.endpoint.pingURL(a.cfg.node.host, a.url()+"/ping"), n.ports)
 	if vpn.CodeOf(err) == vpn.CodeConflict {
 		return fmt.Errorf("a server named %q exists already and is not this machine's: rename it with `stile server set ID --name …`; if it is this machine's, delete %s",
 			localServer, dir.nodeName())
@@ -84,7 +89,7 @@ func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) 
 	}
 	n.agent, err = node.Open(node.Config{
 		Dir: filepath.Join(dir.node(), name), ID: n.id, Version: buildinfo.Version(), Ledger: n.ledger,
-		Planes: []dataplane.Plane{plane}, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
+		Planes: []dataplane.Plane{plane}, Ping: n.endpoint.ping, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
 		Dial: func(ctx context.Context) (wire.Link, error) {
 			near, far := wire.Pipe()
 			n.links.Go(func() {
@@ -108,7 +113,7 @@ func (n *embeddedNode) run(ctx context.Context) error {
 func (n *embeddedNode) close(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
-	return n.run(ctx)
+	return errors.Join(n.run(ctx), n.endpoint.close())
 }
 
 // nodeName names the embedded node's server and the directory of its state: the server's number and the millisecond it

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"stile/client"
@@ -22,9 +23,10 @@ const (
 	canaryName        = "canary-destination.test"
 )
 
-// After every flow, neither the user's address nor the destination is anywhere in what the service keeps or says.
+// After every flow, neither the user's address nor the destination is anywhere in what the service keeps or says, and
+// its metrics tell nobody apart.
 func TestPrivacy(t *testing.T) {
-	m := newMachine(t, "", "--log-level", "debug")
+	m := newMachine(t, "", "--log-level", "debug", "--metrics-listen", "127.0.0.1:0")
 	m.addUser("user@example.com")
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	useSource(t)
@@ -76,6 +78,24 @@ func TestPrivacy(t *testing.T) {
 		searchFiles(t, when, m.data, canaries)
 	}
 	search("while it runs")
+	samples := m.scrape()
+	checkLabels(t, samples)
+	if total(samples, "stile_node_traffic_bytes_total", "direction", "down") < 1<<20 || total(samples, "stile_usage_reports_total", "outcome", "booked") < 1 {
+		t.Error("the metrics do not count the traffic")
+	}
+	_, text := m.monitored("/metrics")
+	for what, needle := range map[string]string{
+		"e-mail": "user@", "device": "laptop", "token": d.token, "seed": key.Shadowsocks.Password, "host": key.Shadowsocks.Host, "target": listener.Addr().String(),
+	} {
+		if needle == "" || strings.Contains(text, needle) {
+			t.Errorf("the metrics hold the %s %q", what, needle)
+		}
+	}
+	for form, needle := range canaries {
+		if strings.Contains(text, string(needle)) {
+			t.Errorf("the metrics name the canary (%s)", form)
+		}
+	}
 	d.post("/api/logout", nil, nil)
 	if code := m.stop(); code != 0 {
 		t.Errorf("exit code %d", code)

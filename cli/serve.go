@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -31,6 +32,8 @@ type ServeCmd struct {
 	ShadowsocksPorts portRange      `default:"8388-8403" help:"Ports of the embedded node."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that the node may reach although it otherwise never does; repeatable."`
 	UsageEvery       time.Duration  `default:"5s" help:"How often the embedded node reports traffic."`
+	endpointFlags
+	monitorFlags
 
 	LogFormat string `enum:"text,json" default:"text" help:"text or json."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
@@ -55,6 +58,13 @@ func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
+	if cfg.supervisor, err = findSupervisor(os.Getenv); err != nil {
+		return err
+	}
+	if cfg.monitor, err = c.monitorFlags.open(ctx); err != nil {
+		return err
+	}
+	cfg.monitor.observe()
 	if cfg.listener, err = listen(ctx, c.Listen); err != nil {
 		return fmt.Errorf("%w (choose another address with --listen)", err)
 	}
@@ -89,6 +99,9 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	if c.SignInFailures < 1 {
 		return cfg, errors.New("--sign-in-failures: want at least 1")
 	}
+	if err := c.endpointFlags.check(); err != nil {
+		return cfg, err
+	}
 	if c.NoNode {
 		return cfg, nil
 	}
@@ -97,6 +110,7 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	}
 	cfg.node = &nodeConfig{
 		host: c.NodeHost, listen: c.NodeListen, ports: c.ShadowsocksPorts, allow: c.AllowTarget, usageEvery: c.UsageEvery,
+		endpoint: c.endpointFlags,
 	}
 	if address, err := netip.ParseAddr(c.NodeHost); err == nil && address.IsLoopback() && c.NodeListen == "" {
 		cfg.node.listen = c.NodeHost
@@ -113,6 +127,9 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 	t.printf("Serving the API at %s/api\n", app.url())
 	if app.node != nil {
 		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.ports)
+	}
+	if app.cfg.monitor != nil {
+		t.printf("Metrics at http://%s/metrics\n", app.cfg.monitor.listener.Addr())
 	}
 	if secret != "" {
 		t.printf("No operator yet: make one with `stile user add EMAIL --operator`.\nThe set-up page will do it too, once it is there; its one-time link for a day: %s/setup/%s\n", app.url(), secret)
