@@ -68,17 +68,18 @@ func (w *watch) look(status int, body []byte) {
 		return
 	}
 	if status >= 400 && !strings.HasSuffix(a.Type, ":badNonce") { // of which there are some in every day's work
-		w.log("the certificate authority refuses", "", a.problem)
+		w.log("", a.problem)
 	}
 	for _, c := range a.Challenges {
 		if c.Error != nil {
-			w.log("the certificate authority does not see that the name is this machine's", c.Type, *c.Error)
+			w.log(c.Type, *c.Error)
 		}
 	}
 }
 
-func (w *watch) log(what, challenge string, p problem) {
-	w.cfg.Log.Warn(what, "name", w.cfg.Name, "challenge", challenge, "problem", p.Type, "detail", p.Detail, "remedy", remedy(p, w.cfg.Name))
+// log tells of a refusal, or of a challenge of the name that failed.
+func (w *watch) log(challenge string, p problem) {
+	w.cfg.Log.Warn("the certificate authority refuses", "name", w.cfg.Name, "challenge", challenge, "problem", p.Type, "detail", p.Detail, "remedy", remedy(p, w.cfg.Name))
 }
 
 // remedy says what to do about a problem, by its type (RFC 8555 section 6.7).
