@@ -23,12 +23,13 @@ const (
 type Ping struct {
 	listener net.Listener
 	server   *http.Server
+	isTLS    bool
 }
 
 // NewPing serves PingHandler on a listener, over TLS if there is a configuration for it. Nothing is logged: what net/http
 // complains of names addresses of clients.
 func NewPing(listener net.Listener, config *tls.Config) *Ping {
-	return &Ping{listener: listener, server: &http.Server{
+	return &Ping{listener: listener, isTLS: config != nil, server: &http.Server{
 		Handler: PingHandler(), TLSConfig: config, ReadTimeout: pingTimeout, WriteTimeout: pingTimeout, IdleTimeout: pingIdle,
 		MaxHeaderBytes: pingHeaderBytes, ErrorLog: log.New(io.Discard, "", 0),
 	}}
@@ -52,7 +53,7 @@ func PingHandler() http.Handler {
 // URL is what clients time, for a node that they know by this host. The port is the listener's.
 func (p *Ping) URL(host string) string {
 	scheme, usual := "http", "80"
-	if p.server.TLSConfig != nil {
+	if p.isTLS {
 		scheme, usual = "https", "443"
 	}
 	_, port, _ := net.SplitHostPort(p.listener.Addr().String())
@@ -70,7 +71,7 @@ func (p *Ping) Run(ctx context.Context) error {
 	stopped := context.AfterFunc(ctx, func() { _ = p.server.Close() })
 	defer stopped()
 	var err error
-	if p.server.TLSConfig != nil {
+	if p.isTLS {
 		err = p.server.ServeTLS(p.listener, "", "")
 	} else {
 		err = p.server.Serve(p.listener)

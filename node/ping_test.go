@@ -120,10 +120,7 @@ func TestPingURL(t *testing.T) {
 		{"2001:db8::1", "[::]:80", false, "http://[2001:db8::1]/ping"},
 		{"2001:db8::1", "[::]:8080", false, "http://[2001:db8::1]:8080/ping"},
 	} {
-		p := &Ping{listener: addressed(c.address), server: new(http.Server)}
-		if c.isTLS {
-			p.server.TLSConfig = new(tls.Config)
-		}
+		p := &Ping{listener: addressed(c.address), isTLS: c.isTLS}
 		if got := p.URL(c.host); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
