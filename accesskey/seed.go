@@ -52,19 +52,6 @@ func (s Seed) MarshalJSON() ([]byte, error) { return nil, ErrSeedIsSecret }
 // MarshalText fails with ErrSeedIsSecret.
 func (s Seed) MarshalText() ([]byte, error) { return nil, ErrSeedIsSecret }
 
-// HTTPS is the credential of the HTTPS proxy: HTTP Basic user name (12 characters) and password (32 characters), both
-// from the base64url alphabet, so that they need no escaping anywhere.
-type HTTPS struct {
-	Username string
-	Password string
-}
-
-// HTTPS derives the credential of the HTTPS proxy.
-func (s Seed) HTTPS() HTTPS {
-	raw := s.derive("stile https v1", 33)
-	return HTTPS{Username: encode(raw[:9]), Password: encode(raw[9:])}
-}
-
 // DynamicToken derives the secret part of a key's dynamic address (https://…/api/ssconf/{key_id}/{token}): 22
 // characters, the base64url form of 16 bytes.
 func (s Seed) DynamicToken() string { return encode(s.derive("stile dynamic key v1", 16)) }

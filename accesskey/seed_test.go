@@ -26,8 +26,9 @@ func TestDerivationsNeverChange(t *testing.T) {
 	if got := s.Shadowsocks(); got != ss {
 		t.Errorf("Shadowsocks() = %+v, want %+v", got, ss)
 	}
-	https := HTTPS{Username: "3EuroGac94f8", Password: "6otZ4Jti6q2GlCbA_YMnUDEYSY4H6xQL"}
-	if got := s.HTTPS(); got != https {
+	door := DoorOf([32]byte(s), 7)
+	https := HTTPS{Username: "3EuroGac94f87hp9H5GSiXQ", Password: "6otZ4Jti6q2GlCbA_YMnUDEYSY4H6xQL", Probe: "pnj5lkqaygv2tg3b.invalid"}
+	if got := s.HTTPS(door); got != https {
 		t.Errorf("HTTPS() = %+v, want %+v", got, https)
 	}
 	if got := s.DynamicToken(); got != "BEJ0FAcfMVeEpnS2qA0FAA" {
@@ -41,7 +42,7 @@ func TestNewSeedsDiffer(t *testing.T) {
 	if errA != nil || errB != nil || a == b || a == (Seed{}) {
 		t.Fatalf("two new seeds: equal %v, zero %v, errors %v %v", a == b, a == (Seed{}), errA, errB)
 	}
-	if a.Shadowsocks() == b.Shadowsocks() || a.HTTPS() == b.HTTPS() || a.DynamicToken() == b.DynamicToken() {
+	if a.Shadowsocks() == b.Shadowsocks() || a.HTTPS(Door{}) == b.HTTPS(Door{}) || a.DynamicToken() == b.DynamicToken() {
 		t.Fatal("two seeds gave one credential")
 	}
 }

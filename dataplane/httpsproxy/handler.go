@@ -1,0 +1,112 @@
+package httpsproxy
+
+import (
+	"errors"
+	"net/http"
+
+	"stile/accesskey"
+	"stile/dataplane"
+)
+
+// ServeHTTP decides what a request is: a user's, or anybody's.
+func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	keyID, issued := int64(0), false
+	if shown := r.Header["Proxy-Authorization"]; len(shown) == 1 {
+		keyID, issued = p.ring.judge(shown[0])
+	}
+	host, target, isTarget := targetOf(r)
+	isProbe := p.ring.isProbe(host)
+	switch {
+	case keyID != 0 && isProbe:
+		probed(w, r)
+	case keyID != 0 && isTarget:
+		p.carry(w, r, keyID, target)
+	case keyID == 0 && (issued || isProbe):
+		challenge(w)
+	default:
+		p.visit(w, r)
+	}
+}
+
+// challenge asks a browser for credentials: those it has not sent yet, or newer ones.
+func challenge(w http.ResponseWriter) {
+	w.Header().Set("Proxy-Authenticate", `Basic realm="`+accesskey.Realm+`", charset="UTF-8"`)
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, http.StatusText(http.StatusProxyAuthRequired), http.StatusProxyAuthRequired)
+}
+
+// probed answers a user's probe: the credentials are good. A tunnel to it leads nowhere.
+func probed(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		http.Error(w, "nothing is here but the answer to a GET", http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// visit serves whoever is not a user.
+func (p *Plane) visit(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		notAllowed(w)
+		return
+	}
+	r.Header.Del("Proxy-Authorization")
+	r.Header.Del("Proxy-Connection")
+	p.site.ServeHTTP(w, r)
+}
+
+// emptySite is a web server with nothing on it.
+func emptySite(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		notAllowed(w)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+func notAllowed(w http.ResponseWriter) {
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+}
+
+// carry opens a session of the key and takes the request to its target.
+func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, target dataplane.Target) {
+	l := newLink(r.Context())
+	if !p.add(l) {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+		return
+	}
+	session, err := p.ledger.Admit(keyID, l.cut)
+	if err != nil {
+		p.drop(l)
+		refuse(w, l, err)
+		return
+	}
+	l.session = session
+	switch {
+	case r.Method != http.MethodConnect:
+		p.forward(w, r, l, target)
+	case r.ProtoMajor == 1:
+		p.tunnel(w, l, target)
+	default:
+		p.tunnelStream(w, r, l, target)
+	}
+}
+
+// refuse tells a user why there is no way to the target. A key that ended meanwhile is asked for again.
+func refuse(w http.ResponseWriter, l *link, err error) {
+	status := http.StatusBadGateway
+	switch {
+	case l.isCut() || errors.Is(err, dataplane.ErrUnknownKey) || errors.Is(err, dataplane.ErrExpired):
+		challenge(w)
+		return
+	case errors.Is(err, dataplane.ErrTooManySessions):
+		status = http.StatusTooManyRequests
+	case errors.Is(err, dataplane.ErrForbidden):
+		status = http.StatusForbidden
+	}
+	http.Error(w, http.StatusText(status), status)
+}

@@ -1,0 +1,48 @@
+package httpsproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+)
+
+// acceptPause is how long nothing is accepted after a failure, mostly for want of file descriptors.
+const acceptPause = 50 * time.Millisecond
+
+// listener accepts connections as *wire and says itself what fails, because net/http would name addresses.
+type listener struct {
+	*net.TCPListener
+	log *slog.Logger
+}
+
+func listen(ctx context.Context, host string, port int, log *slog.Logger) (*listener, error) {
+	// Phones pay for every keep-alive with their radio, so ask rarely.
+	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 5 * time.Minute, Interval: 30 * time.Second, Count: 4,
+	}}
+	config.SetMultipathTCP(false)
+	tcp, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("httpsproxy: %w", err)
+	}
+	return &listener{TCPListener: tcp.(*net.TCPListener), log: log}, nil
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.AcceptTCP()
+		if err == nil {
+			return newWire(conn), nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil, net.ErrClosed
+		}
+		l.log.Warn("httpsproxy: accept", "error", errors.Unwrap(err))
+		time.Sleep(acceptPause)
+	}
+}

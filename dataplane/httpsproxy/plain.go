@@ -1,0 +1,113 @@
+package httpsproxy
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync/atomic"
+	"time"
+
+	"stile/dataplane"
+)
+
+// errand is one plain request on its way, in the request's context.
+type errand struct {
+	link   *link
+	target dataplane.Target
+	idle   time.Duration
+	// movedAt is when something last passed, in unix nanoseconds.
+	movedAt atomic.Int64
+	timer   atomic.Pointer[time.Timer]
+}
+
+type errandKey struct{}
+
+// newPlain makes what carries requests for http:// URLs. Each has a connection of its own to the target, so that its
+// bytes are its key's.
+func (p *Plane) newPlain() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.RawQuery = "http", r.In.Host, r.In.URL.RawQuery
+			r.Out.Host = r.In.Host
+			r.Out.Header.Del("Proxy-Connection")
+		},
+		Transport: &http.Transport{
+			DialContext:       p.dialErrand,
+			DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 256 << 10,
+		},
+		FlushInterval: -1, // what arrives is passed on, also the slow kind
+		ErrorLog:      log.New(io.Discard, "", 0),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			refuse(w, errandOf(r.Context()).link, err)
+		},
+	}
+}
+
+func errandOf(ctx context.Context) *errand { return ctx.Value(errandKey{}).(*errand) }
+
+// forward serves a request for an http:// URL.
+func (p *Plane) forward(w http.ResponseWriter, r *http.Request, l *link, to dataplane.Target) {
+	defer p.drop(l)
+	control := http.NewResponseController(w)
+	if !l.attach(func() { abort(control) }) {
+		refuse(w, l, dataplane.ErrEnded)
+		return
+	}
+	e := &errand{link: l, target: to, idle: p.relay.Idle}
+	e.moved()
+	e.check()
+	defer func() { e.timer.Load().Stop() }()
+	p.plain.ServeHTTP(w, r.WithContext(context.WithValue(l.ctx, errandKey{}, e)))
+}
+
+func (e *errand) moved() { e.movedAt.Store(time.Now().UnixNano()) }
+
+// check ends the errand if nothing moved for too long, or looks again later.
+func (e *errand) check() {
+	left := time.Until(time.Unix(0, e.movedAt.Load()).Add(e.idle))
+	if left <= 0 {
+		e.link.cut()
+		return
+	}
+	e.timer.Store(time.AfterFunc(left, e.check))
+}
+
+// dialErrand reaches the target of the request that the context belongs to.
+func (p *Plane) dialErrand(ctx context.Context, _, _ string) (net.Conn, error) {
+	e := errandOf(ctx)
+	conn, err := p.dial(e.link, e.target)
+	if err != nil {
+		return nil, err
+	}
+	return &counted{TCPConn: conn, errand: e}, nil
+}
+
+// counted is a target's connection whose bytes are counted and wait for the key's limits.
+type counted struct {
+	*net.TCPConn
+	errand *errand
+}
+
+// Read implements net.Conn.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if n > 0 {
+		c.errand.moved()
+		if endErr := c.errand.link.session.Down(n); endErr != nil {
+			return 0, endErr
+		}
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *counted) Write(p []byte) (int, error) {
+	c.errand.moved()
+	if err := c.errand.link.session.Up(len(p)); err != nil {
+		return 0, err
+	}
+	return c.TCPConn.Write(p)
+}

@@ -1,0 +1,208 @@
+// Package httpsproxy is the data plane that browsers use: HTTP/1.1 and HTTP/2 over TLS, carrying CONNECT (RFC 9110,
+// section 9.3.6; RFC 9113, section 8.5) and requests for http:// targets, with HTTP Basic credentials for the proxy.
+//
+// To whoever has no key, a server here is an ordinary web site: Config.Site answers. Browsers send credentials only after
+// a 407, so that goes to two kinds of request alone: one for the secret probe name of a live key, and one whose
+// credentials were issued once but work no more. The package holds no state beyond memory and logs no address.
+package httpsproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+
+	"stile/accesskey"
+	"stile/dataplane"
+)
+
+// Config is what a plane needs; all fields but Host, Port, Site and Log are required.
+type Config struct {
+	// Host is the address to listen on; empty means all.
+	Host string
+	// Port is where it listens; 0 takes a free one.
+	Port int
+	// TLS holds the certificate; the plane sets the protocols itself.
+	TLS *tls.Config
+	// Door recognises the credentials that were issued for this server.
+	Door accesskey.Door
+	// Site answers everybody who is not a user; it never sees a CONNECT or a proxy's header. nil is an empty site.
+	Site http.Handler
+	// Ledger admits sessions and Egress reaches targets.
+	Ledger *dataplane.Ledger
+	Egress *dataplane.Egress
+	// Log gets the failures of the listening socket, never a client's; nil is slog's default.
+	Log *slog.Logger
+}
+
+const (
+	// headerTimeout bounds the TLS handshake, and each request's head.
+	headerTimeout = 20 * time.Second
+	// idleTimeout is how long a connection may stay open between two requests.
+	idleTimeout = 5 * time.Minute
+	maxHeader   = 32 << 10
+)
+
+// HTTP/2's bounds. What a stream may send ahead of its target is kept here meanwhile, so a connection's window is larger
+// than a stream's: targets that take nothing must not stop the other streams of the browser.
+const (
+	maxStreams       = 256
+	streamWindow     = 256 << 10
+	connectionWindow = 16 << 20
+)
+
+// Plane serves the proxy. It implements dataplane.Plane.
+type Plane struct {
+	ledger  *dataplane.Ledger
+	egress  *dataplane.Egress
+	site    http.Handler
+	ring    *keyring
+	relay   dataplane.Relay
+	buffers *dataplane.Buffers
+	plain   *httputil.ReverseProxy
+
+	listener *listener
+	server   *http.Server
+	serving  sync.WaitGroup
+	shut     sync.Once
+
+	mu      sync.Mutex
+	links   map[*link]struct{}
+	closing bool
+	closed  chan struct{} // closing began
+	idle    chan struct{} // closing, and no link is left
+}
+
+// New listens and returns a plane that Run serves. It fails if the port is busy.
+func New(ctx context.Context, c Config) (*Plane, error) {
+	if c.Ledger == nil || c.Egress == nil || c.TLS == nil {
+		return nil, errors.New("httpsproxy: a ledger, an egress and a TLS configuration are required")
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Site == nil {
+		c.Site = http.HandlerFunc(emptySite)
+	}
+	listener, err := listen(ctx, c.Host, c.Port, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plane{
+		ledger: c.Ledger, egress: c.Egress, site: c.Site, ring: newKeyring(c.Door), relay: dataplane.DefaultRelay(),
+		buffers: dataplane.NewBuffers(), listener: listener, links: make(map[*link]struct{}),
+		closed: make(chan struct{}), idle: make(chan struct{}),
+	}
+	p.plain = p.newPlain()
+	config := c.TLS.Clone()
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	config.NextProtos = nil // the server's own: h2, http/1.1
+	p.server = &http.Server{
+		Handler: p, TLSConfig: config, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: log.New(io.Discard, "", 0), // its messages name addresses
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow,
+		},
+	}
+	return p, nil
+}
+
+// Protocol is "https".
+func (p *Plane) Protocol() string { return "https" }
+
+// Port is where the plane listens.
+func (p *Plane) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }
+
+// Apply learns and forgets keys, as dataplane.Plane says.
+func (p *Plane) Apply(put []dataplane.Key, remove []int64, full bool) error {
+	p.ring.apply(put, remove, full)
+	return nil
+}
+
+// Run serves, as dataplane.Plane says. It may be called once.
+func (p *Plane) Run(ctx context.Context) error {
+	p.mu.Lock()
+	if !p.closing {
+		p.server.BaseContext = func(net.Listener) context.Context { return ctx }
+		p.serving.Go(func() { _ = p.server.ServeTLS(p.listener, "", "") }) // it ends when the listener closes
+	}
+	p.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-p.closed:
+	}
+	_ = p.Close(ctx)
+	return nil
+}
+
+// Close ends the plane, as dataplane.Plane says.
+func (p *Plane) Close(ctx context.Context) error {
+	p.stopAccepting()
+	var err error
+	select {
+	case <-p.idle:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		p.cutAll()
+		<-p.idle
+	}
+	p.shut.Do(func() {
+		_ = p.server.Shutdown(ctx) // lets what was written arrive
+		_ = p.server.Close()
+		p.serving.Wait()
+	})
+	return err
+}
+
+func (p *Plane) stopAccepting() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return
+	}
+	p.closing = true
+	close(p.closed)
+	_ = p.listener.Close()
+	if len(p.links) == 0 {
+		close(p.idle)
+	}
+}
+
+func (p *Plane) cutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.cut()
+	}
+}
+
+// add registers a link, unless the plane is closing.
+func (p *Plane) add(l *link) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return false
+	}
+	p.links[l] = struct{}{}
+	return true
+}
+
+// drop forgets a link that has ended.
+func (p *Plane) drop(l *link) {
+	l.end()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.links, l)
+	if p.closing && len(p.links) == 0 {
+		close(p.idle)
+	}
+}
+
+var _ dataplane.Plane = (*Plane)(nil)

@@ -1,0 +1,66 @@
+package httpsproxy
+
+import (
+	"net"
+
+	"stile/dataplane"
+)
+
+// wire is the TCP connection under a client's TLS. It lets a tunnel take in what has arrived without waiting for more,
+// and send many records at once.
+type wire struct {
+	*net.TCPConn
+	// impatient makes Read fail with errNothing rather than wait.
+	impatient bool
+	peek      peeker
+	// corked collects what is written, size bytes so far, while it is not nil.
+	corked *dataplane.Buffer
+	size   int
+}
+
+func newWire(conn *net.TCPConn) *wire { return &wire{TCPConn: conn} }
+
+// errNothing says that nothing has arrived. To crypto/tls it is a passing failure of the connection, after which it goes
+// on where it was.
+var errNothing net.Error = nothing{}
+
+type nothing struct{}
+
+func (nothing) Error() string   { return "httpsproxy: nothing to read" }
+func (nothing) Timeout() bool   { return true }
+func (nothing) Temporary() bool { return true }
+
+// Read implements net.Conn.
+func (w *wire) Read(p []byte) (int, error) {
+	if w.impatient {
+		return w.peek.read(w.TCPConn, p)
+	}
+	return w.TCPConn.Read(p)
+}
+
+// Write implements net.Conn.
+func (w *wire) Write(p []byte) (int, error) {
+	if w.corked == nil {
+		return w.TCPConn.Write(p)
+	}
+	if w.size+len(p) > len(w.corked) {
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+		if len(p) > len(w.corked) {
+			return w.TCPConn.Write(p)
+		}
+	}
+	w.size += copy(w.corked[w.size:], p)
+	return len(p), nil
+}
+
+// flush sends what was collected.
+func (w *wire) flush() error {
+	if w.size == 0 {
+		return nil
+	}
+	_, err := w.TCPConn.Write(w.corked[:w.size])
+	w.size = 0
+	return err
+}
