@@ -48,6 +48,7 @@ type API struct {
 	router    *router
 	texts     *texts
 	listings  *listings
+	pingHosts pingHosts
 	exchanges sync.Pool
 }
 

@@ -45,11 +45,11 @@ func (a *API) issueKey(ctx context.Context, actor *vpn.Actor, in keyInput) (keyA
 	if err != nil {
 		return keyAnswer{}, err
 	}
-	return keyAnswer{keyOf(issued, in.lang, in.baseURL)}, nil
+	return keyAnswer{a.keyOf(issued, in.lang, in.baseURL)}, nil
 }
 
 // keyOf is an issued key as the API shows it.
-func keyOf(issued *vpn.IssuedKey, l lang, baseURL string) *wire.IssuedKey {
+func (a *API) keyOf(issued *vpn.IssuedKey, l lang, baseURL string) *wire.IssuedKey {
 	key, server := &issued.Key, &issued.Server
 	k := &wire.IssuedKey{
 		KeyID: key.ID, ServerID: key.ServerID, DeviceID: key.DeviceID, Protocol: string(issued.Protocol), Ready: issued.IsReady,
@@ -69,30 +69,11 @@ func keyOf(issued *vpn.IssuedKey, l lang, baseURL string) *wire.IssuedKey {
 		k.Key = credential.URI(server.Host, port, server.Name)
 	}
 	if server.Offers(vpn.HTTPS) {
-		k.HTTPS = httpsOf(issued, baseURL)
+		k.HTTPS = a.httpsOf(issued, baseURL)
 		if issued.Protocol == vpn.HTTPS {
 			k.Key = k.HTTPS.URI()
 		}
 	}
-	return k
-}
-
-// httpsPort is where every server's HTTPS proxy listens.
-const httpsPort = 443
-
-func httpsOf(issued *vpn.IssuedKey, baseURL string) *wire.HTTPSKey {
-	credential, server := issued.Key.Seed.HTTPS(), &issued.Server
-	k := &wire.HTTPSKey{
-		Scheme: "https", Host: server.Host, Port: httpsPort, Username: credential.Username, Password: credential.Password,
-		Realm: "Stile", Bypass: []string{}, ProbeURL: server.PingURL,
-	}
-	// Through the proxy, a dead proxy would lock its user out, and a ping would measure the way through it.
-	for _, address := range []string{baseURL, server.PingURL} {
-		if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
-			k.Bypass = append(k.Bypass, u.Hostname())
-		}
-	}
-	k.Bypass = append(k.Bypass, "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
 	return k
 }
 

@@ -252,15 +252,16 @@ func TestServerStates(t *testing.T) {
 func TestExtensionGetsHTTPS(t *testing.T) {
 	w := setup(t, engines[0].dsn(t))
 	server := w.servers[0]
-	server.Protocols = []vpn.Protocol{vpn.Shadowsocks, vpn.HTTPS}
+	server.HTTPSPort = 8443
 	if err := w.service.UpdateServer(t.Context(), vpn.Shell(), server); err != nil {
 		t.Fatal(err)
 	}
 	body := strings.Replace(loginBody("ext", ""), "Pixel 9", "My laptop", 1)
 	signedIn := decode[wire.LoginResponse](t, w.call("POST", "/api/login", body, "Content-Type: application/json", "Origin: chrome-extension://abc"), http.StatusOK)
 	k := decode[wire.IssuedKey](t, w.as(signedIn.Token, "POST", "/api/key", `{"server_id":`+id(server.ID)+`}`), http.StatusOK)
-	if k.Protocol != "https" || k.Key != k.HTTPS.URI() || k.HTTPS.Host != server.Host || k.HTTPS.Username == "" || k.Shadowsocks == nil ||
-		!slices.Contains(k.HTTPS.Bypass, "127.0.0.1") || !slices.Contains(k.HTTPS.Bypass, "s1.example.net") {
+	if k.Protocol != "https" || k.Key != k.HTTPS.URI() || k.HTTPS.Host != server.Host || k.HTTPS.Port != 8443 ||
+		!server.Door.Issued(k.HTTPS.Username, k.HTTPS.Password) || !strings.HasSuffix(k.HTTPS.ProbeURL, ".invalid/") || k.Shadowsocks == nil ||
+		!slices.Contains(k.HTTPS.Bypass, "127.0.0.1") || !slices.Contains(k.HTTPS.Bypass, "s1.example.net") || !slices.Contains(k.HTTPS.Bypass, "s3.example.net") {
 		t.Errorf("%+v %+v", k, k.HTTPS)
 	}
 }

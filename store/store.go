@@ -34,6 +34,7 @@ type Store struct {
 	dialect *dialect
 	now     func() time.Time
 	aead    cipher.AEAD
+	doors   doors
 	reader  reader
 	// direct reads past the pool; nil where a round trip costs more than the pool.
 	direct  *direct
@@ -53,7 +54,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
 	}
-	s := &Store{dialect: d, now: c.Now, aead: newAEAD(c.Secret), observe: c.Observe}
+	s := &Store{dialect: d, now: c.Now, aead: newAEAD(c.Secret), doors: doors{secret: c.Secret}, observe: c.Observe}
 	if s.observe == nil {
 		s.observe = func(int, time.Duration) {}
 	}

@@ -40,6 +40,8 @@ func checkServer(server *Server) error {
 		return invalid("capacity", "in")
 	case server.ShadowsocksPort < 1 || server.ShadowsocksPorts < 1 || server.ShadowsocksPort+server.ShadowsocksPorts > 65_536:
 		return invalid("ports", "in")
+	case server.HTTPSPort < 0 || server.HTTPSPort > 65_535:
+		return invalid("https_port", "in")
 	}
 	switch server.State {
 	case "":
@@ -48,8 +50,9 @@ func checkServer(server *Server) error {
 	default:
 		return invalid("state", "in")
 	}
-	if len(server.Protocols) == 0 {
-		server.Protocols = []Protocol{Shadowsocks}
+	server.Protocols = []Protocol{Shadowsocks}
+	if server.HTTPSPort != 0 {
+		server.Protocols = append(server.Protocols, HTTPS)
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ type IssuedKey struct {
 	Key      Key
 	Server   ListedServer
 	Protocol Protocol
+	// View is the list of servers that the user may use; nil from DynamicKey.
+	View *View
 	// IsReady reports that the node has the key: it works now.
 	IsReady bool
 	// RefreshAt is when the client should ask again.
@@ -85,7 +87,7 @@ func (s *Service) IssueKey(ctx context.Context, a *Actor, in IssueKey) (*IssuedK
 		return nil, err
 	}
 	issued := s.issued(key, server, protocol, e, now)
-	issued.IsReady = s.awaitApplied(ctx, key)
+	issued.View, issued.IsReady = view, s.awaitApplied(ctx, key)
 	return issued, nil
 }
 

@@ -1,6 +1,10 @@
 package vpn
 
-import "time"
+import (
+	"time"
+
+	"stile/accesskey"
+)
 
 // Protocol is a way to carry traffic, as the API names it.
 type Protocol string
@@ -43,8 +47,12 @@ type Server struct {
 	// ShadowsocksPort is the first of ShadowsocksPorts consecutive ports; a key uses one of them.
 	ShadowsocksPort  int
 	ShadowsocksPorts int
-	CreatedAt        time.Time
-	UpdatedAt        time.Time
+	// HTTPSPort is where the HTTPS proxy listens; 0 = there is none.
+	HTTPSPort int
+	// Door is what the server's HTTPS proxy knows issued credentials by. It follows from the service's secret and the ID.
+	Door      accesskey.Door
+	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
 // Offers reports whether the server speaks a protocol.

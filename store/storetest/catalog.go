@@ -178,10 +178,11 @@ func servers(w *world) {
 		Name: "de-1", CountryCode: "DE", City: vpn.Text{RU: "Берлин", EN: "Berlin"}, Latitude: 52.52, Longitude: -13.405, Host: "de.example.com",
 		PingURL: "https://de.example.com/ping", Tier: 1, Capacity: 100, State: vpn.ServerActive,
 		Protocols: []vpn.Protocol{vpn.Shadowsocks, vpn.HTTPS}, ShadowsocksPort: 8388, ShadowsocksPorts: 10,
+		HTTPSPort: 443,
 	}
 	made, err := w.store.AddServer(w.ctx, s, by("server.add"))
 	w.ok(err)
-	s.ID, s.CreatedAt, s.UpdatedAt = made.ID, made.CreatedAt, made.UpdatedAt
+	s.ID, s.Door, s.CreatedAt, s.UpdatedAt = made.ID, made.Door, made.CreatedAt, made.UpdatedAt
 	if !reflect.DeepEqual(made, s) {
 		w.Fatalf("made: %+v", made)
 	}
