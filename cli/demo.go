@@ -90,8 +90,11 @@ func (c *DemoCmd) start(ctx context.Context, dir string, target *demoTarget) (*a
 	cfg := appConfig{
 		databaseFlags: databaseFlags{Data: dir}, listener: listener, signInFailures: c.SignInFailures, log: quietLog(),
 		node: &nodeConfig{
-			host: "127.0.0.1", listen: "127.0.0.1", ports: portRange{count: 4}, usageEvery: 250 * time.Millisecond,
-			allow: append([]netip.Prefix{netip.PrefixFrom(target.address, target.address.BitLen())}, c.AllowTarget...),
+			planesConfig: planesConfig{
+				listen: "127.0.0.1", ports: portRange{count: 4},
+				allow: append([]netip.Prefix{netip.PrefixFrom(target.address, target.address.BitLen())}, c.AllowTarget...),
+			},
+			host: "127.0.0.1", usageEvery: 250 * time.Millisecond,
 		},
 	}
 	app, err := newApp(ctx, cfg)

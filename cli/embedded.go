@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"stile/dataplane"
-	"stile/dataplane/shadowsocks"
 	"stile/internal/buildinfo"
 	"stile/node"
 	"stile/vpn"
@@ -22,10 +19,8 @@ import (
 
 // nodeConfig is what the embedded node is made from.
 type nodeConfig struct {
+	planesConfig
 	host       string // that keys point to
-	listen     string // "" = all addresses
-	ports      portRange
-	allow      []netip.Prefix
 	usageEvery time.Duration
 	endpoint   endpointFlags
 }
@@ -33,9 +28,8 @@ type nodeConfig struct {
 // embeddedNode is a node in this process: the same agent that runs on other machines, on a link that is a pipe.
 type embeddedNode struct {
 	id       int64
-	ports    portRange
 	agent    *node.Agent
-	ledger   *dataplane.Ledger
+	planes   *openPlanes
 	endpoint *endpoint
 	links    sync.WaitGroup // the hub's ends
 }
@@ -43,27 +37,22 @@ type embeddedNode struct {
 // openNode listens with the data planes, makes or updates the node's server, and restores the node's keys.
 func openNode(ctx context.Context, a *app) (*embeddedNode, error) {
 	cfg := a.cfg.node
-	ledger := dataplane.NewLedger(time.Now)
-	plane, err := shadowsocks.New(ctx, shadowsocks.Config{
-		Host: cfg.listen, Port: cfg.ports.first, Ports: cfg.ports.count, Ledger: ledger,
-		Egress: dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: cfg.allow}), Log: a.cfg.log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w (choose others with --shadowsocks-ports)", err)
+	n := &embeddedNode{}
+	var err error
+	if n.endpoint, err = cfg.endpoint.open(ctx, cfg.host, dataDir(a.cfg.Data).node(), a.cfg.log); err != nil {
+		return nil, err
 	}
-	n := &embeddedNode{ledger: ledger}
-	n.ports.first, n.ports.count = plane.Ports()
-	if n.endpoint, err = cfg.endpoint.open(ctx, cfg.host, dataDir(a.cfg.Data).node(), a.cfg.log); err == nil {
-		if err = n.open(ctx, a, plane); err == nil {
-			return n, nil
-		}
-		err = errors.Join(err, n.endpoint.close())
+	n.endpoint.secure(&cfg.planesConfig)
+	if n.planes, err = listenPlanes(ctx, &cfg.planesConfig, a.cfg.log); err != nil {
+		return nil, errors.Join(err, n.endpoint.close())
 	}
-	ledger.Close()
-	return nil, errors.Join(err, plane.Close(ctx))
+	if err := n.open(ctx, a); err != nil {
+		return nil, errors.Join(err, n.planes.close(ctx), n.endpoint.close())
+	}
+	return n, nil
 }
 
-func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) error {
+func (n *embeddedNode) open(ctx context.Context, a *app) error {
 	dir := dataDir(a.cfg.Data)
 	if err := os.MkdirAll(dir.node(), 0o700); err != nil {
 		return err
@@ -72,7 +61,8 @@ func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) 
 	if err != nil {
 		return err
 	}
-	server, err := ensureLocal(ctx, a.service, known, a.cfg.node.host, n.endpoint.pingURL(a.cfg.node.host, a.url()+"/ping"), n.ports)
+	pingURL := n.endpoint.pingURL(a.cfg.node.host, n.planes.httpsPort(), a.url()+"/ping")
+	server, err := ensureLocal(ctx, a.service, known, a.cfg.node.host, pingURL, n.planes)
 	if vpn.CodeOf(err) == vpn.CodeConflict {
 		return fmt.Errorf("a server named %q exists already and is not this machine's: rename it with `stile server set ID --name …`; if it is this machine's, delete %s",
 			localServer, dir.nodeName())
@@ -87,9 +77,13 @@ func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) 
 			return err
 		}
 	}
+	planes, err := n.planes.finish(server.Door)
+	if err != nil {
+		return err
+	}
 	n.agent, err = node.Open(node.Config{
-		Dir: filepath.Join(dir.node(), name), ID: n.id, Version: buildinfo.Version(), Ledger: n.ledger,
-		Planes: []dataplane.Plane{plane}, Ping: n.endpoint.ping, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
+		Dir: filepath.Join(dir.node(), name), ID: n.id, Version: buildinfo.Version(), Ledger: n.planes.ledger,
+		Planes: planes, Ping: n.endpoint.ping, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
 		Dial: func(ctx context.Context) (wire.Link, error) {
 			near, far := wire.Pipe()
 			n.links.Go(func() {
@@ -105,7 +99,7 @@ func (n *embeddedNode) open(ctx context.Context, a *app, plane dataplane.Plane) 
 // run carries traffic until ctx ends. When it returns, other replicas know that the node is offline.
 func (n *embeddedNode) run(ctx context.Context) error {
 	defer n.links.Wait()
-	defer n.ledger.Close()
+	defer n.planes.ledger.Close()
 	return n.agent.Run(ctx)
 }
 
@@ -159,7 +153,7 @@ const unknownCountry = "ZZ"
 
 // ensureLocal makes the embedded node's server at the first start, and lets it follow the flags at later ones. It is
 // known by its nodeName, so that operators may rename it.
-func ensureLocal(ctx context.Context, s *vpn.Service, known, host, pingURL string, ports portRange) (vpn.Server, error) {
+func ensureLocal(ctx context.Context, s *vpn.Service, known, host, pingURL string, planes *openPlanes) (vpn.Server, error) {
 	servers, err := s.AllServers(ctx, shell)
 	if err != nil {
 		return vpn.Server{}, err
@@ -170,14 +164,14 @@ func ensureLocal(ctx context.Context, s *vpn.Service, known, host, pingURL strin
 			continue
 		}
 		old := portRange{first: server.ShadowsocksPort, count: server.ShadowsocksPorts}
-		if server.Host == host && server.PingURL == pingURL && old == ports {
+		if server.Host == host && server.PingURL == pingURL && old == planes.ports && server.HTTPSPort == planes.httpsPort() {
 			return server, nil
 		}
-		server.Host, server.PingURL, server.ShadowsocksPort, server.ShadowsocksPorts = host, pingURL, ports.first, ports.count
+		server.Host, server.PingURL = host, pingURL
+		planes.describe(&server)
 		return server, s.UpdateServer(ctx, shell, server)
 	}
-	return s.AddServer(ctx, shell, vpn.Server{
-		Name: localServer, CountryCode: unknownCountry, Host: host, PingURL: pingURL,
-		ShadowsocksPort: ports.first, ShadowsocksPorts: ports.count, Protocols: []vpn.Protocol{vpn.Shadowsocks},
-	})
+	server := vpn.Server{Name: localServer, CountryCode: unknownCountry, Host: host, PingURL: pingURL}
+	planes.describe(&server)
+	return s.AddServer(ctx, shell, server)
 }

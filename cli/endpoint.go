@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -101,12 +102,25 @@ func (f *endpointFlags) source(host, dir string, log *slog.Logger) (certificate.
 	return certificate.NewACME(cfg)
 }
 
-// pingURL is what clients time: the endpoint's own, or else what it is given.
-func (e *endpoint) pingURL(host, otherwise string) string {
-	if e.ping == nil {
+// secure gives the HTTPS proxy, if there is one, the endpoint's certificate, and its ping to show to strangers.
+func (e *endpoint) secure(c *planesConfig) {
+	if c.https != nil && e.source != nil {
+		c.https.tls, c.https.site = e.source.TLSConfig("h2", "http/1.1"), node.PingHandler()
+	}
+}
+
+// pingURL is what clients time: the endpoint's own, the HTTPS proxy's at its port (0 = none), or else what it is given.
+func (e *endpoint) pingURL(host string, httpsPort int, otherwise string) string {
+	switch {
+	case e.ping != nil:
+		return e.ping.URL(host)
+	case httpsPort == 443:
+		return "https://" + host + "/ping"
+	case httpsPort != 0:
+		return "https://" + net.JoinHostPort(host, strconv.Itoa(httpsPort)) + "/ping"
+	default:
 		return otherwise
 	}
-	return e.ping.URL(host)
 }
 
 // expiresAt is when the certificate expires; zero without one.

@@ -30,6 +30,7 @@ type ServeCmd struct {
 	NodeHost         string         `default:"127.0.0.1" help:"Public name or address of this machine, for keys of the embedded node."`
 	NodeListen       string         `placeholder:"ADDRESS" help:"Address that the embedded node listens on; by default all, or loopback when --node-host is loopback."`
 	ShadowsocksPorts portRange      `default:"8388-8403" help:"Ports of the embedded node."`
+	HTTPSPort        int            `name:"https-port" placeholder:"PORT" help:"Port of the embedded node's HTTPS proxy, which browsers use, such as 443; needs --tls-cert or --acme. None by default."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that the node may reach although it otherwise never does; repeatable."`
 	UsageEvery       time.Duration  `default:"5s" help:"How often the embedded node reports traffic."`
 	endpointFlags
@@ -109,13 +110,30 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 		return cfg, errors.New("--usage-every: want 100ms to 1h")
 	}
 	cfg.node = &nodeConfig{
-		host: c.NodeHost, listen: c.NodeListen, ports: c.ShadowsocksPorts, allow: c.AllowTarget, usageEvery: c.UsageEvery,
-		endpoint: c.endpointFlags,
+		planesConfig: planesConfig{listen: c.NodeListen, ports: c.ShadowsocksPorts, allow: c.AllowTarget},
+		host:         c.NodeHost, usageEvery: c.UsageEvery, endpoint: c.endpointFlags,
+	}
+	var err error
+	if cfg.node.https, err = c.https(); err != nil {
+		return cfg, err
 	}
 	if address, err := netip.ParseAddr(c.NodeHost); err == nil && address.IsLoopback() && c.NodeListen == "" {
 		cfg.node.listen = c.NodeHost
 	}
 	return cfg, nil
+}
+
+// https says where the HTTPS proxy listens; nil when there is to be none.
+func (c *ServeCmd) https() (*httpsConfig, error) {
+	switch {
+	case c.HTTPSPort < 0 || c.HTTPSPort > 65_535:
+		return nil, errors.New("--https-port: want 1 to 65535")
+	case c.HTTPSPort == 0:
+		return nil, nil
+	case c.TLSCert == "" && !c.ACME:
+		return nil, errors.New("--https-port needs --tls-cert and --tls-key, or --acme")
+	}
+	return &httpsConfig{port: c.HTTPSPort}, nil
 }
 
 // welcome says where the service is, and how to make the first operator.
@@ -126,7 +144,10 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 	}
 	t.printf("Serving the API at %s/api\n", app.url())
 	if app.node != nil {
-		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.ports)
+		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.planes.ports)
+		if port := app.node.planes.httpsPort(); port != 0 {
+			t.printf("It is an HTTPS proxy for browsers on port %d\n", port)
+		}
 	}
 	if app.cfg.monitor != nil {
 		t.printf("Metrics at http://%s/metrics\n", app.cfg.monitor.listener.Addr())

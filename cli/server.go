@@ -24,6 +24,7 @@ type serverFlags struct {
 	Lon      *float64   `help:"Longitude in degrees."`
 	Host     string     `help:"Public name or address that keys point to."`
 	Ports    *portRange `help:"Shadowsocks ports, such as 8388-8403."`
+	HTTPS    *int       `name:"https-port" help:"Port of its HTTPS proxy; 0 is none."`
 	PingURL  string     `name:"ping-url" help:"URL that clients time; by default https://HOST/ping."`
 	Capacity *int       `help:"Active devices it is meant for; 0 is unlimited."`
 	Tier     *int       `help:"Lowest plan tier that may use it."`
@@ -41,6 +42,7 @@ func (f *serverFlags) apply(s *vpn.Server) {
 	setFrom(&s.Longitude, f.Lon)
 	setFrom(&s.Capacity, f.Capacity)
 	setFrom(&s.Tier, f.Tier)
+	setFrom(&s.HTTPSPort, f.HTTPS)
 	if f.State != "" {
 		s.State = vpn.ServerState(f.State)
 	}
@@ -137,6 +139,7 @@ type serverRow struct {
 	City     string `json:"city"`
 	Host     string `json:"host"`
 	Ports    string `json:"ports"`
+	HTTPS    int    `json:"https_port"`
 	PingURL  string `json:"ping_url"`
 	Capacity int    `json:"capacity"`
 	Tier     int    `json:"tier"`
@@ -146,7 +149,7 @@ type serverRow struct {
 func serverRowOf(s *vpn.Server) serverRow {
 	return serverRow{
 		s.ID, s.Name, s.CountryCode, s.City.In("en"), s.Host, portRange{s.ShadowsocksPort, s.ShadowsocksPorts}.String(),
-		s.PingURL, s.Capacity, s.Tier, string(s.State),
+		s.HTTPSPort, s.PingURL, s.Capacity, s.Tier, string(s.State),
 	}
 }
 

@@ -21,7 +21,7 @@ func (a *app) watch(hasher *password.Hasher) {
 	m.ready = a.ready
 	readControl(m.registry, a.hub, a.store, hasher)
 	if a.node != nil {
-		readNode(m.registry, a.node.agent, a.node.ledger, a.node.endpoint.expiresAt)
+		readNode(m.registry, a.node.agent, a.node.planes.ledger, a.node.endpoint.expiresAt)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -38,8 +39,12 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			planetest.Run(t, func(t *testing.T, ledger *dataplane.Ledger, egress *dataplane.Egress) planetest.Subject {
-				plane, err := httpsproxy.New(t.Context(), httpsproxy.Config{
-					Host: "127.0.0.1", TLS: ca.Server(t, "127.0.0.1"), Door: door, Ledger: ledger, Egress: egress,
+				listener, err := httpsproxy.Listen(t.Context(), "127.0.0.1", 0, slog.New(slog.DiscardHandler))
+				if err != nil {
+					t.Fatal(err)
+				}
+				plane, err := httpsproxy.New(httpsproxy.Config{
+					Listener: listener, TLS: ca.Server(t, "127.0.0.1"), Door: door, Ledger: ledger, Egress: egress,
 				})
 				if err != nil {
 					t.Fatal(err)

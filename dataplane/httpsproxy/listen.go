@@ -13,13 +13,16 @@ import (
 // acceptPause is how long nothing is accepted after a failure, mostly for want of file descriptors.
 const acceptPause = 50 * time.Millisecond
 
-// listener accepts connections as *wire and says itself what fails, because net/http would name addresses.
-type listener struct {
+// Listener is a plane's open port. It accepts connections as *wire and says itself what fails, because net/http would
+// name addresses.
+type Listener struct {
 	*net.TCPListener
 	log *slog.Logger
 }
 
-func listen(ctx context.Context, host string, port int, log *slog.Logger) (*listener, error) {
+// Listen opens a port on an address, empty for all, or a free port for 0. It fails if the port is busy. log gets the
+// failures of the socket, never a client's.
+func Listen(ctx context.Context, host string, port int, log *slog.Logger) (*Listener, error) {
 	// Phones pay for every keep-alive with their radio, so ask rarely.
 	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 5 * time.Minute, Interval: 30 * time.Second, Count: 4,
@@ -29,11 +32,14 @@ func listen(ctx context.Context, host string, port int, log *slog.Logger) (*list
 	if err != nil {
 		return nil, fmt.Errorf("httpsproxy: %w", err)
 	}
-	return &listener{TCPListener: tcp.(*net.TCPListener), log: log}, nil
+	return &Listener{TCPListener: tcp.(*net.TCPListener), log: log}, nil
 }
 
+// Port is where it listens.
+func (l *Listener) Port() int { return l.Addr().(*net.TCPAddr).Port }
+
 // Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.AcceptTCP()
 		if err == nil {

@@ -12,10 +12,10 @@ import (
 	"errors"
 	"io"
 	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,13 +23,11 @@ import (
 	"stile/dataplane"
 )
 
-// Config is what a plane needs; all fields but Host, Port, Site and Log are required.
+// Config is what a plane needs; all fields but Site are required.
 type Config struct {
-	// Host is the address to listen on; empty means all.
-	Host string
-	// Port is where it listens; 0 takes a free one.
-	Port int
-	// TLS holds the certificate; the plane sets the protocols itself.
+	// Listener is the plane's from now on. It is made first, because a door belongs to a server that knows its port.
+	Listener *Listener
+	// TLS holds the certificate. The plane adds its own protocols to those in it.
 	TLS *tls.Config
 	// Door recognises the credentials that were issued for this server.
 	Door accesskey.Door
@@ -38,8 +36,6 @@ type Config struct {
 	// Ledger admits sessions and Egress reaches targets.
 	Ledger *dataplane.Ledger
 	Egress *dataplane.Egress
-	// Log gets the failures of the listening socket, never a client's; nil is slog's default.
-	Log *slog.Logger
 }
 
 const (
@@ -68,7 +64,7 @@ type Plane struct {
 	buffers *dataplane.Buffers
 	plain   *httputil.ReverseProxy
 
-	listener *listener
+	listener *Listener
 	server   *http.Server
 	serving  sync.WaitGroup
 	shut     sync.Once
@@ -80,30 +76,27 @@ type Plane struct {
 	idle    chan struct{} // closing, and no link is left
 }
 
-// New listens and returns a plane that Run serves. It fails if the port is busy.
-func New(ctx context.Context, c Config) (*Plane, error) {
-	if c.Ledger == nil || c.Egress == nil || c.TLS == nil {
-		return nil, errors.New("httpsproxy: a ledger, an egress and a TLS configuration are required")
-	}
-	if c.Log == nil {
-		c.Log = slog.Default()
+// New returns a plane that Run serves.
+func New(c Config) (*Plane, error) {
+	if c.Listener == nil || c.Ledger == nil || c.Egress == nil || c.TLS == nil {
+		return nil, errors.New("httpsproxy: a listener, a ledger, an egress and a TLS configuration are required")
 	}
 	if c.Site == nil {
 		c.Site = http.HandlerFunc(emptySite)
 	}
-	listener, err := listen(ctx, c.Host, c.Port, c.Log)
-	if err != nil {
-		return nil, err
-	}
 	p := &Plane{
 		ledger: c.Ledger, egress: c.Egress, site: c.Site, ring: newKeyring(c.Door), relay: dataplane.DefaultRelay(),
-		buffers: dataplane.NewBuffers(), listener: listener, links: make(map[*link]struct{}),
+		buffers: dataplane.NewBuffers(), listener: c.Listener, links: make(map[*link]struct{}),
 		closed: make(chan struct{}), idle: make(chan struct{}),
 	}
 	p.plain = p.newPlain()
 	config := c.TLS.Clone()
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
-	config.NextProtos = nil // the server's own: h2, http/1.1
+	for _, own := range []string{"http/1.1", "h2"} {
+		if !slices.Contains(config.NextProtos, own) {
+			config.NextProtos = append([]string{own}, config.NextProtos...)
+		}
+	}
 	p.server = &http.Server{
 		Handler: p, TLSConfig: config, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(io.Discard, "", 0), // its messages name addresses
@@ -118,7 +111,7 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 func (p *Plane) Protocol() string { return "https" }
 
 // Port is where the plane listens.
-func (p *Plane) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }
+func (p *Plane) Port() int { return p.listener.Port() }
 
 // Apply learns and forgets keys, as dataplane.Plane says.
 func (p *Plane) Apply(put []dataplane.Key, remove []int64, full bool) error {
