@@ -65,7 +65,7 @@ type client struct {
 	shared  *http.Transport // one HTTP/2 connection for all keys
 }
 
-func newClient(t *testing.T, ca *testca.CA, port int) *client {
+func newClient(t testing.TB, ca *testca.CA, port int) *client {
 	c := &client{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), tls: ca.Client()}
 	c.tls.ServerName = "127.0.0.1"
 	c.shared = &http.Transport{TLSClientConfig: ca.Client(), ForceAttemptHTTP2: true}

@@ -82,18 +82,19 @@ func (p *Plane) dialErrand(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &counted{TCPConn: conn, errand: e}, nil
+	return &counted{Conn: conn, errand: e}, nil
 }
 
-// counted is a target's connection whose bytes are counted and wait for the key's limits.
+// counted is a target's connection whose bytes are counted and wait for the key's limits. It hides the ReadFrom of a TCP
+// connection, which would pass the count by.
 type counted struct {
-	*net.TCPConn
+	net.Conn
 	errand *errand
 }
 
 // Read implements net.Conn.
 func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.TCPConn.Read(p)
+	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.errand.moved()
 		if endErr := c.errand.link.session.Down(n); endErr != nil {
@@ -109,5 +110,5 @@ func (c *counted) Write(p []byte) (int, error) {
 	if err := c.errand.link.session.Up(len(p)); err != nil {
 		return 0, err
 	}
-	return c.TCPConn.Write(p)
+	return c.Conn.Write(p)
 }
