@@ -13,9 +13,10 @@ import (
 
 // ConnectCmd is `stile connect`.
 type ConnectCmd struct {
-	Target string `arg:"" optional:"" default:"best" help:"best, or the number, name, city or country of a server."`
-	Listen string `default:"127.0.0.1:1080" env:"STILE_CONNECT_LISTEN" help:"Address of the local proxy; it asks for no password, so keep it on loopback."`
-	JSON   bool   `name:"json" help:"Print the server and the proxy as JSON, once."`
+	Target   string `arg:"" optional:"" default:"best" help:"best, or the number, name, city or country of a server."`
+	Protocol string `enum:"shadowsocks,https" default:"shadowsocks" help:"shadowsocks, or https, which looks like the web but carries no datagrams."`
+	Listen   string `default:"127.0.0.1:1080" env:"STILE_CONNECT_LISTEN" help:"Address of the local proxy; it asks for no password, so keep it on loopback."`
+	JSON     bool   `name:"json" help:"Print the server and the proxy as JSON, once."`
 }
 
 // Help is shown by --help.
@@ -69,7 +70,7 @@ func (c *ConnectCmd) open(ctx context.Context, t *Terminal, a *account) (*connec
 	if err != nil {
 		return nil, err
 	}
-	request := wire.KeyRequest{ServerID: chosen.server.ID, Protocol: "shadowsocks"}
+	request := wire.KeyRequest{ServerID: chosen.server.ID, Protocol: c.Protocol}
 	key, err := a.Key(ctx, request)
 	if err != nil {
 		return nil, a.remedy(err)

@@ -21,7 +21,7 @@ var ErrSilent = errors.New("client: the server does not answer, though the key i
 type Refresh func(ctx context.Context) (key string, err error)
 
 // Line is a Dialer that outlives its access key. A Shadowsocks server does not say that it refuses a key, it stays
-// silent. So when a stream or socket looks dead (the server cannot be reached, ends it without a byte, breaks it off, or
+// silent; an HTTPS proxy asks for another. So when a stream or socket looks dead (the server cannot be reached, ends it without a byte, breaks it off, or
 // leaves it unanswered for ten seconds) the line asks for the key again, once in thirty seconds. A new key replaces the
 // old one, and what ran through the old one ends; a refusal ends the line, and its reason is what every later dial
 // returns.
@@ -34,8 +34,8 @@ type Line struct {
 
 	mu        sync.Mutex
 	key       string
-	tunnel    *Tunnel
-	suspected *Tunnel
+	tunnel    Tunnel
+	suspected Tunnel
 	live      map[io.Closer]struct{}
 	checkedAt time.Time
 	checked   chan struct{} // closed when a check ends, then replaced
@@ -100,13 +100,14 @@ func (l *Line) Address() string {
 // DialContext opens a stream, as Dialer says. When the server cannot be reached it waits for the check of the key, and
 // tries a new one.
 func (l *Line) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, tunnel, err := dialThrough(ctx, l, func(t *Tunnel) (net.Conn, error) {
+	conn, tunnel, err := dialThrough(ctx, l, func(t Tunnel) (net.Conn, error) {
 		return t.DialContext(ctx, network, address)
 	})
 	if err != nil {
 		return nil, err
 	}
 	s := &stream{Conn: conn, line: l, vigil: vigil{suspect: func() { l.suspect(tunnel) }}}
+	s.vigil.heard.Store(tunnel.Confirms())
 	if err := l.enter(tunnel, s); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -116,7 +117,7 @@ func (l *Line) DialContext(ctx context.Context, network, address string) (net.Co
 
 // ListenPacket opens a socket, as Dialer says. The socket ends when the key is replaced.
 func (l *Line) ListenPacket(ctx context.Context) (net.PacketConn, error) {
-	conn, tunnel, err := dialThrough(ctx, l, func(t *Tunnel) (net.PacketConn, error) { return t.ListenPacket(ctx) })
+	conn, tunnel, err := dialThrough(ctx, l, func(t Tunnel) (net.PacketConn, error) { return t.ListenPacket(ctx) })
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func (l *Line) ListenPacket(ctx context.Context) (net.PacketConn, error) {
 
 // dialThrough opens something by the line's tunnel, and once more when the check that a failure causes brings another
 // tunnel. It says by which tunnel.
-func dialThrough[C any](ctx context.Context, l *Line, open func(*Tunnel) (C, error)) (C, *Tunnel, error) {
+func dialThrough[C any](ctx context.Context, l *Line, open func(Tunnel) (C, error)) (C, Tunnel, error) {
 	var none C
 	tunnel, err := l.current()
 	if err != nil {
@@ -140,7 +141,7 @@ func dialThrough[C any](ctx context.Context, l *Line, open func(*Tunnel) (C, err
 	if dialErr == nil {
 		return conn, tunnel, nil
 	}
-	if ctx.Err() != nil {
+	if _, unserved := errors.AsType[*UnservedError](dialErr); unserved || ctx.Err() != nil {
 		return none, nil, dialErr
 	}
 	select {
@@ -159,20 +160,20 @@ func dialThrough[C any](ctx context.Context, l *Line, open func(*Tunnel) (C, err
 	return conn, next, err
 }
 
-func (l *Line) current() (*Tunnel, error) {
+func (l *Line) current() (Tunnel, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.tunnel, l.err
 }
 
 // doubts reports, with mu held, whether a suspicion of tunnel deserves a check.
-func (l *Line) doubts(tunnel *Tunnel) bool {
+func (l *Line) doubts(tunnel Tunnel) bool {
 	fresh := !l.checkedAt.IsZero() && time.Since(l.checkedAt) < recheckAfter
 	return l.running && l.err == nil && tunnel == l.tunnel && !fresh
 }
 
 // suspect asks for a check of tunnel. The channel closes when that ends, at once when there is no need for one.
-func (l *Line) suspect(tunnel *Tunnel) <-chan struct{} {
+func (l *Line) suspect(tunnel Tunnel) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.doubts(tunnel) {
@@ -209,7 +210,7 @@ func (l *Line) judge(key string, err error) error {
 
 // settle ends a check with its outcome: those who wait go on, and what ran through a tunnel that is no longer good is
 // cut. It returns err.
-func (l *Line) settle(key string, tunnel *Tunnel, err error) error {
+func (l *Line) settle(key string, tunnel Tunnel, err error) error {
 	l.mu.Lock()
 	var cut []io.Closer
 	if err != nil || tunnel != l.tunnel {
@@ -238,7 +239,7 @@ func (l *Line) stop() {
 }
 
 // enter adds a connection to those that end with the tunnel; it fails when the tunnel was replaced meanwhile.
-func (l *Line) enter(tunnel *Tunnel, conn io.Closer) error {
+func (l *Line) enter(tunnel Tunnel, conn io.Closer) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {

@@ -37,7 +37,7 @@ func runningProxy(t *testing.T, dialer Dialer) (*Proxy, string) {
 	return p, listener.Addr().String()
 }
 
-func tunnelTo(t *testing.T, key string) *Tunnel {
+func tunnelTo(t *testing.T, key string) Tunnel {
 	t.Helper()
 	tunnel, err := NewTunnel(key)
 	if err != nil {

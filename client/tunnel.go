@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/Jigsaw-Code/outline-sdk/transport"
@@ -26,17 +27,34 @@ type Dialer interface {
 	ListenPacket(ctx context.Context) (net.PacketConn, error)
 }
 
-// Tunnel carries streams and datagrams through the Shadowsocks server of one access key. It holds no connection of its
-// own, so there is nothing to close. Safe for concurrent use.
-type Tunnel struct {
+// Tunnel carries streams through the server of one access key, and datagrams if the key's protocol has them. It holds no
+// connection of its own, so there is nothing to close. Safe for concurrent use.
+type Tunnel interface {
+	Dialer
+	// Address is the "host:port" of the server.
+	Address() string
+	// Confirms reports that a stream which opens shows that the server honours the key.
+	Confirms() bool
+}
+
+// NewTunnel makes a tunnel from a key as the API issues it: an ss:// or an https:// URI. Errors never repeat the key.
+func NewTunnel(key string) (Tunnel, error) {
+	if strings.HasPrefix(key, "https:") {
+		return newHTTPSTunnel(key, nil)
+	}
+	return newShadowsocksTunnel(key)
+}
+
+// shadowsocksTunnel is a Tunnel through a Shadowsocks server.
+type shadowsocksTunnel struct {
 	address string
 	streams *shadowsocks.StreamDialer
 	packets transport.PacketListener
 }
 
-// NewTunnel makes a tunnel from a key as the API issues it, an ss:// URI; the prefix in it begins the salt of every
-// stream and every datagram. Errors never repeat the key.
-func NewTunnel(key string) (*Tunnel, error) {
+// newShadowsocksTunnel makes a tunnel from an ss:// URI; the prefix in it begins the salt of every stream and every
+// datagram.
+func newShadowsocksTunnel(key string) (*shadowsocksTunnel, error) {
 	endpoint, err := accesskey.ParseShadowsocks(key)
 	if err != nil {
 		return nil, fmt.Errorf("client: access key: %w", err)
@@ -63,15 +81,18 @@ func NewTunnel(key string) (*Tunnel, error) {
 		streams.SaltGenerator = salt
 		packets.SetSaltGenerator(salt)
 	}
-	return &Tunnel{address: address, streams: streams, packets: packets}, nil
+	return &shadowsocksTunnel{address: address, streams: streams, packets: packets}, nil
 }
 
-// Address is the "host:port" of the server.
-func (t *Tunnel) Address() string { return t.address }
+// Address implements Tunnel.
+func (t *shadowsocksTunnel) Address() string { return t.address }
+
+// Confirms implements Tunnel.
+func (t *shadowsocksTunnel) Confirms() bool { return false }
 
 // DialContext opens a stream, as Dialer says. A server that does not honour the key is silent: it shows as a stream
 // that ends, or waits, without a byte.
-func (t *Tunnel) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+func (t *shadowsocksTunnel) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if network != "tcp" {
 		return nil, fmt.Errorf("client: tunnel: %w", net.UnknownNetworkError(network))
 	}
@@ -83,7 +104,7 @@ func (t *Tunnel) DialContext(ctx context.Context, network, address string) (net.
 }
 
 // ListenPacket opens a socket for datagrams, as Dialer says. A datagram holds at most about 16 KiB.
-func (t *Tunnel) ListenPacket(ctx context.Context) (net.PacketConn, error) {
+func (t *shadowsocksTunnel) ListenPacket(ctx context.Context) (net.PacketConn, error) {
 	conn, err := t.packets.ListenPacket(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("client: tunnel by way of %s: %w", t.address, err)

@@ -101,7 +101,8 @@ func TestTunnelSendsThePrefixFirst(t *testing.T) {
 
 func TestTunnelRefusesBadKeysWithoutRepeatingThem(t *testing.T) {
 	for name, key := range map[string]string{
-		"not a key":          "https://user:hunter2@h:1",
+		"not a key":          "http://user:hunter2@h:1",
+		"half a key":         "https://hunter2@h:1",
 		"unknown method":     accesskey.Shadowsocks{Method: "rc4-md5", Password: "hunter2"}.URI("h", 1, ""),
 		"prefix beyond salt": accesskey.Shadowsocks{Method: "aes-128-gcm", Password: "hunter2", Prefix: strings.Repeat("a", 17)}.URI("h", 1, ""),
 	} {
