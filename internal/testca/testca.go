@@ -116,3 +116,12 @@ func sign(t testing.TB, template, parent *x509.Certificate, key, by *ecdsa.Priva
 	}
 	return cert
 }
+
+// Load reads what Files wrote into a directory, in another process.
+func Load(dir string) (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, nil
+}
