@@ -180,3 +180,5 @@ func (s *streamConn) SetDeadline(at time.Time) error {
 	})
 	return nil
 }
+
+func (s *streamConn) SetReadDeadline(at time.Time) error { return s.SetDeadline(at) }

@@ -51,6 +51,7 @@ type stream struct {
 	slices  [1][]byte
 	movedAt atomic.Int64 // unix nanoseconds
 	ended   atomic.Bool  // the target has finished, so the stream has
+	aborted atomic.Bool
 
 	mu       sync.Mutex // holds timer and patience, and net/http's writer against use when the request is over
 	timer    *time.Timer
@@ -144,7 +145,7 @@ func (s *stream) SetWriteDeadline(at time.Time) error { return s.control.SetWrit
 
 // Close ends both directions; a stream that has ended well already is left alone, so that its end arrives.
 func (s *stream) Close() error {
-	if !s.ended.Load() {
+	if !s.ended.Load() && !s.aborted.Swap(true) {
 		abort(s.control)
 	}
 	return nil

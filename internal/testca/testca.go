@@ -40,8 +40,12 @@ func New(t testing.TB) *CA {
 func (c *CA) Server(t testing.TB, hosts ...string) *tls.Config {
 	t.Helper()
 	key := newKey(t)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62)) // Firefox refuses two certificates of one number
+	if err != nil {
+		t.Fatal(err)
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: hosts[0]}, NotBefore: time.Now().Add(-time.Hour),
+		SerialNumber: serial, Subject: pkix.Name{CommonName: hosts[0]}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
