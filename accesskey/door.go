@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 )
 
 // Door is a secret that the HTTPS proxy of one server shares with those who issue its keys. With it the proxy knows a
@@ -58,8 +59,6 @@ const probeDomain = "invalid"
 // Realm is the protection space that the HTTPS proxy names when it asks for credentials (RFC 7617, section 2).
 const Realm = "Stile"
 
-var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-
 // HTTPS derives the credential of the HTTPS proxy behind a door.
 func (s Seed) HTTPS(door Door) HTTPS {
 	raw := s.derive("stile https v1", 33)
@@ -67,7 +66,7 @@ func (s Seed) HTTPS(door Door) HTTPS {
 	return HTTPS{
 		Username: name + door.proof(name, password),
 		Password: password,
-		Probe:    lowerBase32.EncodeToString(s.derive("stile https probe v1", 10)) + "." + probeDomain,
+		Probe:    strings.ToLower(base32.StdEncoding.EncodeToString(s.derive("stile https probe v1", 10))) + "." + probeDomain,
 	}
 }
 

@@ -113,7 +113,7 @@ func (c *client) dial2(ctx context.Context, key dataplane.Key, target string) (n
 	stop := context.AfterFunc(ctx, cancel)
 	r, _ := http.NewRequestWithContext(life, http.MethodConnect, "https://"+c.address, body)
 	r.Host, r.Header = target, header(key)
-	resp, err := c.shared.RoundTrip(r)
+	resp, err := c.shared.RoundTrip(r) //nolint:bodyclose // the connection is the body
 	if !stop() {
 		err = errors.Join(err, ctx.Err())
 	}

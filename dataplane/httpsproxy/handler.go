@@ -88,7 +88,7 @@ func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, targe
 	l.session = session
 	switch {
 	case r.Method != http.MethodConnect:
-		p.forward(w, r, l, target)
+		p.forward(w, r, l, target) //nolint:contextcheck // a link holds the request's context
 	case r.ProtoMajor == 1:
 		p.tunnel(w, l, target)
 	default:

@@ -34,7 +34,8 @@ type house struct {
 func newHouse(t testing.TB, n int) *house {
 	t.Helper()
 	h := &house{TB: t, ca: testca.New(t), ledger: dataplane.NewLedger(time.Now)}
-	listener, err := httpsproxy.Listen(t.Context(), "127.0.0.1", 0, slog.New(slog.DiscardHandler))
+	log := new(strings.Builder)
+	listener, err := httpsproxy.Listen(t.Context(), "127.0.0.1", 0, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +72,9 @@ func newHouse(t testing.TB, n int) *house {
 			t.Errorf("Run: %v", err)
 		}
 		h.ledger.Close()
+		if log.Len() > 0 {
+			t.Errorf("clients made the plane log: %s", log)
+		}
 	})
 	return h
 }
@@ -127,8 +131,14 @@ func (h *house) raw(request string) string {
 	}
 }
 
-// ask sends a request in HTTP/2 and returns the answer without its body.
-func (h *house) ask(method, host, path string, header http.Header) (*http.Response, error) {
+// answer is a response without its body.
+type answer struct {
+	StatusCode, ProtoMajor int
+	Header                 http.Header
+}
+
+// ask sends a request in HTTP/2.
+func (h *house) ask(method, host, path string, header http.Header) (*answer, error) {
 	h.Helper()
 	r, err := http.NewRequestWithContext(h.Context(), method, "https://"+h.address+path, nil)
 	if err != nil {
@@ -141,9 +151,9 @@ func (h *house) ask(method, host, path string, header http.Header) (*http.Respon
 	if err != nil {
 		return nil, err
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
+	_, err = io.Copy(io.Discard, resp.Body)
 	_ = resp.Body.Close()
-	return resp, nil
+	return &answer{resp.StatusCode, resp.ProtoMajor, resp.Header}, err
 }
 
 // site is a target that greets.

@@ -78,13 +78,13 @@ func reset(conn *net.TCPConn) {
 	_ = conn.Close()
 }
 
-// past is a deadline that has passed.
-var past = time.Unix(1, 0)
+// past returns a deadline that has passed.
+func past() time.Time { return time.Unix(1, 0) }
 
 // abort ends a request of net/http: in HTTP/2 its stream alone.
 func abort(control *http.ResponseController) {
-	_ = control.SetReadDeadline(past)
-	_ = control.SetWriteDeadline(past)
+	_ = control.SetReadDeadline(past())
+	_ = control.SetWriteDeadline(past())
 }
 
 // dial reaches the target of a link.

@@ -107,7 +107,7 @@ func (s *stream) Write(payload net.Buffers) error {
 // written arrives.
 func (s *stream) CloseWrite() error {
 	s.ended.Store(true)
-	return s.control.SetReadDeadline(past)
+	return s.control.SetReadDeadline(past())
 }
 
 // SetReadDeadline ends the stream when nothing moved for the time from now to at.

@@ -1,0 +1,91 @@
+package httpsproxy
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"stile/accesskey"
+	"stile/dataplane"
+	"stile/internal/testca"
+)
+
+// Streams and requests in which nothing moves end; those in which one direction moves do not.
+func TestIdleEnds(t *testing.T) {
+	ca, ledger := testca.New(t), dataplane.NewLedger(time.Now)
+	listener, err := Listen(t.Context(), "127.0.0.1", 0, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	egress := dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
+	p, err := New(Config{Listener: listener, TLS: ca.Server(t, "127.0.0.1"), Ledger: ledger, Egress: egress})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.relay = dataplane.Relay{Idle: 400 * time.Millisecond, HalfIdle: 400 * time.Millisecond}
+	key := dataplane.Key{ID: 1}
+	ledger.Apply([]dataplane.Key{key}, nil, true)
+	_ = p.Apply([]dataplane.Key{key}, nil, true)
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- p.Run(ctx) }()
+	defer func() { cancel(); <-ran; ledger.Close() }()
+
+	target, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	go func() {
+		for {
+			conn, err := target.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // takes everything and never answers
+				defer conn.Close()
+				_, _ = io.Copy(io.Discard, conn)
+			}()
+		}
+	}()
+	transport := &http.Transport{TLSClientConfig: ca.Client(), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	secret := accesskey.Seed{}.HTTPS(accesskey.Door{})
+	ask := func(method string, body io.Reader) (*http.Response, error) {
+		r, _ := http.NewRequestWithContext(t.Context(), method, "https://"+listener.Addr().String(), body)
+		r.Host = target.Addr().String()
+		r.Header.Set("Proxy-Authorization", basicHeader(secret.Username, secret.Password))
+		return transport.RoundTrip(r)
+	}
+	silent, out := io.Pipe()
+	defer out.Close()
+	resp, err := ask(http.MethodConnect, silent)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	for range 20 { // longer than the stream may be idle
+		if _, err := out.Write([]byte("x")); err != nil {
+			t.Fatalf("a busy stream ended: %v", err)
+		}
+		time.Sleep(40 * time.Millisecond)
+	}
+	if n, err := resp.Body.Read(make([]byte, 1)); err == nil {
+		t.Errorf("read %d bytes of a silent target", n)
+	}
+	_ = resp.Body.Close()
+	if resp, err := ask(http.MethodGet, nil); err == nil {
+		_, err = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		t.Logf("a request that nobody answers: %s, %v", resp.Status, err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ledger.Usage(nil)[0].Sessions != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("usage %+v", ledger.Usage(nil))
+		}
+	}
+}
