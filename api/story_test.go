@@ -252,10 +252,6 @@ func TestServerStates(t *testing.T) {
 func TestExtensionGetsHTTPS(t *testing.T) {
 	w := setup(t, engines[0].dsn(t))
 	server := w.servers[0]
-	server.HTTPSPort = 8443
-	if err := w.service.UpdateServer(t.Context(), vpn.Shell(), server); err != nil {
-		t.Fatal(err)
-	}
 	body := strings.Replace(loginBody("ext", ""), "Pixel 9", "My laptop", 1)
 	signedIn := decode[wire.LoginResponse](t, w.call("POST", "/api/login", body, "Content-Type: application/json", "Origin: chrome-extension://abc"), http.StatusOK)
 	k := decode[wire.IssuedKey](t, w.as(signedIn.Token, "POST", "/api/key", `{"server_id":`+id(server.ID)+`}`), http.StatusOK)

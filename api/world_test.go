@@ -186,6 +186,9 @@ func (w *world) populate() {
 	} {
 		s.Host, s.PingURL = fmt.Sprintf("s%d.example.net", i+1), fmt.Sprintf("https://s%d.example.net/ping", i+1)
 		s.ShadowsocksPort, s.ShadowsocksPorts = 8388, 4
+		if i == 0 {
+			s.HTTPSPort = 8443
+		}
 		w.servers = append(w.servers, must(w.service.AddServer(ctx, shell, s))(w.t))
 	}
 }

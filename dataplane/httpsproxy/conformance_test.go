@@ -95,7 +95,7 @@ func (c *client) dial1(ctx context.Context, key dataplane.Key, target string) (n
 		_ = plain.Close()
 		return nil, err
 	}
-	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), r) // the target speaks later
+	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), r) //nolint:bodyclose // it has none; the target speaks later
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("CONNECT: %s", resp.Status)
 	}
