@@ -20,7 +20,7 @@ func TestDerivation(t *testing.T) {
 	}
 	salt := randomSalt("")
 	var subkey [keySize]byte
-	newKDF().derive(salt, &master, &subkey)
+	newKDF(salt).derive(&master, &subkey)
 	want, err := hkdf.Key(sha1.New, master[:], salt, "ss-subkey", keySize)
 	if err != nil || string(want) != string(subkey[:]) {
 		t.Errorf("derive = %x, want %x, %v", subkey, want, err)
@@ -31,7 +31,10 @@ func TestDerivation(t *testing.T) {
 func clocked(n int) (*finder, *time.Time) {
 	now := time.Unix(1000, 0)
 	clock := func() time.Time { return now }
-	f := &finder{ring: newKeyring(1), sources: newSources(clock), replays: newReplayFilter(tcpSalts), salts: newSaltMaker(), now: clock}
+	f := &finder{
+		ring: newKeyring(1), sources: newSources(clock), replays: newReplayFilter(tcpSalts), salts: newSaltMaker(), now: clock,
+		plausible: isLengthStart,
+	}
 	for id := range int64(n) {
 		f.ring.apply([]dataplane.Key{testKey(id + 1)}, nil, false)
 	}
@@ -215,5 +218,33 @@ func TestKeyringFollowsApply(t *testing.T) {
 	r.used(gone)
 	if len(r.candidates(nil, 1)) != 0 {
 		t.Error("a removed key came back when its last use was noted")
+	}
+}
+
+// What a trial decrypts to dismiss a key is the first byte that the key's cipher would open.
+func TestTrialLooksAtTheFirstByte(t *testing.T) {
+	var subkey [keySize]byte
+	copy(subkey[:], randomSalt(""))
+	for _, m := range []method{aes256GCM, chacha20Poly1305} {
+		sealed := m.newAEAD(&subkey).Seal(nil, zeroNonce[:], []byte{0x5a}, nil)
+		tr := trial{}
+		mask := maskChaCha20(&subkey, &tr.one)
+		if m == aes256GCM {
+			mask = maskAES(newAES(subkey[:]), &tr.block)
+		}
+		if sealed[0]^mask != 0x5a {
+			t.Errorf("method %d: the first byte is read as %#x", m, sealed[0]^mask)
+		}
+	}
+	for first := range 256 {
+		length := []byte{byte(first), 0}
+		if _, err := chunkSize(length); (err == nil) != isLengthStart(byte(first)) {
+			t.Errorf("a length that begins with %#x: %v", first, err)
+		}
+		header := append([]byte{byte(first), 1}, make([]byte, maxTarget)...)
+		header[2] = 'a'
+		if _, _, err := parseTarget(header); (err == nil) != isTargetStart(byte(first)) {
+			t.Errorf("a target that begins with %#x: %v", first, err)
+		}
 	}
 }

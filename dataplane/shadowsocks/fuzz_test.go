@@ -83,7 +83,10 @@ func FuzzStream(f *testing.F) {
 		if len(payload) > 1<<18 || len(payload)/size > 4000 {
 			return
 		}
-		p.tcp = &finder{ring: p.ring, sources: newSources(time.Now), replays: newReplayFilter(10), salts: newSaltMaker(), now: time.Now}
+		p.tcp = &finder{
+			ring: p.ring, sources: newSources(time.Now), replays: newReplayFilter(10), salts: newSaltMaker(), now: time.Now,
+			plausible: isLengthStart,
+		}
 		m := chacha20Poly1305
 		if aes {
 			m = aes256GCM

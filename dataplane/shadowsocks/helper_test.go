@@ -37,7 +37,7 @@ func randomSalt(prefix string) []byte {
 func clientChain(id int64, m method, salt []byte) *chain {
 	master := masterKey(testSecret(id).Password)
 	var subkey [keySize]byte
-	newKDF().derive(salt, &master, &subkey)
+	newKDF(salt).derive(&master, &subkey)
 	return &chain{aead: m.newAEAD(&subkey)}
 }
 

@@ -109,8 +109,12 @@ func newPlane(ctx context.Context, c Config, t times) (*Plane, error) {
 		p.log = slog.Default()
 	}
 	salts := newSaltMaker()
-	p.tcp = &finder{ring: p.ring, sources: p.sources, replays: newReplayFilter(tcpSalts), salts: salts, now: time.Now}
-	p.udp = &finder{ring: p.ring, sources: p.sources, replays: newReplayFilter(udpSalts), salts: salts, now: time.Now}
+	p.tcp = &finder{
+		ring: p.ring, sources: p.sources, replays: newReplayFilter(tcpSalts), salts: salts, now: time.Now, plausible: isLengthStart,
+	}
+	p.udp = &finder{
+		ring: p.ring, sources: p.sources, replays: newReplayFilter(udpSalts), salts: salts, now: time.Now, plausible: isTargetStart,
+	}
 	p.datagrams = newAssociations(p)
 	return p, nil
 }

@@ -101,7 +101,7 @@ func (s *sources) entry(id sourceID) *source {
 	return e
 }
 
-// Allowances of failed trials. One costs up to maxTrial keys times two methods, about 0.1 ms.
+// Allowances of failed trials. One costs up to maxTrial keys times two methods, about 0.07 ms.
 const (
 	sourceTrials          = 64
 	sourceTrialsPerSecond = 1

@@ -213,7 +213,7 @@ func (s *stream) begin(out []byte) []byte {
 	out = out[:saltSize]
 	s.salts.fill(out)
 	var subkey [keySize]byte
-	newKDF().derive(out, &s.credential.master, &subkey)
+	newKDF(out).derive(&s.credential.master, &subkey)
 	s.outgoing.aead = s.method.newAEAD(&subkey)
 	return out
 }

@@ -283,7 +283,7 @@ func (a *association) seal(b []byte, n int, from netip.AddrPort) []byte {
 	salt := b[header-saltSize : header]
 	a.table.plane.udp.salts.fill(salt)
 	var subkey [keySize]byte
-	newKDF().derive(salt, &a.credential.master, &subkey)
+	newKDF(salt).derive(&a.credential.master, &subkey)
 	plain := b[header : replyStart+n]
 	a.method.newAEAD(&subkey).Seal(plain[:0], zeroNonce[:], plain, nil)
 	return b[header-saltSize : replyStart+n+tagSize]
