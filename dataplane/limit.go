@@ -10,7 +10,7 @@ import (
 const maxNap = 100 * time.Millisecond
 
 // minBurst is the least a bucket holds, in bytes: a buffer of the relay.
-const minBurst = 64 << 10
+const minBurst = BufferSize
 
 // limit is a rate in bytes per second that many sessions share and that may change at any moment; none by default.
 type limit struct{ bucket atomic.Pointer[bucket] }

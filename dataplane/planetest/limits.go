@@ -24,7 +24,7 @@ func rateLimit(b *bench) {
 	time.Sleep(4 * silence)
 	used := float64(b.usage(key).Down)
 	// A burst, and one read of each session that is still to be paid for. A slow machine only makes it less.
-	most := rate*time.Since(from).Seconds() + 64<<10 + 2*64<<10
+	most := rate*time.Since(from).Seconds() + 3*dataplane.BufferSize
 	if used > most {
 		b.Errorf("two sessions of a key limited to %d bytes/s received %.0f, more than %.0f", rate, used, most)
 	}
