@@ -17,7 +17,7 @@ type Contender struct {
 }
 
 // Compare prints a table of processor time for each GB as a ratio to the plain relay, which is measured before and after
-// the contenders in every round.
+// the contenders in every round. Below it stands what a relay and a cipher alone would take.
 func Compare(b *testing.B, s *Site, relay *Process, contenders []Contender) {
 	loads := []Load{{"down 1", 1, false}, {"down 64", 64, false}, {"up 64", 64, true}}
 	measure := func(p *Process, dial Dialer, l Load) (float64, float64) {
@@ -28,9 +28,10 @@ func Compare(b *testing.B, s *Site, relay *Process, contenders []Contender) {
 		for _, l := range loads {
 			fmt.Printf("%-30s", l.Name)
 		}
-		rows := make([]string, len(contenders))
+		rows, floorRows := make([]string, len(contenders)), make([]string, len(ciphers))
 		for _, l := range loads {
 			ratios, rates := make([][]float64, len(contenders)), make([][]float64, len(contenders))
+			floors := make([][]float64, len(ciphers))
 			for range repeats {
 				before, _ := measure(relay, PlainDialer(relay.Address), l)
 				costs := make([]float64, len(contenders))
@@ -43,6 +44,13 @@ func Compare(b *testing.B, s *Site, relay *Process, contenders []Contender) {
 				for i := range costs {
 					ratios[i] = append(ratios[i], costs[i]*2/(before+after))
 				}
+				for i, c := range ciphers {
+					floors[i] = append(floors[i], 1+cipherCost(b, c)*2/(before+after))
+				}
+			}
+			for i := range ciphers {
+				middle, least, most := Median(floors[i])
+				floorRows[i] += fmt.Sprintf("%-30s", fmt.Sprintf("%.2f (%.2f–%.2f)", middle, least, most))
 			}
 			for i := range contenders {
 				middle, least, most := Median(ratios[i])
@@ -53,6 +61,9 @@ func Compare(b *testing.B, s *Site, relay *Process, contenders []Contender) {
 		}
 		for i, c := range contenders {
 			fmt.Printf("\n%-28s%s", c.Name, rows[i])
+		}
+		for i, c := range ciphers {
+			fmt.Printf("\n%-28s%s", "relay + "+c, floorRows[i])
 		}
 		fmt.Println()
 	}
