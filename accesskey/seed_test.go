@@ -31,6 +31,14 @@ func TestDerivationsNeverChange(t *testing.T) {
 	if got := s.HTTPS(door); got != https {
 		t.Errorf("HTTPS() = %+v, want %+v", got, https)
 	}
+	for method, want := range map[string]string{
+		Method2022AES128: "960df91b16a15372f1486eab45bca6bb",
+		Method2022AES256: "19aaf59dae7e9208d3d51d4ed1b0336b4dbff83c4c3aa4f34154f9a3b47173ce",
+	} {
+		if got := hex.EncodeToString(s.PSK(method)); got != want {
+			t.Errorf("PSK(%q) = %s, want %s", method, got, want)
+		}
+	}
 	if got := s.DynamicToken(); got != "BEJ0FAcfMVeEpnS2qA0FAA" {
 		t.Errorf("DynamicToken() = %q", got)
 	}

@@ -17,6 +17,29 @@ const PrefixSize = 10
 // MethodAES256GCM is the Shadowsocks method (AEAD-2018) of every key we issue.
 const MethodAES256GCM = "aes-256-gcm"
 
+// Methods of AEAD-2022 (SIP022).
+const (
+	Method2022AES128 = "2022-blake3-aes-128-gcm"
+	Method2022AES256 = "2022-blake3-aes-256-gcm"
+)
+
+// PSKSize returns the length in bytes of the pre-shared keys of a method of AEAD-2022; 0 means that it is not one.
+func PSKSize(method string) int {
+	switch method {
+	case Method2022AES128:
+		return 16
+	case Method2022AES256:
+		return 32
+	}
+	return 0
+}
+
+// PSK derives the user's pre-shared key for a method of AEAD-2022, PSKSize bytes long. It is half of a credential: the other
+// is the identity PSK of the server.
+func (s Seed) PSK(method string) []byte {
+	return s.derive("stile shadowsocks "+method+" v1", PSKSize(method))
+}
+
 // Shadowsocks is a Shadowsocks credential.
 type Shadowsocks struct {
 	// Method is the cipher's name as clients spell it, for example "aes-256-gcm".

@@ -65,10 +65,9 @@ func BenchmarkReplayFilter(b *testing.B) {
 
 // BenchmarkPacket is the cost of opening a client's packet and sealing a reply of 1,200 bytes.
 func BenchmarkPacket(b *testing.B) {
-	p := &Plane{udp: &finder{salts: newSaltMaker(), replays: newReplayFilter(udpSalts)}}
 	c := &credential{master: masterKey(testSecret(1).Password)}
 	for _, m := range []method{aes256GCM, chacha20Poly1305} {
-		a := &association{table: &associations{plane: p}, credential: c, method: m}
+		a := &packets2018{credential: c, method: m, salts: newSaltMaker()}
 		reply := make([]byte, dataplane.BufferSize)
 		dst := make([]byte, 0, 2048)
 		from := netip.MustParseAddrPort("192.0.2.1:443")

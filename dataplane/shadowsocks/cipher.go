@@ -189,6 +189,11 @@ func (c *chain) seal(dst, plain []byte) []byte {
 	return dst
 }
 
+// sealSize appends a chunk's sealed length.
+func (c *chain) sealSize(dst []byte, size int) []byte {
+	return c.seal(dst, []byte{byte(size >> 8), byte(size)})
+}
+
 func (c *chain) advance() {
 	for i := range c.nonce {
 		c.nonce[i]++

@@ -238,7 +238,7 @@ func TestTrialLooksAtTheFirstByte(t *testing.T) {
 	}
 	for first := range 256 {
 		length := []byte{byte(first), 0}
-		if _, err := chunkSize(length); (err == nil) != isLengthStart(byte(first)) {
+		if _, err := chunkSize(length, maxChunk); (err == nil) != isLengthStart(byte(first)) {
 			t.Errorf("a length that begins with %#x: %v", first, err)
 		}
 		header := append([]byte{byte(first), 1}, make([]byte, maxTarget)...)

@@ -73,9 +73,7 @@ func FuzzStream(f *testing.F) {
 	f.Add(bytes.Repeat([]byte("0123456789"), 2_000), uint16(1), uint16(1000), 300, true)
 	f.Add([]byte{}, uint16(1), uint16(1), -1, true)
 	f.Add([]byte("salt"), uint16(100), uint16(9), 0, true)
-	p := &Plane{
-		ring: newKeyring(1), sources: newSources(time.Now), buffers: dataplane.NewBuffers(),
-	}
+	p := &Plane{server: server{buffers: dataplane.NewBuffers()}, ring: newKeyring(1)}
 	p.ring.apply([]dataplane.Key{testKey(1)}, nil, true)
 	header := targetHeader(netip.MustParseAddrPort("192.0.2.1:443"))
 	f.Fuzz(func(t *testing.T, payload []byte, chunk, segment uint16, flip int, aes bool) {
@@ -131,13 +129,14 @@ func FuzzStream(f *testing.F) {
 }
 
 // readAll reads a stream as serveLink does and checks that no buffer is held at its end.
-func readAll(p *Plane, conn *net.TCPConn) (got []byte, err error) {
-	s, to, err := p.handshake(conn, 1, 0)
+func readAll(e edition, conn *net.TCPConn) (got []byte, err error) {
+	g, err := e.handshake(conn, 1, 0)
 	if err != nil {
 		return nil, err
 	}
+	s := g.stream
 	defer s.close()
-	if to.Port != 443 {
+	if g.target.Port != 443 {
 		return nil, errors.New("wrong target")
 	}
 	for {
@@ -175,9 +174,9 @@ func FuzzPacket(f *testing.F) {
 		if authentic {
 			packet = clientPacket(1, aes256GCM, randomSalt(testSecret(1).Prefix), content)
 		}
-		p.datagrams.receive(p.ports[0].udp, client, packet, make([]byte, 0, 1<<16))
+		p.receive(p.ports[0].udp, client, packet, make([]byte, 0, 1<<16))
 		p.datagrams.mu.Lock()
-		open := len(p.datagrams.byClient)
+		open := len(p.datagrams.byName)
 		p.datagrams.mu.Unlock()
 		if open > 1 {
 			t.Fatalf("one client has %d associations", open)

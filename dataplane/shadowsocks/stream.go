@@ -1,6 +1,7 @@
 package shadowsocks
 
 import (
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -14,7 +15,7 @@ var errBadChunk = errors.New("shadowsocks: bad chunk")
 // lengthSize is the length of a chunk's first message as sent.
 const lengthSize = 2 + tagSize
 
-// stream is the client's side of a relay: chunks of AEAD-2018 on a TCP connection, each a sealed length and a sealed
+// stream is the client's side of a relay: chunks of either edition on a TCP connection, each a sealed length and a sealed
 // payload. Chunks are opened where they were read; what is written goes out with one write for many chunks.
 type stream struct {
 	*net.TCPConn
@@ -30,20 +31,23 @@ type stream struct {
 	rest       net.Buffers // what the target header left over of it
 
 	// Writing.
-	credential *credential
-	method     method
-	salts      saltMaker
-	outgoing   chain // its cipher is nil until the first write
+	outgoing chain // its cipher is nil until the first write
+
+	// What an edition sets.
+	maxChunk   int // the longest payload that may be read
+	writeChunk int // how much is put into one chunk that is written
+	begin      opening
 }
 
-// newStream continues a connection after its salt and first length, which is size.
-func newStream(conn *net.TCPConn, m match, size int, buffers *dataplane.Buffers, salts saltMaker) (*stream, error) {
+// opening begins the direction to a client: it appends to out, which is empty, what comes before the first chunk's payload
+// of the given size, and returns the chain that goes on.
+type opening func(out []byte, size int) ([]byte, chain)
+
+// newStream continues a connection after its first message under a cipher; the next message is a payload of size bytes.
+func newStream(conn *net.TCPConn, incoming cipher.AEAD, size int, buffers *dataplane.Buffers) (*stream, error) {
 	source, err := dataplane.NewSource(conn, buffers)
-	s := &stream{
-		TCPConn: conn, buffers: buffers, source: source, size: size,
-		credential: m.credential, method: m.method, salts: salts,
-	}
-	s.incoming.aead = m.aead
+	s := &stream{TCPConn: conn, buffers: buffers, source: source, size: size}
+	s.incoming.aead = incoming
 	s.incoming.advance()
 	return s, err
 }
@@ -90,7 +94,7 @@ func (s *stream) openChunks() error {
 				return errBadChunk
 			}
 			s.start += lengthSize
-			if s.size, err = chunkSize(length); err != nil {
+			if s.size, err = chunkSize(length, s.maxChunk); err != nil {
 				return err
 			}
 			continue
@@ -110,10 +114,10 @@ func (s *stream) openChunks() error {
 	}
 }
 
-// chunkSize reads an opened length, whose two high bits are reserved and zero.
-func chunkSize(length []byte) (int, error) {
+// chunkSize reads an opened length. In AEAD-2018 the two high bits are reserved and zero.
+func chunkSize(length []byte, most int) (int, error) {
 	size := int(binary.BigEndian.Uint16(length))
-	if size > maxChunk {
+	if size > most {
 		return 0, errBadChunk
 	}
 	return size, nil
@@ -170,14 +174,20 @@ func (s *stream) target() (dataplane.Target, error) {
 			if err != nil {
 				return dataplane.Target{}, err
 			}
-			if payloads[i] = payload[n:]; n == len(payload) {
-				i++
-			}
-			if s.rest = payloads[i:]; len(s.rest) == 0 {
-				s.Release()
-			}
+			payloads[i] = payload[n:]
+			s.putBack(payloads[i:])
 			return to, nil
 		}
+		s.Release()
+	}
+}
+
+// putBack makes payloads what Next returns next.
+func (s *stream) putBack(payloads net.Buffers) {
+	if len(payloads[0]) == 0 {
+		payloads = payloads[1:]
+	}
+	if s.rest = payloads; len(payloads) == 0 {
 		s.Release()
 	}
 }
@@ -186,36 +196,27 @@ func (s *stream) target() (dataplane.Target, error) {
 func (s *stream) Write(payload net.Buffers) error {
 	buffer := s.buffers.Take()
 	defer s.buffers.Return(buffer)
-	out := s.begin(buffer[:0])
+	out := buffer[:0]
 	for _, plain := range payload {
 		for len(plain) > 0 {
-			size := min(len(plain), writeChunk)
+			size := min(len(plain), s.writeChunk)
 			if cap(out)-len(out) < lengthSize+size+tagSize {
 				if _, err := s.TCPConn.Write(out); err != nil {
 					return err
 				}
 				out = out[:0]
 			}
-			out = s.outgoing.seal(out, []byte{byte(size >> 8), byte(size)})
+			if s.outgoing.aead == nil {
+				out, s.outgoing = s.begin(out, size)
+			} else {
+				out = s.outgoing.sealSize(out, size)
+			}
 			out = s.outgoing.seal(out, plain[:size])
 			plain = plain[size:]
 		}
 	}
 	_, err := s.TCPConn.Write(out)
 	return err
-}
-
-// begin makes the session of our direction with the first write and puts its salt in front.
-func (s *stream) begin(out []byte) []byte {
-	if s.outgoing.aead != nil {
-		return out
-	}
-	out = out[:saltSize]
-	s.salts.fill(out)
-	var subkey [keySize]byte
-	newKDF(out).derive(&s.credential.master, &subkey)
-	s.outgoing.aead = s.method.newAEAD(&subkey)
-	return out
 }
 
 // close returns the buffer when nobody will call Next any more.

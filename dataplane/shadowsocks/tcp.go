@@ -3,7 +3,6 @@ package shadowsocks
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -59,7 +58,7 @@ func reset(conn *net.TCPConn) {
 }
 
 // serveTCP accepts until the listener closes.
-func (p *Plane) serveTCP(listener *net.TCPListener, bucket int) {
+func (p *server) serveTCP(listener *net.TCPListener, bucket int) {
 	for {
 		conn, err := listener.AcceptTCP()
 		if err == nil {
@@ -75,7 +74,7 @@ func (p *Plane) serveTCP(listener *net.TCPListener, bucket int) {
 }
 
 // start serves a connection on a goroutine of its own, unless too many are waiting already or the plane is closing.
-func (p *Plane) start(conn *net.TCPConn, bucket int) {
+func (p *server) start(conn *net.TCPConn, bucket int) {
 	from := p.sources.id(sourceAddr(conn))
 	if !p.waiting.enter(from) {
 		p.ledger.Refuse()
@@ -103,15 +102,18 @@ func sourceAddr(conn *net.TCPConn) netip.Addr {
 }
 
 // serveLink carries one connection from its first byte to its last.
-func (p *Plane) serveLink(l *link, from sourceID, bucket int) {
+func (p *server) serveLink(l *link, from sourceID, bucket int) {
 	defer l.cancel()
 	deadline := time.Now().Add(p.times.handshake)
 	_ = l.client.SetReadDeadline(deadline)
-	s, to, err := p.handshake(l.client, from, bucket)
+	g, err := p.edition.handshake(l.client, from, bucket)
 	p.waiting.leave(from)
 	var session *dataplane.Session
 	if err == nil {
-		session, err = p.ledger.Admit(s.credential.id, l.cut)
+		session, err = p.ledger.Admit(g.keyID, l.cut)
+	}
+	if err != nil && g.stream != nil {
+		g.stream.close()
 	}
 	if err != nil {
 		p.ledger.Refuse()
@@ -125,13 +127,13 @@ func (p *Plane) serveLink(l *link, from sourceID, bucket int) {
 		return
 	}
 	defer session.Done()
-	p.forward(l, session, s, to)
+	p.forward(l, session, g)
 }
 
 // forward dials the target and relays.
-func (p *Plane) forward(l *link, session *dataplane.Session, s *stream, to dataplane.Target) {
-	defer s.close()
-	conn, err := p.egress.DialTCP(l.ctx, to)
+func (p *server) forward(l *link, session *dataplane.Session, g greeting) {
+	defer g.stream.close()
+	conn, err := p.egress.DialTCP(l.ctx, g.target)
 	if err != nil {
 		reset(l.client)
 		return
@@ -144,39 +146,12 @@ func (p *Plane) forward(l *link, session *dataplane.Session, s *stream, to datap
 		l.cut()
 		return
 	}
-	p.relay.Run(session, s, target)
-}
-
-// handshake reads as far as the target header. Every failure leaves the connection open, and its deadline in force.
-func (p *Plane) handshake(conn *net.TCPConn, from sourceID, bucket int) (*stream, dataplane.Target, error) {
-	var head [saltSize + lengthSize]byte
-	if _, err := io.ReadFull(conn, head[:]); err != nil {
-		return nil, dataplane.Target{}, err
-	}
-	var length [lengthSize]byte
-	m, ok := p.tcp.find(head[:saltSize], head[saltSize:], length[:0], from, bucket)
-	if !ok {
-		return nil, dataplane.Target{}, errRefused
-	}
-	size, err := chunkSize(m.plain)
-	if err != nil {
-		return nil, dataplane.Target{}, err
-	}
-	s, err := newStream(conn, m, size, p.buffers, p.tcp.salts)
-	if err != nil {
-		return nil, dataplane.Target{}, err
-	}
-	to, err := s.target()
-	if err != nil {
-		s.close()
-		return nil, dataplane.Target{}, err
-	}
-	return s, to, nil
+	p.relay.Run(session, g.stream, target)
 }
 
 // hold reads and discards until the deadline of the handshake or until the client gives up, so that a stranger learns
 // nothing from when or how the connection ends. Holds are bounded; beyond that connections close at once.
-func (p *Plane) hold(conn *net.TCPConn, from sourceID) {
+func (p *server) hold(conn *net.TCPConn, from sourceID) {
 	defer func() { _ = conn.Close() }()
 	if !p.refused.enter(from) {
 		return

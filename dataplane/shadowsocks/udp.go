@@ -24,55 +24,74 @@ const (
 // portDNS is the port whose associations are short.
 const portDNS = 53
 
-// replyStart is where the payload of a reply is read to, behind room for salt and source header; replySize is how much
-// of it fits a datagram (65,507 bytes over IPv4) with both and the tag.
+// replyStart is where the payload of a reply is read to, behind room for what either edition puts before it; replySize is
+// how much of it fits a datagram (65,507 bytes over IPv4) with that and the tag.
 const (
-	replyStart = saltSize + maxSource
+	replyStart = max(saltSize+maxSource, replyHead2022+maxSource)
 	replySize  = 65507 - replyStart - tagSize
 )
 
-// clientKey names an association: a client's socket, seen at one of our ports.
+// clientKey is a client's socket, seen at one of our ports.
 type clientKey struct {
 	addr   netip.AddrPort
 	bucket int
 }
 
+// flowName names an association: in AEAD-2018 by the client's socket alone, in AEAD-2022 by the key and the client's session.
+type flowName struct {
+	client    clientKey
+	keyID     int64
+	sessionID [8]byte
+}
+
 // associations is the plane's NAT table.
 type associations struct {
-	plane         *Plane
+	plane         *server
 	total, perKey int
 	resolving     chan struct{} // a place for each name that is being resolved
 	running       sync.WaitGroup
 
-	mu       sync.Mutex
-	byClient map[clientKey]*association
-	byKey    map[int64][]*association // oldest first
+	mu     sync.Mutex
+	byName map[flowName]*association
+	byKey  map[int64][]*association // oldest first
 }
 
-func newAssociations(p *Plane) *associations {
+func newAssociations(p *server) *associations {
 	return &associations{
 		plane: p, total: maxAssociations, perKey: maxAssociationsPerKey, resolving: make(chan struct{}, maxResolving),
-		byClient: make(map[clientKey]*association), byKey: make(map[int64][]*association),
+		byName: make(map[flowName]*association), byKey: make(map[int64][]*association),
 	}
 }
 
 // association is one client socket of one key with the egress socket that stands for it; any remote may answer there.
 type association struct {
-	table      *associations
-	client     clientKey
-	reply      *net.UDPConn // the port the client talks to
-	credential *credential
-	method     method
-	session    *dataplane.Session
-	out        *dataplane.UDPConn
-	ctx        context.Context // ends with the association
-	cancel     context.CancelFunc
-	until      atomic.Int64 // unix nanoseconds when it ends if the client stays silent
-	sentAt     atomic.Int64 // unix nanoseconds
+	table   *associations
+	name    flowName
+	keyID   int64
+	packets packets
+	session *dataplane.Session
+	out     *dataplane.UDPConn
+	client  atomic.Pointer[peer]
+	ctx     context.Context // ends with the association
+	cancel  context.CancelFunc
+	until   atomic.Int64 // unix nanoseconds when it ends if the client stays silent
+	sentAt  atomic.Int64 // unix nanoseconds
+}
+
+// peer is where replies go: a client's socket, and the port that it talks to.
+type peer struct {
+	addr netip.AddrPort
+	conn *net.UDPConn
+}
+
+// packets is what an edition keeps of an association.
+type packets interface {
+	// seal turns a reply of n bytes at replyStart into the packet for the client, in place.
+	seal(b []byte, n int, from netip.AddrPort) []byte
 }
 
 // serveUDP reads packets until the socket closes.
-func (p *Plane) serveUDP(conn *net.UDPConn, bucket int) {
+func (p *server) serveUDP(conn *net.UDPConn, bucket int) {
 	packet := make([]byte, 1<<16)
 	plain := make([]byte, 1<<16)
 	for {
@@ -85,75 +104,56 @@ func (p *Plane) serveUDP(conn *net.UDPConn, bucket int) {
 			time.Sleep(acceptPause)
 			continue
 		}
-		p.datagrams.receive(conn, clientKey{addr, bucket}, packet[:n], plain[:0])
+		p.edition.receive(conn, clientKey{addr, bucket}, packet[:n], plain[:0])
 	}
 }
 
-// receive takes one packet of a client. Whatever is wrong with it, it is dropped in silence.
-func (t *associations) receive(conn *net.UDPConn, client clientKey, packet, dst []byte) {
-	if len(packet) < saltSize+tagSize {
-		return
-	}
-	salt, sealed := packet[:saltSize], packet[saltSize:]
+// find returns an association, or nil.
+func (t *associations) find(name flowName) *association {
 	t.mu.Lock()
-	a := t.byClient[client]
-	t.mu.Unlock()
-	if a != nil {
-		if plain, ok := t.plane.udp.again(salt, sealed, dst, a.credential, a.method); ok {
-			a.forward(plain)
-			return
-		}
-	}
-	m, ok := t.plane.udp.find(salt, sealed, dst, t.plane.sources.id(client.addr.Addr()), client.bucket)
-	if !ok {
-		return
-	}
-	if a != nil {
-		a.end() // the client's socket has another key now
-	}
-	to, n, err := parseTarget(m.plain)
-	if err != nil || to.Name == "" && !t.plane.egress.Permits(netip.AddrPortFrom(to.Addr, to.Port)) {
-		return
-	}
-	if a = t.open(conn, client, m); a != nil {
-		a.send(to, m.plain[n:])
-	}
+	defer t.mu.Unlock()
+	return t.byName[name]
 }
 
 // open admits and registers an association, or returns nil.
-func (t *associations) open(conn *net.UDPConn, client clientKey, m match) *association {
-	if !t.makeRoom(m.credential.id) {
+func (t *associations) open(name flowName, keyID int64, client *peer, of packets) *association {
+	if !t.makeRoom(keyID) {
 		return nil
 	}
 	out, err := t.plane.egress.ListenUDP()
 	if err != nil {
 		return nil
 	}
-	a := &association{table: t, client: client, reply: conn, credential: m.credential, method: m.method, out: out}
+	a := &association{table: t, name: name, keyID: keyID, packets: of, out: out}
+	a.client.Store(client)
 	a.ctx, a.cancel = context.WithCancel(t.plane.ctx)
-	a.session, err = t.plane.ledger.Admit(m.credential.id, a.cut)
+	a.session, err = t.plane.ledger.Admit(keyID, a.cut)
 	if err != nil {
 		a.cut()
 		return nil
 	}
 	t.mu.Lock()
-	t.byClient[client] = a
-	t.byKey[a.credential.id] = append(t.byKey[a.credential.id], a)
+	t.byName[name] = a
+	t.byKey[keyID] = append(t.byKey[keyID], a)
 	t.mu.Unlock()
 	t.running.Go(a.receive)
 	return a
 }
 
-// makeRoom ends a key's longest silent association if it has as many as it may; false means that the plane is full.
+// makeRoom ends a key's longest silent association if it has as many as it may. It reports false if the plane is full, or
+// if that association may not be forgotten yet.
 func (t *associations) makeRoom(keyID int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byClient) >= t.total {
+	if len(t.byName) >= t.total {
 		return false
 	}
 	own := t.byKey[keyID]
 	if len(own) >= t.perKey {
 		silent := slices.MinFunc(own, func(a, b *association) int { return int(a.sentAt.Load() - b.sentAt.Load()) })
+		if time.Since(time.Unix(0, silent.sentAt.Load())) < t.plane.times.remember {
+			return false
+		}
 		t.remove(silent)
 		silent.close()
 	}
@@ -162,15 +162,15 @@ func (t *associations) makeRoom(keyID int64) bool {
 
 // remove takes an association out of the table; the caller holds the lock.
 func (t *associations) remove(a *association) {
-	if t.byClient[a.client] == a {
-		delete(t.byClient, a.client)
+	if t.byName[a.name] == a {
+		delete(t.byName, a.name)
 	}
-	own := t.byKey[a.credential.id]
+	own := t.byKey[a.keyID]
 	if i := slices.Index(own, a); i >= 0 {
 		if own = slices.Delete(own, i, i+1); len(own) == 0 {
-			delete(t.byKey, a.credential.id)
+			delete(t.byKey, a.keyID)
 		} else {
-			t.byKey[a.credential.id] = own
+			t.byKey[a.keyID] = own
 		}
 	}
 }
@@ -178,7 +178,7 @@ func (t *associations) remove(a *association) {
 // close ends all associations and waits for them. No packet may arrive any more.
 func (t *associations) close() {
 	t.mu.Lock()
-	for _, a := range t.byClient {
+	for _, a := range t.byName {
 		a.close()
 	}
 	t.mu.Unlock()
@@ -203,13 +203,6 @@ func (a *association) close() {
 func (a *association) cut() {
 	a.cancel()
 	_ = a.out.Close()
-}
-
-// forward sends an opened packet on.
-func (a *association) forward(plain []byte) {
-	if to, n, err := parseTarget(plain); err == nil {
-		a.send(to, plain[n:])
-	}
 }
 
 // send sends a payload to a target; a name is resolved first, on another goroutine, within bounds.
@@ -267,24 +260,13 @@ func (a *association) receive() {
 			return
 		}
 		if err = a.session.Down(n); err == nil {
-			sealed := a.seal(buffer[:], n, from)
-			_, _ = a.reply.WriteToUDPAddrPort(sealed, a.client.addr)
+			sealed := a.packets.seal(buffer[:], n, from)
+			client := a.client.Load()
+			_, _ = client.conn.WriteToUDPAddrPort(sealed, client.addr)
 		}
 		plane.buffers.Return(buffer)
 		if err != nil {
 			return
 		}
 	}
-}
-
-// seal turns a payload of n bytes at replyStart into the packet for the client, in place.
-func (a *association) seal(b []byte, n int, from netip.AddrPort) []byte {
-	header := putSource(b, replyStart, from)
-	salt := b[header-saltSize : header]
-	a.table.plane.udp.salts.fill(salt)
-	var subkey [keySize]byte
-	newKDF(salt).derive(&a.credential.master, &subkey)
-	plain := b[header : replyStart+n]
-	a.method.newAEAD(&subkey).Seal(plain[:0], zeroNonce[:], plain, nil)
-	return b[header-saltSize : replyStart+n+tagSize]
 }

@@ -60,8 +60,8 @@ func (t *associations) clients() map[clientKey]*association {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	open := map[clientKey]*association{}
-	for client, a := range t.byClient {
-		open[client] = a
+	for _, a := range t.byName {
+		open[clientKey{a.client.Load().addr, 0}] = a
 	}
 	return open
 }

@@ -1,0 +1,196 @@
+package shadowsocks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"stile/dataplane"
+)
+
+// times are the waits of a plane; tests shorten them.
+type times struct {
+	handshake time.Duration // from accept to the target header, and how long refused connections are held
+	udp, dns  time.Duration // how long a UDP association outlives the last packet that the client sent
+	relay     dataplane.Relay
+	// remember is how long a UDP association must be kept after its last packet, so that the packet cannot be replayed.
+	remember time.Duration
+}
+
+func defaultTimes() times {
+	return times{handshake: 59 * time.Second, udp: 5 * time.Minute, dns: 17 * time.Second, relay: dataplane.DefaultRelay()}
+}
+
+// Bounds of connections that have not authenticated (waiting) and of those that failed to (refused).
+const (
+	maxWaiting          = 16384
+	maxWaitingPerSource = 1024
+	maxRefused          = 4096
+	maxRefusedPerSource = 64
+	holdRead            = 4096
+	acceptPause         = 50 * time.Millisecond
+)
+
+// maxPorts bounds a plane's range.
+const maxPorts = 4096
+
+// edition is what differs between the protocols that a server speaks.
+type edition interface {
+	// handshake reads a connection as far as its target and returns the key and the client's side of the relay. Every
+	// failure leaves the connection open, and its deadline in force.
+	handshake(conn *net.TCPConn, from sourceID, bucket int) (greeting, error)
+	// receive takes one packet of a client; whatever is wrong with it, it is dropped in silence. dst is room for what it
+	// says.
+	receive(conn *net.UDPConn, client clientKey, packet, dst []byte)
+}
+
+// greeting is what a handshake yields.
+type greeting struct {
+	keyID  int64
+	stream *stream
+	target dataplane.Target
+}
+
+// server is what both editions share: listening, holding what was refused, relaying, and ending in order.
+type server struct {
+	edition edition
+	ledger  *dataplane.Ledger
+	egress  *dataplane.Egress
+	log     *slog.Logger
+	times   times
+	relay   dataplane.Relay
+	buffers *dataplane.Buffers
+
+	sources   *sources
+	waiting   *holds
+	refused   *holds
+	ports     []port
+	datagrams *associations
+
+	ctx     context.Context // of everything that Run started, set before anything is accepted
+	cancel  context.CancelFunc
+	servers sync.WaitGroup
+	finish  sync.Once
+
+	mu      sync.Mutex
+	links   map[*link]struct{}
+	closing bool
+	closed  chan struct{} // closing began
+	idle    chan struct{} // closing, and no link is left
+}
+
+// listen opens the ports of a server that is zero otherwise.
+func (p *server) listen(ctx context.Context, c Config, t times, e edition) error {
+	if c.Ports < 1 || c.Ports > maxPorts || c.Port < 0 || c.Port+c.Ports > 1<<16 {
+		return fmt.Errorf("shadowsocks: %d ports from %d on is not a range", c.Ports, c.Port)
+	}
+	if c.Ledger == nil || c.Egress == nil {
+		return errors.New("shadowsocks: a ledger and an egress are required")
+	}
+	var err error
+	if p.ports, err = listen(ctx, c.Host, c.Port, c.Ports); err != nil {
+		return err
+	}
+	p.edition, p.ledger, p.egress, p.log, p.times, p.relay = e, c.Ledger, c.Egress, c.Log, t, t.relay
+	p.buffers, p.sources = dataplane.NewBuffers(), newSources(time.Now)
+	p.waiting, p.refused = newHolds(maxWaiting, maxWaitingPerSource), newHolds(maxRefused, maxRefusedPerSource)
+	p.links, p.closed, p.idle = make(map[*link]struct{}), make(chan struct{}), make(chan struct{})
+	if p.log == nil {
+		p.log = slog.Default()
+	}
+	p.datagrams = newAssociations(p)
+	return nil
+}
+
+// Ports returns the first port and how many there are.
+func (p *server) Ports() (first, count int) { return p.ports[0].number(), len(p.ports) }
+
+// Run serves, as dataplane.Plane says. It may be called once.
+func (p *server) Run(ctx context.Context) error {
+	p.mu.Lock()
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	defer p.cancel()
+	if !p.closing {
+		for i, one := range p.ports {
+			p.servers.Go(func() { p.serveTCP(one.tcp, i) })
+			p.servers.Go(func() { p.serveUDP(one.udp, i) })
+		}
+	}
+	p.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-p.closed:
+	}
+	_ = p.Close(ctx)
+	return nil
+}
+
+// Close ends the plane, as dataplane.Plane says. UDP is served until the last TCP session has ended.
+func (p *server) Close(ctx context.Context) error {
+	p.stopAccepting()
+	var err error
+	select {
+	case <-p.idle:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		p.cutAll()
+		<-p.idle
+	}
+	p.finish.Do(func() {
+		for _, one := range p.ports {
+			_ = one.udp.Close()
+		}
+		p.servers.Wait()
+		p.datagrams.close()
+	})
+	return err
+}
+
+func (p *server) stopAccepting() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return
+	}
+	p.closing = true
+	close(p.closed)
+	for _, one := range p.ports {
+		_ = one.tcp.Close()
+	}
+	if len(p.links) == 0 {
+		close(p.idle)
+	}
+}
+
+func (p *server) cutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.cut()
+	}
+}
+
+// add registers a connection, unless the plane is closing.
+func (p *server) add(l *link) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return false
+	}
+	p.links[l] = struct{}{}
+	return true
+}
+
+// drop forgets a connection that has ended.
+func (p *server) drop(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.links, l)
+	if p.closing && len(p.links) == 0 {
+		close(p.idle)
+	}
+}
