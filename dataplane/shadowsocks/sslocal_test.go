@@ -28,10 +28,19 @@ import (
 // servePlane runs a plane that reaches 127.0.0.1, with one key.
 func servePlane(t *testing.T, ports int) (*shadowsocks.Plane, *dataplane.Ledger, dataplane.Key) {
 	t.Helper()
+	return serve(t, func(ledger *dataplane.Ledger, egress *dataplane.Egress) (*shadowsocks.Plane, error) {
+		return shadowsocks.New(t.Context(), shadowsocks.Config{Host: "127.0.0.1", Ports: ports, Ledger: ledger, Egress: egress})
+	})
+}
+
+func serve[P dataplane.Plane](
+	t *testing.T, listen func(*dataplane.Ledger, *dataplane.Egress) (P, error),
+) (P, *dataplane.Ledger, dataplane.Key) {
+	t.Helper()
 	ledger := dataplane.NewLedger(time.Now)
 	t.Cleanup(ledger.Close)
 	egress := dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
-	plane, err := shadowsocks.New(t.Context(), shadowsocks.Config{Host: "127.0.0.1", Ports: ports, Ledger: ledger, Egress: egress})
+	plane, err := listen(ledger, egress)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,88 +74,115 @@ func ssLocal(t *testing.T, uri, method string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	local := freePort(t)
+	config := filepath.Join(t.TempDir(), "config.json")
+	text := fmt.Sprintf(`{"server":%q,"server_port":%d,"local_address":"127.0.0.1","local_port":%d,"method":%q,"password":%q,"mode":"tcp_and_udp","timeout":60}`,
+		endpoint.Host, endpoint.Port, local, method, endpoint.Password)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return startClient(t, local, exec.Command(path, "-c", config, "-u"))
+}
+
+// freePort returns a port that nothing uses just now.
+func freePort(t *testing.T) int {
+	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	local := free.Addr().(*net.TCPAddr)
-	_ = free.Close()
-	config := filepath.Join(t.TempDir(), "config.json")
-	text := fmt.Sprintf(`{"server":%q,"server_port":%d,"local_address":"127.0.0.1","local_port":%d,"method":%q,"password":%q,"mode":"tcp_and_udp","timeout":60}`,
-		endpoint.Host, endpoint.Port, local.Port, method, endpoint.Password)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	defer free.Close()
+	return free.Addr().(*net.TCPAddr).Port
+}
+
+// startClient runs a client until the test ends and returns its SOCKS address once it listens.
+func startClient(t *testing.T, port int, command *exec.Cmd) string {
+	t.Helper()
 	var output bytes.Buffer
-	command := exec.Command(path, "-c", config, "-u")
 	command.Stdout, command.Stderr = &output, &output
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	local := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if conn, err := net.Dial("tcp", local.String()); err == nil {
+		if conn, err := net.Dial("tcp", local); err == nil {
 			_ = conn.Close()
-			return local.String()
+			return local
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("ss-local does not listen:\n%s", output.String())
+			t.Fatalf("%s does not listen:\n%s", command.Path, output.String())
 		}
 	}
 }
 
-// TestDebiansClient loads a page of 100 MB and exchanges packets through a client that others wrote, which knows
-// nothing of prefixes.
+// TestDebiansClient exchanges streams and packets through a client that others wrote, which knows nothing of prefixes.
 func TestDebiansClient(t *testing.T) {
-	const size = 100_000_000
-	page := make([]byte, size)
-	_, _ = rand.Read(page)
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	site := startPages(t)
+	for _, method := range []string{"aes-256-gcm", "chacha20-ietf-poly1305"} {
+		t.Run(method, func(t *testing.T) {
+			plane, ledger, key := servePlane(t, 4)
+			first, count := plane.Ports()
+			uri := accesskey.Seed(key.Seed).Shadowsocks().URI("127.0.0.1", accesskey.Port(first, count, key.ID), "test")
+			site.exchange(t, ssLocal(t, uri, method), ledger, key)
+		})
+	}
+}
+
+// pages is a site with one large page, which answers an upload with its hash.
+type pages struct {
+	*httptest.Server
+	page []byte
+	want [sha256.Size]byte
+}
+
+func startPages(t *testing.T) *pages {
+	t.Helper()
+	s := &pages{page: make([]byte, 100_000_000)}
+	_, _ = rand.Read(s.page)
+	s.want = sha256.Sum256(s.page)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			sum := sha256.New()
 			_, _ = io.Copy(sum, r.Body)
 			_, _ = w.Write(sum.Sum(nil))
 			return
 		}
-		_, _ = w.Write(page)
+		_, _ = w.Write(s.page)
 	}))
-	defer site.Close()
-	want := sha256.Sum256(page)
-	for _, method := range []string{"aes-256-gcm", "chacha20-ietf-poly1305"} {
-		t.Run(method, func(t *testing.T) {
-			plane, ledger, key := servePlane(t, 4)
-			first, count := plane.Ports()
-			uri := accesskey.Seed(key.Seed).Shadowsocks().URI("127.0.0.1", accesskey.Port(first, count, key.ID), "test")
-			socks := ssLocal(t, uri, method)
-			transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: socks})}
-			defer transport.CloseIdleConnections()
-			client := &http.Client{Transport: transport, Timeout: time.Minute}
+	t.Cleanup(s.Close)
+	return s
+}
 
-			response, err := client.Get(site.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum := sha256.New()
-			n, err := io.Copy(sum, response.Body)
-			_ = response.Body.Close()
-			if err != nil || n != size || !bytes.Equal(sum.Sum(nil), want[:]) {
-				t.Errorf("download: %d of %d bytes, %v, right hash %v", n, size, err, bytes.Equal(sum.Sum(nil), want[:]))
-			}
-			if response, err = client.Post(site.URL, "application/octet-stream", bytes.NewReader(page)); err != nil {
-				t.Fatal(err)
-			}
-			echoed, err := io.ReadAll(response.Body)
-			_ = response.Body.Close()
-			if err != nil || !bytes.Equal(echoed, want[:]) {
-				t.Errorf("upload: the target saw another hash, %v", err)
-			}
-			if u := ledger.Usage(nil); len(u) != 1 || u[0].KeyID != key.ID || u[0].Up < size || u[0].Down < size {
-				t.Errorf("usage %+v, want at least %d bytes both ways of key %d", u, size, key.ID)
-			}
-			udpThroughSocks(t, socks)
-		})
+// exchange loads the page, sends it back and exchanges packets through a client's SOCKS5 listener.
+func (s *pages) exchange(t *testing.T, socks string, ledger *dataplane.Ledger, key dataplane.Key) {
+	t.Helper()
+	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: socks})}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
+	response, err := client.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
 	}
+	sum := sha256.New()
+	n, err := io.Copy(sum, response.Body)
+	_ = response.Body.Close()
+	if err != nil || !bytes.Equal(sum.Sum(nil), s.want[:]) {
+		t.Errorf("download: %d of %d bytes, %v, right hash %v", n, len(s.page), err, bytes.Equal(sum.Sum(nil), s.want[:]))
+	}
+	if response, err = client.Post(s.URL, "application/octet-stream", bytes.NewReader(s.page)); err != nil {
+		t.Fatal(err)
+	}
+	echoed, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil || !bytes.Equal(echoed, s.want[:]) {
+		t.Errorf("upload: the target saw another hash, %v", err)
+	}
+	if u := ledger.Usage(nil); len(u) != 1 || u[0].KeyID != key.ID || u[0].Up < n || u[0].Down < n {
+		t.Errorf("usage %+v, want at least %d bytes both ways of key %d", u, n, key.ID)
+	}
+	udpThroughSocks(t, socks)
 }
 
 // udpThroughSocks exchanges packets with an echo server through a SOCKS5 proxy (RFC 1928, section 7).
