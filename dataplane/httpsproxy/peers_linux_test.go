@@ -20,7 +20,7 @@ const benchCert = "STILE_BENCH_CERT"
 
 // TestMain lets the test binary be the server of a benchmark.
 func TestMain(m *testing.M) {
-	planebench.Main(m, func(ctx context.Context, port int, ledger *dataplane.Ledger, egress *dataplane.Egress) (dataplane.Plane, error) {
+	planebench.Main(m, func(ctx context.Context, port int, _ string, ledger *dataplane.Ledger, egress *dataplane.Egress) (dataplane.Plane, error) {
 		config, err := testca.Load(os.Getenv(benchCert))
 		if err != nil {
 			return nil, err
@@ -47,7 +47,7 @@ func BenchmarkPeers(b *testing.B) {
 	s := planebench.StartSite(b, planebench.Target)
 	b.Run("Throughput", func(b *testing.B) {
 		relay := planebench.StartRelay(b, 4000, s.Address)
-		plane := planebench.StartPlane(b, 4001, 1, planebench.Target+"/32")
+		plane := planebench.StartPlane(b, 4001, 1, planebench.Target+"/32", "")
 		planebench.Compare(b, s, relay, []planebench.Contender{
 			{Name: "stile HTTP/1.1", Process: plane, Dial: tunnelDialer(b, ca, 4001, s.Address, 1)},
 			{Name: "stile HTTP/2", Process: plane, Dial: tunnelDialer(b, ca, 4001, s.Address, 2)},
@@ -60,7 +60,7 @@ func BenchmarkPeers(b *testing.B) {
 			for _, version := range []int{1, 2} {
 				var first float64
 				for _, keys := range []int{1, 100_000} {
-					p := planebench.StartPlane(b, 4101, keys, planebench.Target+"/32")
+					p := planebench.StartPlane(b, 4101, keys, planebench.Target+"/32", "")
 					loaded := p.Resident(b) / 1024
 					dial := tunnelDialer(b, ca, 4101, s.Address, version)
 					idle := planebench.IdleMemory(b, p, dial, 1000)

@@ -28,8 +28,8 @@ const (
 	NamespaceVariable = "STILE_BENCH_NAMESPACE"
 )
 
-// NewPlane listens on a port of 127.0.0.1 with the plane under measurement.
-type NewPlane func(ctx context.Context, port int, ledger *dataplane.Ledger, egress *dataplane.Egress) (dataplane.Plane, error)
+// NewPlane listens on a port of 127.0.0.1 with the plane under measurement, or the variant of it that StartPlane names.
+type NewPlane func(ctx context.Context, port int, variant string, ledger *dataplane.Ledger, egress *dataplane.Egress) (dataplane.Plane, error)
 
 // Main is a package's TestMain: it lets the test binary be a server of a benchmark.
 func Main(m *testing.M, newPlane NewPlane) {
@@ -40,7 +40,7 @@ func Main(m *testing.M, newPlane NewPlane) {
 	var err error
 	switch role[0] {
 	case "plane":
-		err = runPlane(newPlane, role[1], role[2], role[3])
+		err = runPlane(newPlane, role[1], role[2], role[3], strings.Join(role[4:], ""))
 	case "relay":
 		err = runRelay(role[1], role[2])
 	}
@@ -48,13 +48,13 @@ func Main(m *testing.M, newPlane NewPlane) {
 	os.Exit(1)
 }
 
-func runPlane(newPlane NewPlane, port, count, target string) error {
+func runPlane(newPlane NewPlane, port, count, target, variant string) error {
 	first, _ := strconv.Atoi(port)
 	n, _ := strconv.Atoi(count)
 	ctx := context.Background()
 	ledger := dataplane.NewLedger(time.Now)
 	egress := dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: []netip.Prefix{netip.MustParsePrefix(target)}})
-	plane, err := newPlane(ctx, first, ledger, egress)
+	plane, err := newPlane(ctx, first, variant, ledger, egress)
 	if err != nil {
 		return err
 	}
@@ -76,9 +76,9 @@ func runPlane(newPlane NewPlane, port, count, target string) error {
 	return plane.Run(ctx)
 }
 
-// StartPlane runs the plane under measurement with keys 1 to n.
-func StartPlane(b *testing.B, port, keys int, target string) *Process {
-	return StartSelf(b, Local(port), "plane", strconv.Itoa(port), strconv.Itoa(keys), target)
+// StartPlane runs the plane under measurement with keys 1 to n; a package that has one plane has the variant "" alone.
+func StartPlane(b *testing.B, port, keys int, target, variant string) *Process {
+	return StartSelf(b, Local(port), "plane", strconv.Itoa(port), strconv.Itoa(keys), target, variant)
 }
 
 // Local is a port of 127.0.0.1.

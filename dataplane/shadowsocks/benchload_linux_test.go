@@ -13,6 +13,7 @@ import (
 
 	"stile/accesskey"
 	"stile/dataplane/planebench"
+	"stile/dataplane/shadowsocks"
 )
 
 // outlineDialer is the Outline SDK's client; tagged says whether it sends the key's prefix.
@@ -57,4 +58,9 @@ func probes(b *testing.B, p *planebench.Process, n int) float64 {
 		_ = conn.Close()
 	}
 	return (p.CPU() - before) * 1000 / float64(n)
+}
+
+// dialer2022 is our tests' client of the 2022 edition.
+func dialer2022(server, method, target string) planebench.Dialer {
+	return func(key int64) (net.Conn, error) { return shadowsocks.Dial2022(method, planebench.Key(key), server, target) }
 }

@@ -96,36 +96,42 @@ func FuzzStream(f *testing.F) {
 			rest = rest[n:]
 		}
 		sealed := clientStream(1, m, randomSalt(""), chunks...)
-		changed := flip >= 0 && flip < len(sealed)
-		if changed {
-			sealed[flip] ^= 1
-		}
-		near, far := tcpPair(t)
-		go func() {
-			for rest := sealed; len(rest) > 0; {
-				n := min(cut, len(rest))
-				if len(sealed)/cut > 2000 {
-					n = len(rest)
-				}
-				if _, err := near.Write(rest[:n]); err != nil {
-					return
-				}
-				rest = rest[n:]
-			}
-			_ = near.CloseWrite()
-		}()
-		got, err := readAll(p, far)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatal("the reader hangs")
-		}
-		if changed {
-			if err == nil || !bytes.HasPrefix(payload, got) {
-				t.Fatalf("byte %d of %d changed: %d bytes came out, %v", flip, len(sealed), len(got), err)
-			}
-		} else if err != nil || !bytes.Equal(got, payload) {
-			t.Fatalf("%d of %d bytes came out, %v", len(got), len(payload), err)
-		}
+		checkStream(t, p, sealed, payload, cut, flip)
 	})
+}
+
+// checkStream sends a client's bytes in segments, with one byte changed if there is a byte of that number.
+func checkStream(t *testing.T, e edition, sealed, payload []byte, cut, flip int) {
+	t.Helper()
+	changed := flip >= 0 && flip < len(sealed)
+	if changed {
+		sealed[flip] ^= 1
+	}
+	near, far := tcpPair(t)
+	go func() {
+		for rest := sealed; len(rest) > 0; {
+			n := min(cut, len(rest))
+			if len(sealed)/cut > 2000 {
+				n = len(rest)
+			}
+			if _, err := near.Write(rest[:n]); err != nil {
+				return
+			}
+			rest = rest[n:]
+		}
+		_ = near.CloseWrite()
+	}()
+	got, err := readAll(e, far)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("the reader hangs")
+	}
+	if changed {
+		if err == nil || !bytes.HasPrefix(payload, got) {
+			t.Fatalf("byte %d of %d changed: %d bytes came out, %v", flip, len(sealed), len(got), err)
+		}
+	} else if err != nil || !bytes.Equal(got, payload) {
+		t.Fatalf("%d of %d bytes came out, %v", len(got), len(payload), err)
+	}
 }
 
 // readAll reads a stream as serveLink does and checks that no buffer is held at its end.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"stile/accesskey"
 	"stile/dataplane"
 	"stile/dataplane/planebench"
 	"stile/dataplane/shadowsocks"
@@ -33,13 +34,18 @@ func BenchmarkPeers(b *testing.B) {
 
 func benchThroughput(b *testing.B, s *planebench.Site, outlineServer string) {
 	aes, chacha := "aes-256-gcm", "chacha20-ietf-poly1305"
-	plane := planebench.StartPlane(b, 4001, 1, planebench.Target+"/32")
+	plane := planebench.StartPlane(b, 4001, 1, planebench.Target+"/32", "")
+	aes128, aes256 := accesskey.Method2022AES128, accesskey.Method2022AES256
+	short := planebench.StartPlane(b, 4005, 1, planebench.Target+"/32", aes128)
+	long := planebench.StartPlane(b, 4006, 1, planebench.Target+"/32", aes256)
 	relay := planebench.StartRelay(b, 4000, s.Address)
 	libevAES, libevChacha := startLibev(b, 4002, aes), startLibev(b, 4003, chacha)
 	peer := startOutline(b, outlineServer, 4004, 1)
 	contenders := []planebench.Contender{
 		{Name: "stile aes-256-gcm", Process: plane, Dial: outlineDialer(plane.Address, aes, s.Address, true)},
 		{Name: "stile chacha20", Process: plane, Dial: outlineDialer(plane.Address, chacha, s.Address, true)},
+		{Name: "stile 2022 aes-128-gcm", Process: short, Dial: dialer2022(short.Address, aes128, s.Address)},
+		{Name: "stile 2022 aes-256-gcm", Process: long, Dial: dialer2022(long.Address, aes256, s.Address)},
 		{Name: "outline-ss-server chacha20", Process: peer, Dial: outlineDialer(peer.Address, chacha, s.Address, false)},
 		{Name: "ss-libev aes-256-gcm", Process: libevAES, Dial: outlineDialer(libevAES.Address, aes, s.Address, false)},
 		{Name: "ss-libev chacha20", Process: libevChacha, Dial: outlineDialer(libevChacha.Address, chacha, s.Address, false)},
@@ -55,7 +61,7 @@ func benchLookup(b *testing.B, s *planebench.Site, outlineServer string) {
 		fmt.Printf("%-20s%8s %10.3f\n", "plain relay", "", planebench.Connections(b, relay, planebench.PlainDialer(relay.Address), 2000, 1, 1))
 		relay.Stop()
 		for _, keys := range []int{1, 1_000, 100_000} {
-			p := planebench.StartPlane(b, 4101, keys, planebench.Target+"/32")
+			p := planebench.StartPlane(b, 4101, keys, planebench.Target+"/32", "")
 			loaded := p.Resident(b) / 1024
 			tagged := outlineDialer(p.Address, "aes-256-gcm", s.Address, true)
 			idle := planebench.IdleMemory(b, p, tagged, 1000)
@@ -64,6 +70,17 @@ func benchLookup(b *testing.B, s *planebench.Site, outlineServer string) {
 			// One key, as one client has: found by trial among the newest of its port, then by the address's hint.
 			untagged := planebench.Connections(b, p, outlineDialer(p.Address, "aes-256-gcm", s.Address, false), 4000, keys, 1)
 			fmt.Printf("%-20s%8d %10.3f %10.3f %10.3f %10.1f %10.1f\n", "stile", keys, tag, untagged, probes(b, p, 1500), loaded, idle)
+			p.Stop()
+		}
+		for _, keys := range []int{1, 1_000, 100_000} {
+			method := accesskey.Method2022AES128
+			p := planebench.StartPlane(b, 4103, keys, planebench.Target+"/32", method)
+			loaded := p.Resident(b) / 1024
+			dial := dialer2022(p.Address, method, s.Address)
+			idle := planebench.IdleMemory(b, p, dial, 1000)
+			planebench.Connections(b, p, dial, 400, 1, keys) // warm up
+			cost := planebench.Connections(b, p, dial, 4000, 1, keys)
+			fmt.Printf("%-20s%8d %10.3f %10s %10.3f %10.1f %10.1f\n", "stile 2022", keys, cost, "–", probes(b, p, 1500), loaded, idle)
 			p.Stop()
 		}
 		for _, keys := range []int{1, 1_000, 100_000} {
