@@ -62,5 +62,7 @@ func probes(b *testing.B, p *planebench.Process, n int) float64 {
 
 // dialer2022 is our tests' client of the 2022 edition.
 func dialer2022(server, method, target string) planebench.Dialer {
-	return func(key int64) (net.Conn, error) { return shadowsocks.Dial2022(method, planebench.Key(key), server, target) }
+	return func(key int64) (net.Conn, error) {
+		return shadowsocks.Dial2022(method, planebench.Key(key), server, target)
+	}
 }
