@@ -11,6 +11,7 @@ import (
 const (
 	purposeSeed  = "stile access_key.seed v1"
 	purposeCheck = "stile seal_check.sealed v1"
+	purposeNodes = "stile node_authority.key v1"
 )
 
 // newAEAD returns AES-256-GCM that puts a random nonce before each ciphertext.

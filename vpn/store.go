@@ -31,6 +31,7 @@ type Store interface {
 	ServerStore
 	KeyStore
 	NodeStore
+	MembershipStore
 	SetupStore
 	ImportStore
 	AuditStore
@@ -219,6 +220,30 @@ type NodeStore interface {
 	// transaction with the cursor. It returns the cursor after the call, whether the report was booked, and the users
 	// it took over their quota. Entries of unknown keys are dropped.
 	ApplyUsage(ctx context.Context, r UsageReport, today time.Time) (cursor uint64, applied bool, exceeded []int64, err error)
+}
+
+// MembershipStore keeps who may link as a node.
+type MembershipStore interface {
+	// Authority returns the CA of the link to the nodes, its key unsealed, or ErrNotFound.
+	Authority(ctx context.Context) (Authority, error)
+	// KeepAuthority keeps a CA unless there is one, and returns the one that is kept.
+	KeepAuthority(ctx context.Context, a Authority) (Authority, error)
+	// SetNodesURL notes where the service listens for nodes. ErrNotFound when there is no CA.
+	SetNodesURL(ctx context.Context, url string) error
+	// SetJoinToken replaces the join token of a server's node and its deadline. ErrNotFound when there is no such server.
+	SetJoinToken(ctx context.Context, nodeID int64, hash TokenHash, expiresAt time.Time, a Audit) error
+	// RedeemJoin makes the holder of a key the node, by one conditional statement: iff the token matches, and is in time
+	// and unused, or was used with the same key less than JoinRetry ago. ErrNotFound when it does not match, else
+	// ErrTokenUsed or ErrTokenExpired.
+	RedeemJoin(ctx context.Context, j Joining, a Audit) error
+	// NodeIdentity returns what is known of a node, or ErrNotFound. It is asked on each request of a node.
+	NodeIdentity(ctx context.Context, nodeID int64) (NodeIdentity, error)
+	// NodeIdentities returns all of them in the order of their ids.
+	NodeIdentities(ctx context.Context) ([]NodeIdentity, error)
+	// SetNodeCertified notes until when a member is certified. ErrNotFound when it is none, or not with this key.
+	SetNodeCertified(ctx context.Context, nodeID int64, key NodeKeyHash, until time.Time) error
+	// RevokeNode ends a membership and the node's join token. ErrNotFound when the node is unknown.
+	RevokeNode(ctx context.Context, nodeID int64, a Audit) error
 }
 
 // SetupStore keeps the one-time link with which the first operator sets the service up.

@@ -1,0 +1,52 @@
+package vpn
+
+import (
+	"errors"
+	"time"
+)
+
+// Authority is the CA by which nodes know the control plane, and it them.
+type Authority struct {
+	Certificate []byte // DER
+	// PrivateKey is in PKCS #8, DER.
+	PrivateKey []byte
+	// URL is where the service listens for nodes, "" before it ever did.
+	URL string
+}
+
+// NodeKeyHash is SHA-256 of the subject public key info of a node's key.
+type NodeKeyHash [32]byte
+
+// NodeIdentity is what is known of a node on another machine.
+type NodeIdentity struct {
+	NodeID int64
+	// Key is the key with which the node joined, zero before.
+	Key       NodeKeyHash
+	JoinedAt  time.Time // zero before it joined
+	RevokedAt time.Time // zero = not revoked
+	// CertifiedUntil is when the node's newest certificate ends.
+	CertifiedUntil time.Time
+}
+
+// IsMember reports whether the holder of a key is this node now.
+func (n *NodeIdentity) IsMember(key NodeKeyHash) bool {
+	return !n.JoinedAt.IsZero() && n.RevokedAt.IsZero() && n.Key == key
+}
+
+// Joining is the redemption of a join token.
+type Joining struct {
+	NodeID int64
+	Token  TokenHash
+	Key    NodeKeyHash
+	// CertifiedUntil is when the certificate that is made for it ends.
+	CertifiedUntil time.Time
+}
+
+// Errors of a redemption. Whoever has not the token itself learns no more than ErrNotFound.
+var (
+	ErrTokenUsed    = errors.New("the join token was used")
+	ErrTokenExpired = errors.New("the join token is too old")
+)
+
+// ErrNotMember says that a node was revoked, or removed, or that another machine has joined in its place.
+var ErrNotMember = errors.New("the node is no member")
