@@ -42,9 +42,10 @@ type appConfig struct {
 	trustedProxies []netip.Prefix
 	signInFailures int
 	paymentSecret  []byte
-	node           *nodeConfig // nil = no embedded node
-	monitor        *monitor    // nil = nobody watches
-	supervisor     *supervisor // nil = nobody is told
+	node           *nodeConfig  // nil = no embedded node
+	nodes          *nodesConfig // nil = no nodes on other machines
+	monitor        *monitor     // nil = nobody watches
+	supervisor     *supervisor  // nil = nobody is told
 	log            *slog.Logger
 }
 
@@ -55,6 +56,7 @@ type app struct {
 	service  *vpn.Service
 	hub      *hub.Hub
 	node     *embeddedNode // nil without one
+	nodes    *hub.Listener // nil without one
 	server   *http.Server
 	draining atomic.Bool
 }
@@ -92,6 +94,11 @@ func (a *app) join(ctx context.Context) error {
 		return err
 	}
 	a.server = api.NewServer(a.closing(handler))
+	if a.cfg.nodes != nil {
+		if a.nodes, err = openNodes(ctx, a); err != nil {
+			return err
+		}
+	}
 	if a.cfg.node != nil {
 		if a.node, err = openNode(ctx, a); err != nil {
 			return err
@@ -148,7 +155,7 @@ func (a *app) closing(h http.Handler) http.Handler {
 func (a *app) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	failed := make(chan error, 5)
+	failed := make(chan error, 6)
 	var parts sync.WaitGroup
 	start := func(name string, part func(context.Context) error) {
 		parts.Go(func() {
@@ -165,6 +172,9 @@ func (a *app) run(ctx context.Context) error {
 	}
 	if a.cfg.monitor != nil {
 		start("metrics", a.cfg.monitor.run)
+	}
+	if a.nodes != nil {
+		start("nodes", func(ctx context.Context) error { return a.nodes.Run(ctx, a.cfg.nodes.listener) })
 	}
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(a.cfg.listener) }()
@@ -218,5 +228,13 @@ func (a *app) close(ctx context.Context) error {
 	if a.node != nil {
 		err = a.node.close(ctx)
 	}
-	return errors.Join(err, a.cfg.listener.Close(), a.store.Close(), a.cfg.monitor.close())
+	return errors.Join(err, a.cfg.closeListeners(), a.store.Close(), a.cfg.monitor.close())
+}
+
+func (c *appConfig) closeListeners() error {
+	err := c.listener.Close()
+	if c.nodes != nil {
+		err = errors.Join(err, c.nodes.listener.Close())
+	}
+	return err
 }

@@ -21,6 +21,7 @@ import (
 type commands struct {
 	Demo    DemoCmd    `cmd:"" group:"serve" help:"Try everything on this machine, in a temporary directory."`
 	Serve   ServeCmd   `cmd:"" group:"serve" help:"Run the service: the API, the store and an embedded node."`
+	Node    NodeCmd    `cmd:"" group:"serve" help:"Carry traffic on this machine for a service elsewhere; and manage such nodes."`
 	User    UserCmd    `cmd:"" group:"operate" help:"Manage accounts and their subscriptions."`
 	Plan    PlanCmd    `cmd:"" group:"operate" help:"Manage plans."`
 	Server  ServerCmd  `cmd:"" group:"operate" help:"Manage servers."`
@@ -84,7 +85,10 @@ func newParser(ctx context.Context, terminal *Terminal, exit func(int)) (*kong.K
 	return kong.New(&commands{},
 		kong.Name("stile"), kong.Description(description), kong.DefaultEnvars("STILE"), kong.UsageOnError(),
 		kong.Writers(terminal.Out, terminal.Err), kong.Exit(exit),
-		kong.Vars{"version": buildinfo.Version(), "data": defaultDataDir(), "letsencrypt": certificate.LetsEncrypt},
+		kong.Vars{
+			"version": buildinfo.Version(), "data": defaultDataDir("stile"), "node_data": defaultDataDir("stile-node"),
+			"letsencrypt": certificate.LetsEncrypt,
+		},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "serve", Title: "Run the service"},

@@ -43,22 +43,19 @@ func (f databaseFlags) openObserved(ctx context.Context, observe func(writes int
 	return store.Open(ctx, store.Config{DSN: dsn, Secret: secret, Observe: observe})
 }
 
-// service opens the store for one command of an operator. The running service notices changes within a second.
-func (f databaseFlags) service(ctx context.Context) (*vpn.Service, func() error, error) {
-	st, err := f.open(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	return vpn.NewService(st, awayNodes{}, newPasswords(), vpn.Config{}), st.Close, nil
+// use runs one command of an operator on the service. The running service notices changes within a second.
+func (f databaseFlags) use(ctx context.Context, do func(*vpn.Service) error) error {
+	return f.useStore(ctx, func(_ *store.Store, service *vpn.Service) error { return do(service) })
 }
 
-// use runs one command of an operator on the service.
-func (f databaseFlags) use(ctx context.Context, do func(*vpn.Service) error) error {
-	service, done, err := f.service(ctx)
+// useStore is use for commands that also need the store.
+func (f databaseFlags) useStore(ctx context.Context, do func(*store.Store, *vpn.Service) error) error {
+	st, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(service), done())
+	service := vpn.NewService(st, awayNodes{}, newPasswords(), vpn.Config{})
+	return errors.Join(do(st, service), st.Close())
 }
 
 // awayNodes stands for nodes that another process, the running service, has at hand: it finds the changes in the

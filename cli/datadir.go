@@ -14,19 +14,19 @@ import (
 // dataDir is the directory that holds the database, the secret that seals seeds, and the embedded node's state.
 type dataDir string
 
-// defaultDataDir is /var/lib/stile for root, and by the XDG base directory specification for everyone else.
-func defaultDataDir() string {
+// defaultDataDir is /var/lib/NAME for root, and by the XDG base directory specification for everyone else.
+func defaultDataDir(name string) string {
 	if os.Geteuid() == 0 {
-		return "/var/lib/stile"
+		return filepath.Join("/var/lib", name)
 	}
 	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "stile")
+		return filepath.Join(dir, name)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "stile-data"
+		return name + "-data"
 	}
-	return filepath.Join(home, ".local", "share", "stile")
+	return filepath.Join(home, ".local", "share", name)
 }
 
 func (d dataDir) sqlite() string { return filepath.Join(string(d), "stile.db") }

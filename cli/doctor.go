@@ -44,6 +44,13 @@ type finding struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
+func (f *finding) print(t *Terminal) {
+	t.printf("%-8s%s: %s\n", f.State, f.Check, clean(f.Detail))
+	if f.Remedy != "" {
+		t.printf("        %s\n", f.Remedy)
+	}
+}
+
 // errAiling says that the findings, which are printed, are not all good.
 var errAiling = errors.New("not all is well, see above")
 
@@ -86,10 +93,7 @@ func (c *DoctorCmd) Run(ctx context.Context, t *Terminal) error {
 		if c.JSON {
 			break
 		}
-		t.printf("%-8s%s: %s\n", f.State, f.Check, f.Detail)
-		if f.Remedy != "" {
-			t.printf("        %s\n", f.Remedy)
-		}
+		f.print(t)
 	}
 	if c.JSON {
 		err = t.printJSON(e.findings)

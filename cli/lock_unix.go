@@ -20,7 +20,7 @@ func (d dataDir) lock() (*os.File, error) {
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		_ = f.Close()
-		return nil, fmt.Errorf("another stile serve uses %s: stop it, or choose another directory with --data", d)
+		return nil, fmt.Errorf("another stile process uses %s: stop it, or choose another directory with --data", d)
 	}
 	if err != nil {
 		_ = f.Close()

@@ -26,6 +26,9 @@ type ServeCmd struct {
 	PaymentSecret  string         `placeholder:"SECRET" help:"Shared secret, of at least 32 characters, that payments are signed with; without it none are taken. Better set by STILE_PAYMENT_SECRET."`
 	SignInFailures int            `default:"5" help:"Failed sign-ins a minute that an account may have from one address; an address may have six times as many."`
 
+	NodesListen string `placeholder:"ADDRESS" help:"Address where nodes on other machines dial in, such as :8443; by default none do."`
+	NodesURL    string `name:"nodes-url" placeholder:"URL" help:"Address of that for join tokens, such as https://control.example.net:8443; by default by the host of --public-url or --node-host."`
+
 	NoNode           bool           `help:"Run no embedded node."`
 	NodeHost         string         `default:"127.0.0.1" help:"Public name or address of this machine, for keys of the embedded node."`
 	NodeListen       string         `placeholder:"ADDRESS" help:"Address that the embedded node listens on; by default all, or loopback when --node-host is loopback."`
@@ -69,9 +72,12 @@ func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
 	if cfg.listener, err = listen(ctx, c.Listen); err != nil {
 		return fmt.Errorf("%w (choose another address with --listen)", err)
 	}
+	if cfg.nodes, err = c.listenForNodes(ctx, &cfg); err != nil {
+		return errors.Join(err, cfg.listener.Close())
+	}
 	app, err := newApp(ctx, cfg)
 	if err != nil {
-		return errors.Join(err, cfg.listener.Close())
+		return errors.Join(err, cfg.closeListeners())
 	}
 	if err := c.welcome(ctx, t, app); err != nil {
 		return errors.Join(err, app.close(ctx))
@@ -151,6 +157,9 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 	}
 	if app.cfg.monitor != nil {
 		t.printf("Metrics at http://%s/metrics\n", app.cfg.monitor.listener.Addr())
+	}
+	if app.nodes != nil {
+		t.printf("Nodes on other machines dial %s; `stile server add` prints how they join\n", app.cfg.nodes.url)
 	}
 	if secret != "" {
 		t.printf("No operator yet: make one with `stile user add EMAIL --operator`.\nThe set-up page will do it too, once it is there; its one-time link for a day: %s/setup/%s\n", app.url(), secret)

@@ -37,7 +37,7 @@ func TestSecondServeIsRefused(t *testing.T) {
 	cmd := exec.Command(stileBinary, "serve", "--listen", "127.0.0.1:0", "--shadowsocks-ports", "0")
 	cmd.Env = m.env()
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "another stile serve uses "+m.data) {
+	if err == nil || !strings.Contains(string(out), "another stile process uses "+m.data) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

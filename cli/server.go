@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"stile/store"
 	"stile/vpn"
 )
 
@@ -11,6 +13,7 @@ import (
 type ServerCmd struct {
 	Add    ServerAddCmd    `cmd:"" help:"Make a server."`
 	List   ServerListCmd   `cmd:"" help:"List servers."`
+	Join   ServerJoinCmd   `cmd:"" help:"Make a token by which a machine joins as the node of a server."`
 	Set    ServerSetCmd    `cmd:"" help:"Change a server: where it is, its state, its limits."`
 	Remove ServerRemoveCmd `cmd:"" help:"Delete a server; its keys die at once."`
 }
@@ -61,7 +64,7 @@ type ServerAddCmd struct {
 
 // Run makes the server.
 func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
-	return c.use(ctx, func(s *vpn.Service) error {
+	return c.useStore(ctx, func(st *store.Store, s *vpn.Service) error {
 		server := vpn.Server{Name: c.Name, ShadowsocksPort: defaultPorts.first, ShadowsocksPorts: defaultPorts.count}
 		c.apply(&server)
 		if server.PingURL == "" {
@@ -71,10 +74,26 @@ func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
 		if err != nil {
 			return err
 		}
-		if c.JSON {
-			return t.printJSON(serverRowOf(&server))
+		if !c.JSON {
+			t.printf("Server %d made: %s\n", server.ID, server.Name)
 		}
-		t.printf("Server %d made: %s\n", server.ID, server.Name)
+		join, err := joinLine(ctx, st, s, server.ID)
+		if errors.Is(err, errNoNodesURL) { // the server may be the embedded node's of another machine
+			t.notef("%v\n", err)
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return t.printJSON(struct {
+				serverRow
+				Join string `json:"join,omitempty"`
+			}{serverRowOf(&server), join})
+		}
+		if join != "" {
+			t.printf("Within an hour, paste on %s:\n\n%s\n", server.Host, join)
+		}
 		return nil
 	})
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -43,6 +44,9 @@ func (u *uplink) run(ctx context.Context) {
 			return
 		}
 		pause := rand.N(min(lastPause, firstPause<<min(failures, 6))) //nolint:gosec // to spread nodes, not to hide anything
+		if refused, ok := errors.AsType[*RefusedError](err); ok {
+			pause = max(pause, refused.RetryAfter)
+		}
 		u.log.Info("no link to the control plane", "reason", err, "retry_in", pause)
 		select {
 		case <-time.After(pause):

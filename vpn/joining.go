@@ -34,7 +34,7 @@ func (s *Service) JoinNode(ctx context.Context, j Joining) (Server, error) {
 	if err := s.store.RedeemJoin(ctx, j, Audit{Action: "node.join", SubjectID: j.NodeID}); err != nil {
 		return Server{}, err
 	}
-	return s.nodeServer(ctx, j.NodeID)
+	return s.NodeServer(ctx, j.NodeID)
 }
 
 // AdmitNode returns ErrNotMember unless the holder of a key is this node now. It reads the database: what another
@@ -61,10 +61,11 @@ func (s *Service) RenewNode(ctx context.Context, nodeID int64, key NodeKeyHash, 
 	if err != nil {
 		return Server{}, err
 	}
-	return s.nodeServer(ctx, nodeID)
+	return s.NodeServer(ctx, nodeID)
 }
 
-func (s *Service) nodeServer(ctx context.Context, id int64) (Server, error) {
+// NodeServer returns the server of a node. ErrNotMember when it was removed.
+func (s *Service) NodeServer(ctx context.Context, id int64) (Server, error) {
 	servers, err := s.store.Servers(ctx)
 	if err != nil {
 		return Server{}, err
@@ -87,4 +88,6 @@ func (s *Service) RevokeNode(ctx context.Context, a *Actor, nodeID int64) error 
 }
 
 // Memberships returns what is known of each node on another machine, in the order of their ids.
-func (s *Service) Memberships(ctx context.Context) ([]NodeIdentity, error) { return s.store.NodeIdentities(ctx) }
+func (s *Service) Memberships(ctx context.Context) ([]NodeIdentity, error) {
+	return s.store.NodeIdentities(ctx)
+}

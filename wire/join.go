@@ -90,6 +90,8 @@ const (
 	PathControl = "/node/v1"
 	// PathJoin takes a POST of a JoinRequest, without a certificate, and answers a Membership.
 	PathJoin = "/node/v1/join"
+	// PathSelf answers GET with the node's Membership, without certificates.
+	PathSelf = "/node/v1/self"
 	// PathRenew takes a POST of a RenewRequest and answers a Membership.
 	PathRenew = "/node/v1/renew"
 	// PathStream answers POST with the frames for the node, each with its length, until one side ends it. StreamHeader
@@ -139,8 +141,8 @@ type RenewRequest struct {
 // Membership is what a node gets when it joins, and when it renews its certificate.
 type Membership struct {
 	// Certificate is the node's certificate (DER), and Authority that of the CA.
-	Certificate []byte `json:"certificate"`
-	Authority   []byte `json:"authority"`
+	Certificate []byte `json:"certificate,omitempty"`
+	Authority   []byte `json:"authority,omitempty"`
 	// Name, Host and the ports are the server's, as clients know it.
 	Name             string `json:"name"`
 	Host             string `json:"host"`

@@ -1,0 +1,200 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"stile/wire"
+)
+
+// framesRoom is how many frames of a node wait for its stream to take them.
+const framesRoom = 16
+
+// memberLink is what streams and polls have in common: whose it is, and what came from the node.
+type memberLink struct {
+	by   caller
+	name string // in StreamHeader
+	// welcomed ends the node's admission.
+	welcomed func()
+	in       chan wire.Frame
+	closed   chan struct{}
+	once     sync.Once
+}
+
+func newMemberLink(by caller, welcomed func()) *memberLink {
+	var name [8]byte
+	_, _ = rand.Read(name[:]) // never fails
+	return &memberLink{by: by, name: hex.EncodeToString(name[:]), welcomed: welcomed, in: make(chan wire.Frame, framesRoom),
+		closed: make(chan struct{})}
+}
+
+// take hands over a frame that came in.
+func (m *memberLink) take(ctx context.Context, f wire.Frame) error {
+	select {
+	case m.in <- f:
+		return nil
+	case <-m.closed:
+		return io.ErrClosedPipe
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Receive implements wire.Link.
+func (m *memberLink) Receive(ctx context.Context) (wire.Frame, error) {
+	select {
+	case f := <-m.in:
+		return f, nil
+	case <-m.closed:
+		return nil, io.EOF
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Close implements wire.Link.
+func (m *memberLink) Close() error {
+	m.once.Do(func() {
+		close(m.closed)
+		m.welcomed()
+	})
+	return nil
+}
+
+// encode is a frame with its length, within its bound. A Welcome ends the admission.
+func (m *memberLink) encode(f wire.Frame) ([]byte, error) {
+	body := wire.Append(nil, f)
+	if len(body) > wire.MaxNodeBody {
+		return nil, wire.ErrFrameTooLarge
+	}
+	if f.Type() == wire.TypeWelcome {
+		m.welcomed()
+	}
+	return body, nil
+}
+
+// streamLink writes frames as the answer to one request, straight from the stream's goroutine: what a node does not read
+// waits in that one write, for as long as the sender allows.
+type streamLink struct {
+	*memberLink
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+// Send implements wire.Link.
+func (s *streamLink) Send(ctx context.Context, f wire.Frame) error {
+	select {
+	case <-s.closed:
+		return io.ErrClosedPipe
+	default:
+	}
+	body, err := s.encode(f)
+	if err != nil {
+		return err
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(sendTimeout)
+	}
+	if err := s.control.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := s.w.Write(body); err != nil {
+		return err
+	}
+	if err := s.control.Flush(); err != nil {
+		return err
+	}
+	return s.control.SetWriteDeadline(time.Time{})
+}
+
+// stream is a node's stream: it lasts as long as the request.
+func (l *Listener) stream(w http.ResponseWriter, r *http.Request, by caller) {
+	leave := l.hellos.enter()
+	if leave == nil {
+		l.refuseBusy(w)
+		return
+	}
+	link := &streamLink{memberLink: newMemberLink(by, leave), w: w, control: http.NewResponseController(w)}
+	if !l.add(link.memberLink) {
+		l.refuseBusy(w)
+		return
+	}
+	defer l.remove(link.memberLink)
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set(wire.StreamHeader, link.name)
+	w.WriteHeader(http.StatusOK)
+	if err := link.control.Flush(); err != nil {
+		return
+	}
+	l.run(r.Context(), link.memberLink, link)
+}
+
+// run drives a link until it ends, and says why if the reason is worth telling.
+func (l *Listener) run(ctx context.Context, m *memberLink, link wire.Link) {
+	if err := l.cfg.Hub.Serve(ctx, m.by.id, link); err != nil {
+		l.cfg.Log.Info("a node's stream ended", "node", m.by.id, "reason", err)
+	}
+}
+
+// add takes a link on, to be removed in the end, unless the listener is stopping.
+func (l *Listener) add(m *memberLink) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isStopping {
+		return false
+	}
+	l.links[m.name] = m
+	l.live.Add(1)
+	return true
+}
+
+func (l *Listener) remove(m *memberLink) {
+	_ = m.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.links, m.name)
+	delete(l.polls, m.name)
+	l.live.Done()
+}
+
+// frames takes what a node sends. The stream may have ended meanwhile: then the node must open another.
+func (l *Listener) frames(w http.ResponseWriter, r *http.Request, by caller) {
+	m := l.linkOf(by, r.Header.Get(wire.StreamHeader))
+	if m == nil {
+		l.refuse(w, http.StatusGone, wire.NodeNoStream)
+		return
+	}
+	body := l.body(w, r)
+	if body == nil {
+		return
+	}
+	frames, err := wire.ReadAll(body)
+	if err != nil {
+		_ = m.Close()
+		l.refuse(w, http.StatusBadRequest, wire.NodeBadRequest)
+		return
+	}
+	for _, f := range frames {
+		if err := m.take(r.Context(), f); err != nil {
+			l.refuse(w, http.StatusGone, wire.NodeNoStream)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// linkOf returns a node's own stream by its name, or nil.
+func (l *Listener) linkOf(by caller, name string) *memberLink {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.links[name]; m != nil && m.by == by {
+		return m
+	}
+	return nil
+}
