@@ -47,6 +47,8 @@ type ListenerConfig struct {
 	Members   Memberships
 	// Version is what nodes are told of this build.
 	Version string
+	// PollWait is how long a poll waits for a frame; wire.PollSeconds by default.
+	PollWait time.Duration
 	// Log defaults to slog's default.
 	Log *slog.Logger
 }
@@ -73,6 +75,9 @@ func NewListener(cfg ListenerConfig) (*Listener, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.PollWait == 0 {
+		cfg.PollWait = wire.PollSeconds * time.Second
 	}
 	l := &Listener{cfg: cfg, hellos: newAdmission(hellosAtOnce), joins: newAdmission(joinsAtOnce),
 		links: make(map[string]*memberLink), polls: make(map[string]*pollLink)}

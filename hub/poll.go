@@ -68,8 +68,8 @@ func signal(slot chan struct{}) {
 }
 
 // wait returns what there is for the node, or nothing after a poll's time; false when the link has ended.
-func (p *pollLink) wait(ctx context.Context) ([]byte, bool) {
-	timer := time.NewTimer(wire.PollSeconds * time.Second)
+func (p *pollLink) wait(ctx context.Context, longest time.Duration) ([]byte, bool) {
+	timer := time.NewTimer(longest)
 	defer timer.Stop()
 	for {
 		if all := p.takeAll(); len(all) > 0 {
@@ -107,7 +107,7 @@ func (l *Listener) poll(w http.ResponseWriter, r *http.Request, by caller) {
 		return
 	}
 	defer p.isPolled.Unlock()
-	frames, ok := p.wait(r.Context())
+	frames, ok := p.wait(r.Context(), l.cfg.PollWait)
 	switch {
 	case !ok:
 		l.refuse(w, http.StatusGone, wire.NodeNoStream)
