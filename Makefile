@@ -62,8 +62,8 @@ bench: ## all benchmarks, without tests; BENCH=regexp and BENCHTIME=3s choose
 sim: ## the simulator of key distribution, 100,000 seeds; SEEDS=n chooses
 	$(GO) test -run '^TestSimulator$$' -v -timeout 120m ./feed -sim.seeds $(SEEDS)
 
-soak: ## kill -9 of the server in the middle of writes, 200 rounds on each engine; ROUNDS=n chooses
-	STILE_TEST_CRASH_ROUNDS=$(ROUNDS) $(GO) test -run '^TestKillLosesNothing$$' -v -timeout 120m ./cli
+soak: ## kill -9 of either side, 200 rounds on each engine, and an outage of ten minutes; ROUNDS=n chooses
+	STILE_TEST_CRASH_ROUNDS=$(ROUNDS) STILE_TEST_OUTAGE=10m $(GO) test -run '^(TestKillLosesNothing|TestUsageIsBookedOnceThroughKills|TestANodeOutlivesAnOutage)$$' -v -timeout 240m ./cli
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
 	@tools/fuzz $(FUZZTIME)

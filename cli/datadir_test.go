@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,7 @@ func (m *machine) refusal(args ...string) string {
 }
 
 func TestLostSecretIsNotReplaced(t *testing.T) {
-	m := &machine{t: t, data: t.TempDir()}
+	m := &machine{t: t, data: t.TempDir(), client: http.DefaultClient}
 	m.stile("plan", "add", "standard")
 	secret := filepath.Join(m.data, "secret.key")
 	kept, err := os.ReadFile(secret)
@@ -53,7 +54,7 @@ func TestDatabaseAddressStaysSecret(t *testing.T) {
 		"mysql://stile:hunter2@localhost/stile", "host=localhost password=hunter2", "POSTGRES://stile:hunter2@localhost/stile",
 		"postgres://stile:hunter2@localhost:port/stile", "postgres://stile:hunter2@127.0.0.1:1/stile",
 	} {
-		m := &machine{t: t, data: t.TempDir(), dsn: address}
+		m := &machine{t: t, data: t.TempDir(), dsn: address, client: http.DefaultClient}
 		if said := m.refusal("plan", "list"); strings.Contains(said, "hunter2") {
 			t.Errorf("--database %s: says %q", address, said)
 		}
@@ -65,7 +66,7 @@ func TestDatabaseAddressStaysSecret(t *testing.T) {
 }
 
 func TestFilesAreTheOwnersAlone(t *testing.T) {
-	m := &machine{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(lockedBuffer)}
+	m := &machine{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(lockedBuffer), client: http.DefaultClient}
 	m.start()
 	found := 0
 	err := filepath.Walk(m.data, func(path string, info os.FileInfo, err error) error {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,6 +59,9 @@ type machine struct {
 	url     string
 	log     *lockedBuffer
 	mu      sync.Mutex
+	// within starts a command somewhere else, such as in a network namespace; from there client reaches the API.
+	within []string
+	client *http.Client
 }
 
 // lockedBuffer is a buffer that a process writes while a test reads.
@@ -81,7 +85,7 @@ func (l *lockedBuffer) String() string {
 // newMachine prepares a data directory with a plan and starts `stile serve` on it with the given further flags.
 func newMachine(t testing.TB, dsn string, args ...string) *machine {
 	t.Helper()
-	m := &machine{t: t, data: t.TempDir(), dsn: dsn, args: args, log: new(lockedBuffer)}
+	m := &machine{t: t, data: t.TempDir(), dsn: dsn, args: args, log: new(lockedBuffer), client: http.DefaultClient}
 	m.stile("plan", "add", "standard", "--devices", "1000", "--days", "30", "--tier", "1")
 	m.start()
 	return m
@@ -100,8 +104,9 @@ var announcement = regexp.MustCompile(`Serving the API at (http://\S+)/api`)
 // start runs `stile serve` and waits until it is ready.
 func (m *machine) start() {
 	m.t.Helper()
-	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--shadowsocks-ports", "0", "--usage-every", "200ms", "--allow-target", "127.0.0.0/8"}, m.args...)
-	cmd := exec.Command(stileBinary, args...)
+	args := append([]string{stileBinary, "serve", "--listen", "127.0.0.1:0", "--shadowsocks-ports", "0", "--usage-every", "200ms", "--allow-target", "127.0.0.0/8"}, m.args...)
+	args = append(slices.Clone(m.within), args...)
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = m.env()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -134,7 +139,7 @@ func (m *machine) start() {
 		m.t.Fatalf("stile serve is not ready:\n%s", m.log)
 	}
 	m.until("the node is online", func() bool {
-		resp, err := http.Get(m.url + "/readyz")
+		resp, err := m.client.Get(m.url + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -254,7 +259,7 @@ func (d *device) call(ctx context.Context, method, path string, body, answer any
 	if d.token != "" {
 		req.Header.Set("Authorization", "Bearer "+d.token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := d.m.client.Do(req)
 	if err != nil {
 		return 0, err
 	}
