@@ -136,6 +136,22 @@ func (f *fleet) online(want bool) {
 	})
 }
 
+// inStep waits until the node has all that is in the database, as `stile node list` shows it.
+func (f *fleet) inStep() {
+	f.t.Helper()
+	f.until("the node is in step", func() bool {
+		var nodes []struct {
+			State string `json:"state"`
+			Lag   int64  `json:"lag"`
+			Rev   int64  `json:"rev"`
+		}
+		if err := json.Unmarshal([]byte(f.stile("node", "list", "--json")), &nodes); err != nil {
+			f.t.Fatal(err)
+		}
+		return len(nodes) == 1 && nodes[0].State == "online" && nodes[0].Lag == 0 && nodes[0].Rev > 0
+	})
+}
+
 // viewer is a device that looks at lists.
 func (f *fleet) viewer() *device {
 	const email = "viewer@example.com"
@@ -196,6 +212,10 @@ func TestFleetJoinsCarriesAndRevokes(t *testing.T) {
 			t.Fatalf("the key is ready, and: %v\n%s", err, f.node.log)
 		}
 		f.until("the traffic is booked", func() bool { return f.used(d) > 1<<20 })
+		f.inStep()
+		if shown := f.stile("node", "show", strconv.FormatInt(f.server, 10)); !strings.Contains(shown, "online") || !strings.Contains(shown, "89 days") {
+			t.Errorf("node show:\n%s", shown)
+		}
 		if out, err := f.node.command("node", "doctor", "--data", f.node.data); err != nil {
 			t.Errorf("doctor: %v\n%s", err, out)
 		}
@@ -270,7 +290,7 @@ func TestANodeOutlivesAnOutage(t *testing.T) {
 	long := outage(t)
 	deadline := time.Now().Add(long / 2).Truncate(time.Second)
 	f.stile("user", "expire", "expires@example.com", deadline.UTC().Format(time.RFC3339))
-	time.Sleep(3 * time.Second)
+	f.inStep()
 	f.network.cut("c")
 	loads, failed := 1, 0
 	rebooted := false

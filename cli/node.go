@@ -16,6 +16,8 @@ type NodeCmd struct {
 	Join   NodeJoinCmd   `cmd:"" help:"Make this machine the node of a server, by the token that 'stile server add' prints."`
 	Run    NodeRunCmd    `cmd:"" help:"Carry traffic, as the node that this machine joined as."`
 	Doctor NodeDoctorCmd `cmd:"" help:"Find out why this machine's node is not online."`
+	List   NodeListCmd   `cmd:"" help:"List the nodes of the service: online, behind, load, certificate."`
+	Show   NodeShowCmd   `cmd:"" help:"Show a node of the service."`
 	Revoke NodeRevokeCmd `cmd:"" help:"Shut a node out at once, until it joins anew."`
 }
 

@@ -38,6 +38,7 @@ type Memberships interface {
 	AdmitNode(ctx context.Context, nodeID int64, key vpn.NodeKeyHash) error
 	RenewNode(ctx context.Context, nodeID int64, key vpn.NodeKeyHash, until time.Time) (vpn.Server, error)
 	Memberships(ctx context.Context) ([]vpn.NodeIdentity, error)
+	NoteNodes(ctx context.Context, statuses []vpn.NodeStatus) error
 }
 
 // ListenerConfig is what a listener is made of.
@@ -63,6 +64,8 @@ type Listener struct {
 	mu    sync.Mutex
 	links map[string]*memberLink // by their names
 	polls map[string]*pollLink
+	// statuses are what the nodes said last, by their ids.
+	statuses map[int64]*status
 	// live are the links, isStopping that there will be no more.
 	live       sync.WaitGroup
 	isStopping bool
@@ -80,7 +83,8 @@ func NewListener(cfg ListenerConfig) (*Listener, error) {
 		cfg.PollWait = wire.PollSeconds * time.Second
 	}
 	l := &Listener{cfg: cfg, hellos: newAdmission(hellosAtOnce), joins: newAdmission(joinsAtOnce),
-		links: make(map[string]*memberLink), polls: make(map[string]*pollLink)}
+		links: make(map[string]*memberLink), polls: make(map[string]*pollLink),
+		statuses: make(map[int64]*status)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathControl, l.control)
 	mux.HandleFunc("POST "+wire.PathJoin, l.join)
@@ -109,6 +113,7 @@ func (l *Listener) Run(ctx context.Context, listener net.Listener) error {
 	l.server.BaseContext = func(net.Listener) context.Context { return inner }
 	var watching sync.WaitGroup
 	watching.Go(func() { l.watchMembers(inner) })
+	watching.Go(func() { l.noteStatuses(inner) })
 	context.AfterFunc(inner, func() { _ = l.server.Close() })
 	err := l.server.ServeTLS(listener, "", "")
 	stop()

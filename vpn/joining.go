@@ -91,3 +91,53 @@ func (s *Service) RevokeNode(ctx context.Context, a *Actor, nodeID int64) error 
 func (s *Service) Memberships(ctx context.Context) ([]NodeIdentity, error) {
 	return s.store.NodeIdentities(ctx)
 }
+
+// NoteNodes keeps how nodes are. It is called by whoever holds their links.
+func (s *Service) NoteNodes(ctx context.Context, statuses []NodeStatus) error {
+	return s.store.SetNodeStatuses(ctx, statuses)
+}
+
+// NodeReports returns every server's node, in the order of the ids.
+func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, error) {
+	if err := a.mayManage(); err != nil {
+		return nil, err
+	}
+	servers, err := s.store.Servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	identities, err := s.store.NodeIdentities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statuses, err := s.store.NodeStatuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	revs, err := s.store.NodeRevs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	reports := make([]NodeReport, len(servers))
+	byID := make(map[int64]*NodeReport, len(servers))
+	for i := range servers {
+		reports[i].Server = servers[i]
+		byID[servers[i].ID] = &reports[i]
+	}
+	for i := range identities {
+		if r := byID[identities[i].NodeID]; r != nil {
+			r.Identity = identities[i]
+		}
+	}
+	for i := range statuses {
+		if r := byID[statuses[i].NodeID]; r != nil {
+			r.Status = statuses[i]
+		}
+	}
+	for _, n := range revs {
+		if r := byID[n.NodeID]; r != nil {
+			r.Rev = n.Rev
+		}
+	}
+	return reports, nil
+}

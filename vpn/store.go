@@ -242,6 +242,10 @@ type MembershipStore interface {
 	NodeIdentities(ctx context.Context) ([]NodeIdentity, error)
 	// SetNodeCertified notes until when a member is certified. ErrNotFound when it is none, or not with this key.
 	SetNodeCertified(ctx context.Context, nodeID int64, key NodeKeyHash, until time.Time) error
+	// SetNodeStatuses replaces how nodes are; of unknown nodes nothing is kept.
+	SetNodeStatuses(ctx context.Context, statuses []NodeStatus) error
+	// NodeStatuses returns all of them in the order of the nodes' ids.
+	NodeStatuses(ctx context.Context) ([]NodeStatus, error)
 	// RevokeNode ends a membership and the node's join token. ErrNotFound when the node is unknown.
 	RevokeNode(ctx context.Context, nodeID int64, a Audit) error
 }

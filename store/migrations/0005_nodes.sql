@@ -20,3 +20,16 @@ CREATE TABLE node_identity (
     token_expires_at BIGINT NOT NULL,
     token_used_at    BIGINT NOT NULL
 );
+
+-- How nodes on other machines were when they last said so; "rev" is what they have applied. Written every few seconds by
+-- the process that holds a node's link. "is_online" is stale when "seen_at" is.
+CREATE TABLE node_status (
+    node_id     {{key}} REFERENCES node_identity (node_id) ON DELETE CASCADE,
+    is_online   BOOLEAN NOT NULL,
+    seen_at     BIGINT NOT NULL,
+    rev         BIGINT NOT NULL,
+    version     TEXT NOT NULL,
+    load        BIGINT NOT NULL,
+    sessions    BIGINT NOT NULL,
+    active_keys BIGINT NOT NULL
+);

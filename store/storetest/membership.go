@@ -135,3 +135,28 @@ func revokedNode(w *world) {
 	w.is(w.joining(server.ID, 2, 1), vpn.ErrNotFound)
 	is(w, "entries", w.audited("node.revoke"), 1)
 }
+
+func nodeStatuses(w *world) {
+	server, other := w.server(), w.server()
+	w.joinToken(server.ID, 1, time.Hour)
+	w.joinToken(other.ID, 2, time.Hour)
+	first := vpn.NodeStatus{NodeID: server.ID, IsOnline: true, SeenAt: today, Rev: 7, Version: "1.2", Load: 30, Sessions: 4, ActiveKeys: 3}
+	second := vpn.NodeStatus{NodeID: other.ID, SeenAt: today}
+	w.ok(w.store.SetNodeStatuses(w.ctx, []vpn.NodeStatus{second, first, {NodeID: other.ID + 1000, SeenAt: today}}))
+	are := func(want ...vpn.NodeStatus) {
+		w.Helper()
+		got, err := w.store.NodeStatuses(w.ctx)
+		w.ok(err)
+		is(w, "statuses", len(got), len(want))
+		for i := range want {
+			is(w, "status", got[i], want[i])
+		}
+	}
+	are(first, second)
+	first.IsOnline, first.SeenAt, first.Rev = false, today.Add(time.Minute), 8
+	w.ok(w.store.SetNodeStatuses(w.ctx, []vpn.NodeStatus{first}))
+	are(first, second)
+	_, err := w.store.RemoveServer(w.ctx, server.ID, by("server.remove"))
+	w.ok(err)
+	are(second)
+}

@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"join tokens", joinTokens},
 		{"join token under load", joinTokenUnderLoad},
 		{"revoked node", revokedNode},
+		{"node statuses", nodeStatuses},
 		{"setup link", setupLink},
 		{"setup link under load", setupLinkUnderLoad},
 		{"audit", audit},

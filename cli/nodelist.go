@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"stile/vpn"
+)
+
+// nodeRow is a node as an operator sees it.
+type nodeRow struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+	Host string `json:"host"`
+	// State is online, offline, revoked, waiting (a token was made) or embedded (no token was ever made).
+	State string `json:"state"`
+	// SeenAt is when the node last said something; null before.
+	SeenAt *time.Time `json:"seen_at"`
+	// Rev is the revision of its keys that it has applied, and Lag how many it is behind.
+	Rev            int64      `json:"rev"`
+	Lag            int64      `json:"lag"`
+	Version        string     `json:"version"`
+	CertifiedUntil *time.Time `json:"certified_until"`
+	Load           int        `json:"load"`
+	Sessions       int        `json:"sessions"`
+	Active         int        `json:"active_connections"`
+}
+
+func nodeRowOf(r *vpn.NodeReport, now time.Time) nodeRow {
+	row := nodeRow{
+		ID: r.Server.ID, Name: r.Server.Name, Host: r.Server.Host, SeenAt: orNull(r.Status.SeenAt), Rev: r.Status.Rev, Lag: r.Lag(),
+		Version: r.Status.Version, CertifiedUntil: orNull(r.Identity.CertifiedUntil),
+	}
+	switch {
+	case r.Identity.NodeID == 0:
+		row.State, row.Rev, row.Lag = "embedded", r.Rev, 0
+	case !r.Identity.RevokedAt.IsZero():
+		row.State = "revoked"
+	case r.Identity.JoinedAt.IsZero():
+		row.State = "waiting"
+	case !r.IsOnline(now):
+		row.State = "offline"
+	default:
+		row.State = "online"
+		row.Load, row.Sessions, row.Active = r.Status.Load, r.Status.Sessions, r.Status.ActiveKeys
+	}
+	return row
+}
+
+// orNull is an instant for JSON, null when there is none.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// NodeListCmd is `stile node list`.
+type NodeListCmd struct {
+	databaseFlags
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run lists the nodes.
+func (c *NodeListCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		reports, err := s.NodeReports(ctx, shell)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		rows := make([]nodeRow, 0, len(reports))
+		cells := make([][]string, 0, len(reports))
+		for i := range reports {
+			r := nodeRowOf(&reports[i], now)
+			rows = append(rows, r)
+			cells = append(cells, []string{
+				id(r.ID), r.Name, r.State, ago(r.SeenAt, now), id(r.Lag), r.Version, daysUntil(r.CertifiedUntil, now), strconv.Itoa(r.Load) + " %", strconv.Itoa(r.Active),
+			})
+		}
+		if c.JSON {
+			return t.printJSON(rows)
+		}
+		t.printTable([]string{"ID", "NAME", "STATE", "SEEN", "LAG", "VERSION", "CERTIFICATE", "LOAD", "ACTIVE"}, cells)
+		return nil
+	})
+}
+
+// NodeShowCmd is `stile node show`.
+type NodeShowCmd struct {
+	databaseFlags
+	ID   int64 `arg:"" name:"id" help:"Number of the server whose node it is."`
+	JSON bool  `name:"json" help:"Print JSON."`
+}
+
+// Run shows one node.
+func (c *NodeShowCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		reports, err := s.NodeReports(ctx, shell)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		for i := range reports {
+			if reports[i].Server.ID != c.ID {
+				continue
+			}
+			r := nodeRowOf(&reports[i], now)
+			if c.JSON {
+				return t.printJSON(r)
+			}
+			t.printTable(nil, [][]string{
+				{"name", r.Name}, {"host", r.Host}, {"state", r.State}, {"seen", ago(r.SeenAt, now)},
+				{"keys at revision", fmt.Sprintf("%d, %d behind", r.Rev, r.Lag)}, {"version", r.Version},
+				{"certificate ends in", daysUntil(r.CertifiedUntil, now)}, {"load", strconv.Itoa(r.Load) + " %"},
+				{"sessions", strconv.Itoa(r.Sessions)}, {"active connections", strconv.Itoa(r.Active)},
+			})
+			return nil
+		}
+		return fmt.Errorf("no server %d; `stile node list` shows them", c.ID)
+	})
+}
+
+// ago is how long ago something was, "never" when it was not.
+func ago(at *time.Time, now time.Time) string {
+	if at == nil {
+		return "never"
+	}
+	return now.Sub(*at).Round(time.Second).String() + " ago"
+}
+
+// daysUntil is how many whole days are left, "-" when there is no end.
+func daysUntil(at *time.Time, now time.Time) string {
+	if at == nil {
+		return "-"
+	}
+	return strconv.Itoa(int(at.Sub(now).Hours()/24)) + " days"
+}
