@@ -127,8 +127,8 @@ func parseRequest(der []byte) (ed25519.PublicKey, vpn.NodeKeyHash, error) {
 	return key, nodeKeyHash(request.RawSubjectPublicKeyInfo), nil
 }
 
-// certifyNode signs a certificate (DER) that says: this is the key of that node. Nothing of a request but its key gets in.
-func (a *Authority) certifyNode(nodeID int64, key ed25519.PublicKey, until time.Time) ([]byte, error) {
+// CertifyNode signs a certificate (DER) that says: this is the key of that node. Nothing of a request but its key gets in.
+func (a *Authority) CertifyNode(nodeID int64, key ed25519.PublicKey, until time.Time) ([]byte, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial(), NotBefore: a.now().Add(-clockSlack), NotAfter: until,
 		URIs:     []*url.URL{{Scheme: "node", Opaque: strconv.FormatInt(nodeID, 10)}},

@@ -86,7 +86,7 @@ func (l *Listener) certifiedUntil() time.Time {
 }
 
 func (l *Listener) certify(w http.ResponseWriter, r *http.Request, server *vpn.Server, key []byte, until time.Time) {
-	certificate, err := l.cfg.Authority.certifyNode(server.ID, key, until)
+	certificate, err := l.cfg.Authority.CertifyNode(server.ID, key, until)
 	if err != nil {
 		l.fail(w, r, "certify", server.ID, err)
 		return
