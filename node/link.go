@@ -122,7 +122,7 @@ func (l *link) send() {
 		case <-l.ctx.Done():
 			return
 		}
-		for isMore := true; isMore && len(batch) < maxBatch; {
+		for frames := 1; frames < wire.MaxNodeFrames && len(batch) < maxBatch; frames++ {
 			select {
 			case f := <-l.out:
 				next := wire.Append(nil, f)
@@ -133,9 +133,10 @@ func (l *link) send() {
 					batch = nil
 				}
 				batch = append(batch, next...)
+				continue
 			default:
-				isMore = false
 			}
+			break
 		}
 		if !l.post(batch) {
 			return

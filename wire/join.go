@@ -109,6 +109,8 @@ const (
 	StreamHeader = "Stile-Stream"
 	// MaxNodeBody bounds a request's body in bytes: one frame of any size with its length, or a batch of small ones.
 	MaxNodeBody = MaxFrame + 4
+	// MaxNodeFrames bounds how many frames a request's body holds.
+	MaxNodeFrames = 64
 	// PollSeconds is how long a poll waits for a frame. Middleboxes that kill streams seldom kill what is shorter.
 	PollSeconds = 20
 	// ControlName is the name in the control plane's certificates: nodes check it, and not the name that they dialled, so
@@ -169,7 +171,7 @@ type NodeProblem struct {
 	Time int64 `json:"time"`
 }
 
-// ReadAll reads the frames of a body, at least one. It takes at most MaxNodeBody bytes.
+// ReadAll reads the frames of a body, at least one. It takes at most MaxNodeBody bytes and MaxNodeFrames frames.
 func ReadAll(body []byte) ([]Frame, error) {
 	if len(body) > MaxNodeBody {
 		return nil, ErrFrameTooLarge
@@ -179,6 +181,9 @@ func ReadAll(body []byte) ([]Frame, error) {
 		f, err := Read(r)
 		if err != nil {
 			return nil, err
+		}
+		if len(frames) == MaxNodeFrames {
+			return nil, ErrMalformed
 		}
 		frames = append(frames, f)
 	}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -55,7 +56,11 @@ func TestReadAllTakesWholeFramesOnly(t *testing.T) {
 	if err != nil || len(frames) != 2 {
 		t.Errorf("%d frames, %v", len(frames), err)
 	}
-	for _, bad := range [][]byte{nil, body[:len(body)-1], make([]byte, MaxNodeBody+1)} {
+	most := bytes.Repeat(body, MaxNodeFrames/2)
+	if frames, err := ReadAll(most); err != nil || len(frames) != MaxNodeFrames {
+		t.Errorf("%d frames, %v", len(frames), err)
+	}
+	for _, bad := range [][]byte{nil, append(most, Append(nil, &Ack{})...), body[:len(body)-1], make([]byte, MaxNodeBody+1)} {
 		if _, err := ReadAll(bad); err == nil {
 			t.Errorf("%d bytes are taken", len(bad))
 		}
