@@ -224,6 +224,7 @@ func TestFleetJoinsCarriesAndRevokes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = resp.Body.Close() }()
 		flowing := &download{ended: make(chan struct{})}
 		go func() {
 			defer close(flowing.ended)

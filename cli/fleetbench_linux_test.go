@@ -126,16 +126,17 @@ func (m *machine) addSimNodes(n, keys int, url string, dial func(context.Context
 		}}
 		return nil
 	})
-	devices := make([]int64, keys)
+	const serversEach = 20 // of a device: as a person has it
+	devices := make([]int64, keys*(n/serversEach+1))
 	user := int64(0)
 	if keys > 0 {
 		u, err := st.AddUser(ctx, vpn.NewUser{Email: "sim@example.com", Locale: "en"}, vpn.Audit{Action: "user.add"})
 		m.must(err)
 		user = u.ID
 	}
-	m.parallel(keys, func(i int) error {
+	m.parallel(len(devices), func(i int) error {
 		in, err := st.SignIn(ctx, vpn.NewSession{UserID: user, ClientID: strconv.Itoa(i), Name: "d", Platform: vpn.PlatformLinux,
-			TokenHash: sha256.Sum256(fmt.Append(nil, "sim", i)), DeviceLimit: keys}, vpn.Audit{Action: "device.sign_in"})
+			TokenHash: sha256.Sum256(fmt.Append(nil, "sim", i)), DeviceLimit: len(devices)}, vpn.Audit{Action: "device.sign_in"})
 		devices[i] = in.DeviceID
 		return err
 	})
@@ -144,7 +145,7 @@ func (m *machine) addSimNodes(n, keys int, url string, dial func(context.Context
 		if err != nil {
 			return err
 		}
-		_, err = st.IssueKey(ctx, vpn.NewKey{UserID: user, DeviceID: devices[i%keys], ServerID: f.nodes[i/keys].id, Seed: seed}, vpn.Audit{Action: "key.issue"})
+		_, err = st.IssueKey(ctx, vpn.NewKey{UserID: user, DeviceID: devices[i%keys+keys*(i/keys/serversEach)], ServerID: f.nodes[i/keys].id, Seed: seed}, vpn.Audit{Action: "key.issue"})
 		return err
 	})
 	for _, s := range f.nodes {
@@ -483,6 +484,7 @@ func (f *fleet) revoke(d *device) (answered, asked time.Duration) {
 	key := d.keyOn(f.server)
 	resp, err := f.through(key).Get(f.site + "/" + strconv.Itoa(1<<50))
 	f.must(err)
+	defer func() { _ = resp.Body.Close() }()
 	last := make(chan time.Time, 1)
 	started := make(chan struct{})
 	go func() {
@@ -508,7 +510,6 @@ func (f *fleet) revoke(d *device) (answered, asked time.Duration) {
 	}
 	answer := time.Now()
 	at := <-last
-	_ = resp.Body.Close()
 	return max(0, at.Sub(answer)), at.Sub(began)
 }
 

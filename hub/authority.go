@@ -42,7 +42,9 @@ type Authority struct {
 
 // AuthorityStore is where the CA is kept, in the one database of all replicas.
 type AuthorityStore interface {
+	// Authority returns the CA, or vpn.ErrNotFound.
 	Authority(ctx context.Context) (vpn.Authority, error)
+	// KeepAuthority keeps a CA unless there is one, and returns the one that is kept.
 	KeepAuthority(ctx context.Context, a vpn.Authority) (vpn.Authority, error)
 }
 

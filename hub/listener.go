@@ -33,11 +33,17 @@ const (
 
 // Memberships decides who is a node: *vpn.Service.
 type Memberships interface {
+	// JoinNode redeems a token: vpn.ErrTokenUsed, vpn.ErrTokenExpired, vpn.ErrNotFound.
 	JoinNode(ctx context.Context, j vpn.Joining) (vpn.Server, error)
+	// NodeServer returns the server of a node, or vpn.ErrNotMember.
 	NodeServer(ctx context.Context, nodeID int64) (vpn.Server, error)
+	// AdmitNode returns vpn.ErrNotMember unless the key's holder is the node now.
 	AdmitNode(ctx context.Context, nodeID int64, key vpn.NodeKeyHash) error
+	// RenewNode notes until when a member is certified, or returns vpn.ErrNotMember.
 	RenewNode(ctx context.Context, nodeID int64, key vpn.NodeKeyHash, until time.Time) (vpn.Server, error)
+	// Memberships returns what is known of every node.
 	Memberships(ctx context.Context) ([]vpn.NodeIdentity, error)
+	// NoteNodes keeps how nodes are.
 	NoteNodes(ctx context.Context, statuses []vpn.NodeStatus) error
 }
 

@@ -127,8 +127,8 @@ func (c *control) do(ctx context.Context, method, path, stream string, body io.R
 	return nil, refused
 }
 
-// ask makes a request with JSON both ways. body nil is a GET.
-func (c *control) ask(ctx context.Context, path string, body, answer any) (*http.Response, error) {
+// ask makes a request with JSON both ways and returns the certificates of who answered. body nil is a GET.
+func (c *control) ask(ctx context.Context, path string, body, answer any) ([]*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	method, sent := http.MethodGet, io.Reader(nil)
@@ -147,5 +147,5 @@ func (c *control) ask(ctx context.Context, path string, body, answer any) (*http
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(answer); err != nil {
 		return nil, fmt.Errorf("the control plane's answer cannot be read: %w", err)
 	}
-	return response, nil
+	return response.TLS.PeerCertificates, nil
 }

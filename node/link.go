@@ -42,7 +42,7 @@ type link struct {
 // openStream opens a stream of frames.
 func openStream(ctx context.Context, c *control) (*link, error) {
 	l := newLink(ctx, c)
-	answer, err := c.do(l.ctx, http.MethodPost, wire.PathStream, "", nil)
+	answer, err := c.do(l.ctx, http.MethodPost, wire.PathStream, "", nil) //nolint:bodyclose,contextcheck // closed with the link, whose context comes of ctx
 	if err != nil {
 		l.cancel(err)
 		return nil, err
@@ -57,7 +57,7 @@ func openStream(ctx context.Context, c *control) (*link, error) {
 // openPolls opens a stream whose frames are fetched.
 func openPolls(ctx context.Context, c *control) (*link, error) {
 	l := newLink(ctx, c)
-	answer, err := c.do(l.ctx, http.MethodPost, wire.PathPoll, "", nil)
+	answer, err := c.do(l.ctx, http.MethodPost, wire.PathPoll, "", nil) //nolint:contextcheck // the link's, which comes of ctx
 	if err != nil {
 		l.cancel(err)
 		return nil, err
@@ -166,7 +166,7 @@ func (l *link) Send(ctx context.Context, f wire.Frame) error {
 	case l.out <- f:
 		return nil
 	case <-l.ctx.Done():
-		return context.Cause(l.ctx)
+		return context.Cause(l.ctx) //nolint:contextcheck // why the link ended
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -176,7 +176,7 @@ func (l *link) Send(ctx context.Context, f wire.Frame) error {
 func (l *link) Receive(context.Context) (wire.Frame, error) {
 	f, err := l.next()
 	if err != nil && l.ctx.Err() != nil {
-		err = context.Cause(l.ctx)
+		err = context.Cause(l.ctx) //nolint:contextcheck // why the link ended
 	}
 	return f, err
 }

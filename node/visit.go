@@ -118,7 +118,7 @@ func (v *visit) meet(ctx context.Context) Finding {
 	anyone := newControl(v.url, nil, nil)
 	defer anyone.close()
 	var control wire.ControlPlane
-	answer, err := anyone.ask(ctx, wire.PathControl, nil, &control)
+	chain, err := anyone.ask(ctx, wire.PathControl, nil, &control)
 	if err != nil {
 		f.Err, f.Detail = err, fmt.Sprintf("%s does not answer as Stile does: %v", v.url, err)
 		f.Remedy = "Check that the port is the one of `stile serve --nodes-listen`, and that no proxy stands before it: nodes and the control plane check each other's certificates."
@@ -127,7 +127,7 @@ func (v *visit) meet(ctx context.Context) Finding {
 	v.authority, err = checkAuthority(control.Authority, v.pin)
 	if err == nil {
 		// The same connection: whoever holds the certified key has answered.
-		err = checkControl(answer.TLS.PeerCertificates, v.authority)
+		err = checkControl(chain, v.authority)
 	}
 	if err != nil {
 		f.Err, f.Detail = err, v.url+" is not the control plane that made the token"
