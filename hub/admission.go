@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
 	"stile/wire"
 )
@@ -14,12 +15,18 @@ const (
 	hellosAtOnce = 256
 	// joinsAtOnce is how many redemptions may be under way; whoever wants may ask for one.
 	joinsAtOnce = 16
+	// retriesPerSecond is how many of those that were refused should come back in a second: fewer than are served.
+	retriesPerSecond = 500
 	// longestRetry is the most seconds that a node is asked to wait.
-	longestRetry = 15
+	longestRetry = 30
 )
 
-// admission lets so many in at once, and asks the others to come back at a random time.
-type admission struct{ slots chan struct{} }
+// admission lets so many in at once, and asks the others to come back at a random time, the later the more they are.
+type admission struct {
+	slots chan struct{}
+	// refused counts those since there was room to spare.
+	refused atomic.Int64
+}
 
 func newAdmission(n int) *admission { return &admission{slots: make(chan struct{}, n)} }
 
@@ -28,7 +35,11 @@ func (a *admission) enter() (leave func()) {
 	select {
 	case a.slots <- struct{}{}:
 	default:
+		a.refused.Add(1)
 		return nil
+	}
+	if len(a.slots) <= cap(a.slots)/2 {
+		a.refused.Store(0)
 	}
 	isIn := make(chan struct{}, 1)
 	isIn <- struct{}{}
@@ -41,8 +52,14 @@ func (a *admission) enter() (leave func()) {
 	}
 }
 
+// retryAfter is in how many seconds one that was refused should come back.
+func (a *admission) retryAfter() int {
+	longest := min(longestRetry, 2+int(a.refused.Load()/retriesPerSecond))
+	return 1 + rand.IntN(longest) //nolint:gosec // to spread nodes, not to hide anything
+}
+
 // refuseBusy asks a node to come back.
-func (l *Listener) refuseBusy(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", strconv.Itoa(1+rand.IntN(longestRetry))) //nolint:gosec // to spread nodes, not to hide anything
+func (l *Listener) refuseBusy(w http.ResponseWriter, a *admission) {
+	w.Header().Set("Retry-After", strconv.Itoa(a.retryAfter()))
 	l.refuse(w, http.StatusTooManyRequests, wire.NodeBusy)
 }

@@ -26,7 +26,7 @@ func TestWhoeverIsTooManyIsAskedToComeBack(t *testing.T) {
 	h, _, _ := start(t, newSet())
 	l := &Listener{cfg: ListenerConfig{Hub: h}, hellos: newAdmission(0), joins: newAdmission(0)}
 	seen := map[int]bool{}
-	for range 200 {
+	for range 20_000 {
 		for name, call := range map[string]func(http.ResponseWriter, *http.Request){
 			"join":   l.join,
 			"stream": func(w http.ResponseWriter, r *http.Request) { l.stream(w, r, caller{id: 1}) },

@@ -15,7 +15,7 @@ import (
 func (l *Listener) join(w http.ResponseWriter, r *http.Request) {
 	leave := l.joins.enter()
 	if leave == nil {
-		l.refuseBusy(w)
+		l.refuseBusy(w, l.joins)
 		return
 	}
 	defer leave()

@@ -117,12 +117,12 @@ func (s *streamLink) Send(ctx context.Context, f wire.Frame) error {
 func (l *Listener) stream(w http.ResponseWriter, r *http.Request, by caller) {
 	leave := l.hellos.enter()
 	if leave == nil {
-		l.refuseBusy(w)
+		l.refuseBusy(w, l.hellos)
 		return
 	}
 	link := &streamLink{memberLink: newMemberLink(by, leave), w: w, control: http.NewResponseController(w)}
 	if !l.add(link.memberLink) {
-		l.refuseBusy(w)
+		l.refuseBusy(w, l.hellos)
 		return
 	}
 	defer l.remove(link.memberLink)

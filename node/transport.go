@@ -46,6 +46,8 @@ type Transport struct {
 	deaths    int       // of young streams, in a row
 	pollUntil time.Time // zero: streams
 	renewAt   time.Time // not before
+	// spare is the connection over which the control plane asked to come back later.
+	spare *control
 	once      sync.Once
 }
 
@@ -72,7 +74,7 @@ func (t *Transport) Refused() <-chan struct{} { return t.refused }
 
 // Dial opens a link: a stream, or polls where streams do not last. It ends with ctx.
 func (t *Transport) Dial(ctx context.Context) (wire.Link, error) {
-	c, err := t.control()
+	c, err := t.connection()
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +85,12 @@ func (t *Transport) Dial(ctx context.Context) (wire.Link, error) {
 	}
 	l, err := open(ctx, c)
 	if err != nil {
-		c.close()
 		t.notice(err)
+		if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Code == wire.NodeBusy {
+			t.keep(c)
+		} else {
+			c.close()
+		}
 		return nil, err
 	}
 	if !polls {
@@ -98,9 +104,21 @@ func (t *Transport) Dial(ctx context.Context) (wire.Link, error) {
 	return l, nil
 }
 
-func (t *Transport) control() (*control, error) {
+// keep puts a connection by, for the next Dial: another handshake is what a busy control plane needs least.
+func (t *Transport) keep(c *control) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.spare = c
+}
+
+// connection is one put by, or a new one.
+func (t *Transport) connection() (*control, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.spare; c != nil {
+		t.spare = nil
+		return c, nil
+	}
 	authority, err := t.identity.authority()
 	if err != nil {
 		return nil, err
