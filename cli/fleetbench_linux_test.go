@@ -230,7 +230,10 @@ func (f *simFleet) disconnect() {
 func (f *simFleet) run(ctx context.Context, s *simNode) {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		after := f.link(ctx, s)
-		pause := max(after, time.Duration(randomUpTo(int64(min(time.Minute, time.Second<<min(failures, 6))))))
+		pause := time.Duration(randomUpTo(int64(min(time.Minute, time.Second<<min(failures, 6)))))
+		if after > 0 {
+			pause, failures = after-time.Duration(randomUpTo(int64(time.Second))), failures-1
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -115,9 +115,8 @@ func (s *streamLink) Send(ctx context.Context, f wire.Frame) error {
 
 // stream is a node's stream: it lasts as long as the request.
 func (l *Listener) stream(w http.ResponseWriter, r *http.Request, by caller) {
-	leave := l.hellos.enter()
+	leave := l.admit(w)
 	if leave == nil {
-		l.refuseBusy(w, l.hellos)
 		return
 	}
 	link := &streamLink{memberLink: newMemberLink(by, leave), w: w, control: http.NewResponseController(w)}
@@ -133,6 +132,19 @@ func (l *Listener) stream(w http.ResponseWriter, r *http.Request, by caller) {
 		return
 	}
 	l.run(r.Context(), link.memberLink, link)
+}
+
+// admit lets a node begin, or has refused it: there are too many, or others take the nodes over. A node that is welcomed
+// for no time would think that streams do not last.
+func (l *Listener) admit(w http.ResponseWriter) (leave func()) {
+	if l.cfg.Hub.isDraining.Load() {
+		l.refuse(w, http.StatusServiceUnavailable, wire.NodeServerError)
+		return nil
+	}
+	if leave = l.hellos.enter(); leave == nil {
+		l.refuseBusy(w, l.hellos)
+	}
+	return leave
 }
 
 // run drives a link until it ends, and says why if the reason is worth telling.

@@ -123,9 +123,8 @@ func (l *Listener) poll(w http.ResponseWriter, r *http.Request, by caller) {
 }
 
 func (l *Listener) openPoll(w http.ResponseWriter, r *http.Request, by caller) {
-	leave := l.hellos.enter()
+	leave := l.admit(w)
 	if leave == nil {
-		l.refuseBusy(w, l.hellos)
 		return
 	}
 	p := &pollLink{memberLink: newMemberLink(by, leave), ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}

@@ -44,8 +44,9 @@ func (u *uplink) run(ctx context.Context) {
 			return
 		}
 		pause := rand.N(min(lastPause, firstPause<<min(failures, 6))) //nolint:gosec // to spread nodes, not to hide anything
-		if refused, ok := errors.AsType[*RefusedError](err); ok {
-			pause = max(pause, refused.RetryAfter)
+		if refused, ok := errors.AsType[*RefusedError](err); ok && refused.RetryAfter > 0 {
+			// The control plane spreads the nodes itself; waiting for longer would spread them twice.
+			pause, failures = refused.RetryAfter-rand.N(time.Second), failures-1 //nolint:gosec // as above
 		}
 		u.log.Info("no link to the control plane", "reason", err, "retry_in", pause)
 		select {
