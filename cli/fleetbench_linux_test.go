@@ -359,6 +359,26 @@ func resident(t testing.TB, pid int) int64 {
 	return 0
 }
 
+// processorTime is what a process has used of the processors.
+func processorTime(t testing.TB, pid int) time.Duration {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(raw), ") ") // behind the name; utime and stime are the 12th and 13th from there
+	fields := strings.Fields(rest)
+	var ticks int64
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond // USER_HZ is 100
+}
+
 // percentile of durations, in milliseconds.
 func percentile(d []time.Duration, p float64) float64 {
 	d = slices.Sorted(slices.Values(d))
@@ -426,7 +446,7 @@ func BenchmarkFleetStorm(b *testing.B) {
 				f.frames.Store(0)
 				ctx, stop := context.WithCancel(context.Background())
 				took := prober.probe(ctx)
-				began := time.Now()
+				began, used := time.Now(), processorTime(b, m.process.Process.Pid)
 				f.connect(isCold)
 				for f.inStep.Load() < int64(n) && time.Since(began) < 5*time.Minute {
 					time.Sleep(10 * time.Millisecond)
@@ -435,10 +455,12 @@ func BenchmarkFleetStorm(b *testing.B) {
 				if f.inStep.Load() < int64(n) {
 					b.Fatalf("%d of %d are in step", f.inStep.Load(), n)
 				}
+				used = processorTime(b, m.process.Process.Pid) - used
 				total, frames := f.bytes.Load(), f.frames.Load()
 				stop()
 				times := <-took
 				b.ReportMetric(all.Seconds(), "s-until-all")
+				b.ReportMetric(float64(used.Microseconds())/float64(n)/1000, "serve-cpu-ms/node")
 				b.ReportMetric(float64(total)/float64(n), "wire-B/node")
 				b.ReportMetric(float64(frames)/float64(n), "frame-B/node")
 				b.ReportMetric(percentile(times, 0.99), "api-p99-ms")
