@@ -11,8 +11,8 @@ import (
 
 const (
 	// hellosAtOnce is how many nodes may be between the opening of their stream and the welcome. Each costs reads, and a
-	// part of them a whole set.
-	hellosAtOnce = 256
+	// part of them a whole set; requests of users wait for the same readers.
+	hellosAtOnce = 64
 	// joinsAtOnce is how many redemptions may be under way; whoever wants may ask for one.
 	joinsAtOnce = 16
 	// retriesPerSecond is how many of those that were refused should come back in a second: fewer than are served.

@@ -115,7 +115,7 @@ func (s *streamLink) Send(ctx context.Context, f wire.Frame) error {
 
 // stream is a node's stream: it lasts as long as the request.
 func (l *Listener) stream(w http.ResponseWriter, r *http.Request, by caller) {
-	leave := l.admit(w)
+	leave := l.admit(w, r, by)
 	if leave == nil {
 		return
 	}
@@ -134,15 +134,20 @@ func (l *Listener) stream(w http.ResponseWriter, r *http.Request, by caller) {
 	l.run(r.Context(), link.memberLink, link)
 }
 
-// admit lets a node begin, or has refused it: there are too many, or others take the nodes over. A node that is welcomed
-// for no time would think that streams do not last.
-func (l *Listener) admit(w http.ResponseWriter) (leave func()) {
+// admit lets a member begin, or has refused it: there are too many, which is looked at before the database is, or others
+// take the nodes over. A node that is welcomed for no time would think that streams do not last.
+func (l *Listener) admit(w http.ResponseWriter, r *http.Request, by caller) (leave func()) {
 	if l.cfg.Hub.isDraining.Load() {
 		l.refuse(w, http.StatusServiceUnavailable, wire.NodeServerError)
 		return nil
 	}
 	if leave = l.hellos.enter(); leave == nil {
 		l.refuseBusy(w, l.hellos)
+		return nil
+	}
+	if !l.isMember(w, r, by) {
+		leave()
+		return nil
 	}
 	return leave
 }
@@ -206,7 +211,7 @@ func (l *Listener) frames(w http.ResponseWriter, r *http.Request, by caller) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// linkOf returns a node's own stream by its name, or nil.
+// linkOf returns a node's own stream by its name, or nil. Its membership was looked up when it began, and is every second.
 func (l *Listener) linkOf(by caller, name string) *memberLink {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -96,9 +96,9 @@ func NewListener(cfg ListenerConfig) (*Listener, error) {
 	mux.HandleFunc("POST "+wire.PathJoin, l.join)
 	mux.HandleFunc("GET "+wire.PathSelf, l.member(l.self))
 	mux.HandleFunc("POST "+wire.PathRenew, l.member(l.renew))
-	mux.HandleFunc("POST "+wire.PathStream, l.member(l.stream))
-	mux.HandleFunc("POST "+wire.PathPoll, l.member(l.poll))
-	mux.HandleFunc("POST "+wire.PathFrames, l.member(l.frames))
+	mux.HandleFunc("POST "+wire.PathStream, l.certified(l.stream))
+	mux.HandleFunc("POST "+wire.PathPoll, l.certified(l.poll))
+	mux.HandleFunc("POST "+wire.PathFrames, l.certified(l.frames))
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	l.server = &http.Server{
@@ -137,14 +137,14 @@ func (l *Listener) Run(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// caller is a node whose certificate was verified and whose membership was looked up.
+// caller is a node whose certificate was verified.
 type caller struct {
 	id  int64
 	key vpn.NodeKeyHash
 }
 
-// member lets members in, and nobody else.
-func (l *Listener) member(h func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
+// certified lets in who has a certificate of ours. Whether it is a member is not known yet.
+func (l *Listener) certified(h func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 			l.refuse(w, http.StatusUnauthorized, wire.NodeRefused)
@@ -155,15 +155,30 @@ func (l *Listener) member(h func(http.ResponseWriter, *http.Request, caller)) ht
 			l.refuse(w, http.StatusUnauthorized, wire.NodeRefused)
 			return
 		}
-		switch err := l.cfg.Members.AdmitNode(r.Context(), id, key); {
-		case errors.Is(err, vpn.ErrNotMember):
-			l.refuse(w, http.StatusForbidden, wire.NodeRefused)
-		case err != nil:
-			l.fail(w, r, "admit", id, err)
-		default:
-			h(w, r, caller{id: id, key: key})
-		}
+		h(w, r, caller{id: id, key: key})
 	}
+}
+
+// member lets members in, and nobody else.
+func (l *Listener) member(h func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
+	return l.certified(func(w http.ResponseWriter, r *http.Request, by caller) {
+		if l.isMember(w, r, by) {
+			h(w, r, by)
+		}
+	})
+}
+
+// isMember reports whether a caller is the node that it says, by its id and its key, or has refused it.
+func (l *Listener) isMember(w http.ResponseWriter, r *http.Request, by caller) bool {
+	switch err := l.cfg.Members.AdmitNode(r.Context(), by.id, by.key); {
+	case errors.Is(err, vpn.ErrNotMember):
+		l.refuse(w, http.StatusForbidden, wire.NodeRefused)
+	case err != nil:
+		l.fail(w, r, "admit", by.id, err)
+	default:
+		return true
+	}
+	return false
 }
 
 // watchMembers ends the running links of nodes that are members no more.

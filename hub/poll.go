@@ -123,7 +123,7 @@ func (l *Listener) poll(w http.ResponseWriter, r *http.Request, by caller) {
 }
 
 func (l *Listener) openPoll(w http.ResponseWriter, r *http.Request, by caller) {
-	leave := l.admit(w)
+	leave := l.admit(w, r, by)
 	if leave == nil {
 		return
 	}
