@@ -564,7 +564,10 @@ func (m *machine) devices(n int) []*device {
 		if err != nil {
 			return err
 		}
-		if err := st.SetSubscription(ctx, vpn.Subscription{UserID: u.ID, PlanID: plan.ID, StartsAt: time.Now()}, vpn.Audit{Action: "user.subscribe"}); err != nil {
+		forLife := func(*vpn.Entitlement) (vpn.Subscription, error) {
+			return vpn.Subscription{PlanID: plan.ID, StartsAt: time.Now()}, nil
+		}
+		if _, err := st.ChangeSubscription(ctx, u.ID, forLife, vpn.Audit{Action: "user.subscribe"}); err != nil {
 			return err
 		}
 		in, err := st.SignIn(ctx, vpn.NewSession{UserID: u.ID, ClientID: name, Name: "d", Platform: vpn.PlatformLinux,

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"stile/internal/buildinfo"
@@ -14,6 +16,8 @@ import (
 
 // nodeRunFlags say how a node of its own carries traffic. They have the names of the embedded node's in `stile serve`.
 type nodeRunFlags struct {
+	endpointFlags
+	monitorFlags
 	NodeListen       string         `placeholder:"ADDRESS" help:"Address to carry traffic on; by default all."`
 	ShadowsocksPorts *portRange     `placeholder:"PORTS" help:"Ports for Shadowsocks; by default those of the server when the node joined."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that users may reach although they otherwise never do; repeatable."`
@@ -55,6 +59,9 @@ func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) 
 	if flags.UsageEvery < 100*time.Millisecond || flags.UsageEvery > time.Hour {
 		return errors.New("--usage-every: want 100ms to 1h")
 	}
+	if err := flags.endpointFlags.check(); err != nil {
+		return err
+	}
 	log, err := newLog(t.Err, flags.LogFormat, flags.LogLevel)
 	if err != nil {
 		return err
@@ -69,39 +76,102 @@ func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) 
 	if id.IsRefused {
 		return errRefused
 	}
-	transport, err := node.NewTransport(node.TransportConfig{Dir: dir, Identity: id, Log: log})
+	supervisor, err := findSupervisor(os.Getenv)
 	if err != nil {
+		return err
+	}
+	n := &joinedNode{}
+	if err := n.open(ctx, dir, id, flags, log); err != nil {
+		return errors.Join(err, n.close(ctx))
+	}
+	t.printf("Node %d, %q, of %s carries Shadowsocks on ports %s\n", id.NodeID, id.Name, id.URL, n.planes.ports)
+	return n.run(ctx, supervisor)
+}
+
+// joinedNode is a node that links over the network, with what belongs to it on this machine.
+type joinedNode struct {
+	planes    *openPlanes
+	endpoint  *endpoint
+	monitor   *monitor // nil = nobody watches
+	transport *node.Transport
+	agent     *node.Agent
+}
+
+// open listens, and restores the node's keys. What was opened when it fails is close's to end.
+func (n *joinedNode) open(ctx context.Context, dir string, id *node.Identity, flags *nodeRunFlags, log *slog.Logger) error {
+	var err error
+	if n.transport, err = node.NewTransport(node.TransportConfig{Dir: dir, Identity: id, Log: log}); err != nil {
 		return err
 	}
 	cfg := &planesConfig{
 		listen: flags.NodeListen, allow: flags.AllowTarget, ports: portRange{first: id.ShadowsocksPort, count: id.ShadowsocksPorts},
 	}
 	setFrom(&cfg.ports, flags.ShadowsocksPorts)
-	planes, err := listenPlanes(ctx, cfg, log)
+	if n.monitor, err = flags.monitorFlags.open(ctx); err != nil {
+		return err
+	}
+	if n.endpoint, err = flags.endpointFlags.open(ctx, id.Host, dir, log); err != nil {
+		return err
+	}
+	if n.planes, err = listenPlanes(ctx, cfg, log); err != nil {
+		return err
+	}
+	n.agent, err = node.Open(node.Config{
+		Dir: id.StateDir(dir), ID: id.NodeID, Version: buildinfo.Version(), Ledger: n.planes.ledger, Planes: n.planes.list,
+		Ping: n.endpoint.ping, UsageInterval: flags.UsageEvery, Log: log, Dial: n.transport.Dial,
+	})
 	if err != nil {
 		return err
 	}
-	defer planes.ledger.Close()
-	agent, err := node.Open(node.Config{
-		Dir: id.StateDir(dir), ID: id.NodeID, Version: buildinfo.Version(), Ledger: planes.ledger, Planes: planes.list,
-		UsageInterval: flags.UsageEvery, Log: log, Dial: transport.Dial,
-	})
-	if err != nil {
-		return errors.Join(err, planes.close(ctx))
+	if n.monitor != nil {
+		n.monitor.ready = n.agent.Ready
+		readNode(n.monitor.registry, n.agent, n.planes.ledger, n.endpoint.expiresAt)
 	}
-	t.printf("Node %d, %q, of %s carries Shadowsocks on ports %s\n", id.NodeID, id.Name, id.URL, planes.ports)
+	return nil
+}
+
+// close ends a node that never ran.
+func (n *joinedNode) close(ctx context.Context) error {
+	var err error
+	if n.endpoint != nil {
+		err = n.endpoint.close()
+	}
+	if n.planes != nil {
+		err = errors.Join(err, n.planes.close(ctx))
+	}
+	return errors.Join(err, n.monitor.close())
+}
+
+// run carries traffic until ctx ends, a part fails, or the control plane shuts the node out.
+func (n *joinedNode) run(ctx context.Context, s *supervisor) error {
+	defer n.planes.ledger.Close()
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	go func() {
+	var parts sync.WaitGroup
+	start := func(name string, part func(context.Context) error) {
+		parts.Go(func() {
+			if err := part(working); err != nil {
+				stop(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	start("certificate", n.endpoint.run)
+	if n.monitor != nil {
+		start("metrics", n.monitor.run)
+	}
+	parts.Go(func() { s.attend(working, n.agent.Ready, n.agent.Alive) })
+	parts.Go(func() {
 		select {
-		case <-transport.Refused():
+		case <-n.transport.Refused():
 			stop(errRefused)
 		case <-working.Done():
 		}
-	}()
-	err = agent.Run(working)
-	if errors.Is(context.Cause(working), errRefused) {
-		err = errors.Join(err, errRefused)
+	})
+	err := n.agent.Run(working)
+	stop(err)
+	parts.Wait()
+	if cause := context.Cause(working); ctx.Err() == nil && !errors.Is(err, cause) && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
 	}
 	return err
 }
