@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -48,7 +49,7 @@ type Transport struct {
 	renewAt   time.Time // not before
 	// spare is the connection over which the control plane asked to come back later.
 	spare *control
-	once      sync.Once
+	once  sync.Once
 }
 
 // NewTransport returns a transport.
@@ -91,7 +92,7 @@ func (t *Transport) Dial(ctx context.Context) (wire.Link, error) {
 		} else {
 			c.close()
 		}
-		return nil, err
+		return nil, t.explained(err)
 	}
 	if !polls {
 		l.ended = func(lived time.Duration) {
@@ -102,6 +103,18 @@ func (t *Transport) Dial(ctx context.Context) (wire.Link, error) {
 	}
 	l.sending.Go(func() { t.attend(l) })
 	return l, nil
+}
+
+// explained names the reason of a failure that the network may hide: a control plane refuses an expired certificate only
+// behind the handshake, when what is left of the connection may say no more than that it broke.
+func (t *Transport) explained(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, leaf, parseErr := t.identity.parse()
+	if parseErr != nil || !t.cfg.Now().After(leaf.NotAfter) {
+		return err
+	}
+	return fmt.Errorf("the node's certificate expired at %s, by this machine's clock: %w", leaf.NotAfter.Format(time.RFC3339), err)
 }
 
 // keep puts a connection by, for the next Dial: another handshake is what a busy control plane needs least.
