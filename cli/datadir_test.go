@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +21,7 @@ func (m *machine) refusal(args ...string) string {
 }
 
 func TestLostSecretIsNotReplaced(t *testing.T) {
-	m := &machine{t: t, data: t.TempDir(), client: http.DefaultClient}
+	m := &machine{t: t, data: t.TempDir()}
 	m.stile("plan", "add", "standard")
 	secret := filepath.Join(m.data, "secret.key")
 	kept, err := os.ReadFile(secret)
@@ -54,7 +53,7 @@ func TestDatabaseAddressStaysSecret(t *testing.T) {
 		"mysql://stile:hunter2@localhost/stile", "host=localhost password=hunter2", "POSTGRES://stile:hunter2@localhost/stile",
 		"postgres://stile:hunter2@localhost:port/stile", "postgres://stile:hunter2@127.0.0.1:1/stile",
 	} {
-		m := &machine{t: t, data: t.TempDir(), dsn: address, client: http.DefaultClient}
+		m := &machine{t: t, data: t.TempDir(), dsn: address}
 		if said := m.refusal("plan", "list"); strings.Contains(said, "hunter2") {
 			t.Errorf("--database %s: says %q", address, said)
 		}
@@ -66,7 +65,7 @@ func TestDatabaseAddressStaysSecret(t *testing.T) {
 }
 
 func TestFilesAreTheOwnersAlone(t *testing.T) {
-	m := &machine{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(lockedBuffer), client: http.DefaultClient}
+	m := &machine{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(lockedBuffer)}
 	m.start()
 	found := 0
 	err := filepath.Walk(m.data, func(path string, info os.FileInfo, err error) error {

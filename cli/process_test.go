@@ -59,7 +59,7 @@ type machine struct {
 	url     string
 	log     *lockedBuffer
 	mu      sync.Mutex
-	// within starts a command somewhere else, such as in a network namespace; from there client reaches the API.
+	// within starts a command somewhere else, such as in a network namespace; from there client reaches the API (nil = the usual one).
 	within []string
 	client *http.Client
 }
@@ -85,7 +85,7 @@ func (l *lockedBuffer) String() string {
 // newMachine prepares a data directory with a plan and starts `stile serve` on it with the given further flags.
 func newMachine(t testing.TB, dsn string, args ...string) *machine {
 	t.Helper()
-	m := &machine{t: t, data: t.TempDir(), dsn: dsn, args: args, log: new(lockedBuffer), client: http.DefaultClient}
+	m := &machine{t: t, data: t.TempDir(), dsn: dsn, args: args, log: new(lockedBuffer)}
 	m.stile("plan", "add", "standard", "--devices", "1000", "--days", "30", "--tier", "1")
 	m.start()
 	return m
@@ -139,13 +139,21 @@ func (m *machine) start() {
 		m.t.Fatalf("stile serve is not ready:\n%s", m.log)
 	}
 	m.until("the node is online", func() bool {
-		resp, err := m.client.Get(m.url + "/readyz")
+		resp, err := m.http().Get(m.url + "/readyz")
 		if err != nil {
 			return false
 		}
 		_ = resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
+}
+
+// http is the client that reaches the machine.
+func (m *machine) http() *http.Client {
+	if m.client == nil {
+		return http.DefaultClient
+	}
+	return m.client
 }
 
 // kill ends the process as a power cut would, if it runs.
@@ -259,7 +267,7 @@ func (d *device) call(ctx context.Context, method, path string, body, answer any
 	if d.token != "" {
 		req.Header.Set("Authorization", "Bearer "+d.token)
 	}
-	resp, err := d.m.client.Do(req)
+	resp, err := d.m.http().Do(req)
 	if err != nil {
 		return 0, err
 	}
