@@ -19,6 +19,18 @@ func (s *Store) Devices(ctx context.Context, userID int64) ([]vpn.Device, error)
 	})
 }
 
+// AddDevice implements vpn.DeviceStore.
+func (s *Store) AddDevice(ctx context.Context, n vpn.NewSession, a vpn.Audit) (id int64, err error) {
+	err = s.write(ctx, "add device", func(t *tx) error {
+		n.ReplaceDeviceID = 0
+		if id, _, err = t.takeSlot(n); err != nil {
+			return err
+		}
+		return t.audit(a, id)
+	})
+	return id, err
+}
+
 // RemoveDevice implements vpn.DeviceStore.
 func (s *Store) RemoveDevice(ctx context.Context, userID, deviceID int64, a vpn.Audit) (changed []vpn.NodeRev, err error) {
 	err = s.write(ctx, "remove device", func(t *tx) error {

@@ -59,11 +59,7 @@ func (s *Store) SignIn(ctx context.Context, n vpn.NewSession, a vpn.Audit) (in v
 
 // takeSlot returns the device that signs in: the one the client holds, or a new one in a free slot.
 func (t *tx) takeSlot(n vpn.NewSession) (deviceID int64, changed []vpn.NodeRev, err error) {
-	if err := one(t.row(`
-		SELECT id
-		FROM account
-		WHERE id = $1
-		{{lock}}`, n.UserID), &n.UserID); err != nil { // held: another process may sign the same client in
+	if err := t.lockUser(n.UserID); err != nil { // another process may sign the same client in
 		return 0, nil, err
 	}
 	today := millis(midnight(t.now))
@@ -109,13 +105,13 @@ func (t *tx) countDevice(n vpn.NewSession) error {
 	return err
 }
 
-// holdUser makes sure that a user exists until the commit; vpn.ErrNotFound when there is none.
-func (t *tx) holdUser(id int64) error {
+// lockUser holds a user's row for this transaction alone until the commit; vpn.ErrNotFound when there is none.
+func (t *tx) lockUser(id int64) error {
 	return one(t.row(`
 		SELECT id
 		FROM account
 		WHERE id = $1
-		{{share}}`, id), &id)
+		{{lock}}`, id), &id)
 }
 
 // addToken inserts a token and returns its id.
@@ -166,11 +162,22 @@ func (s *Store) SignOut(ctx context.Context, tokenID int64, a vpn.Audit) (change
 }
 
 // AddToken implements vpn.SessionStore.
-func (s *Store) AddToken(ctx context.Context, token vpn.Token, hash vpn.TokenHash, a vpn.Audit) (id int64, err error) {
+func (s *Store) AddToken(ctx context.Context, token vpn.Token, hash vpn.TokenHash, limit int, a vpn.Audit) (id int64, err error) {
 	token.DeviceID = 0
 	err = s.write(ctx, "add token", func(t *tx) error {
-		if err := t.holdUser(token.UserID); err != nil {
+		if err := t.lockUser(token.UserID); err != nil {
 			return err
+		}
+		var kept int
+		if err := t.row(`
+			SELECT COUNT(*)
+			FROM token
+			WHERE user_id = $1
+				AND device_id IS NULL`, token.UserID).Scan(&kept); err != nil {
+			return err
+		}
+		if kept >= limit {
+			return vpn.ErrLimit
 		}
 		if id, err = t.addToken(token, hash); err != nil {
 			return err
@@ -178,6 +185,34 @@ func (s *Store) AddToken(ctx context.Context, token vpn.Token, hash vpn.TokenHas
 		return t.audit(a, id)
 	})
 	return id, err
+}
+
+// Tokens implements vpn.SessionStore.
+func (s *Store) Tokens(ctx context.Context, userID int64) ([]vpn.Token, error) {
+	rows, err := s.read(ctx).rows(`
+		SELECT id, user_id, name, last_used_day, created_at, expires_at
+		FROM token
+		WHERE user_id = $1
+			AND device_id IS NULL
+		ORDER BY id`, userID)
+	return list(rows, err, func(row scanner) (v vpn.Token, err error) {
+		err = row.Scan(&v.ID, &v.UserID, &v.Name, instant{&v.LastUsedDay}, instant{&v.CreatedAt}, instant{&v.ExpiresAt})
+		return v, err
+	})
+}
+
+// RemoveToken implements vpn.SessionStore.
+func (s *Store) RemoveToken(ctx context.Context, userID, tokenID int64, a vpn.Audit) error {
+	return s.write(ctx, "remove token", func(t *tx) error {
+		if err := t.change(`
+			DELETE FROM token
+			WHERE id = $1
+				AND user_id = $2
+				AND device_id IS NULL`, tokenID, userID); err != nil {
+			return err
+		}
+		return t.audit(a, tokenID)
+	})
 }
 
 // Touch implements vpn.SessionStore.

@@ -30,6 +30,21 @@ func (s *Store) SetSetupToken(ctx context.Context, hash vpn.TokenHash, expiresAt
 	})
 }
 
+// HoldsSetup implements vpn.SetupStore.
+func (s *Store) HoldsSetup(ctx context.Context, hash vpn.TokenHash) (holds bool, err error) {
+	err = s.read(ctx).row(`
+		SELECT EXISTS (
+			SELECT 1
+			FROM setup_link
+			WHERE id = 1
+				AND hash = $1
+				AND used_at = 0
+				AND expires_at > $2
+				AND NOT EXISTS (SELECT 1 FROM account WHERE role = 'operator')
+		)`, hash[:], millis(s.now())).Scan(&holds)
+	return holds, err
+}
+
 // RedeemSetup implements vpn.SetupStore. The link is dead, too, once there is an operator.
 func (s *Store) RedeemSetup(ctx context.Context, hash vpn.TokenHash, u vpn.NewUser, a vpn.Audit) (made vpn.User, err error) {
 	u.Role = vpn.RoleOperator

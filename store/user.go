@@ -134,7 +134,7 @@ func (s *Store) Rehash(ctx context.Context, userID int64, old, hash string, a vp
 	})
 }
 
-// signOutEverywhere deletes all tokens and devices of a user, whose row the transaction holds.
+// signOutEverywhere deletes all tokens, browsers and devices of a user, whose row the transaction holds.
 func (t *tx) signOutEverywhere(userID int64) ([]vpn.NodeRev, error) {
 	rows, err := t.rows(`
 		SELECT id
@@ -152,6 +152,7 @@ func (t *tx) signOutEverywhere(userID int64) ([]vpn.NodeRev, error) {
 	}
 	for _, clear := range []string{
 		"DELETE FROM token WHERE user_id = $1",
+		"DELETE FROM browser WHERE user_id = $1",
 		"DELETE FROM device WHERE user_id = $1",
 		"UPDATE account SET devices = 0 WHERE id = $1",
 	} {

@@ -10,6 +10,9 @@ import (
 // minPassword is the shortest password that can be set, in bytes. There is no other rule (NIST SP 800-63B, 5.1.1.2).
 const minPassword = 8
 
+// maxPassword is the longest that can be set, in bytes: what a form may carry.
+const maxPassword = 1024
+
 // NewAccount is an account to be made by an operator.
 type NewAccount struct {
 	Email      string
@@ -30,20 +33,36 @@ func (s *Service) AddUser(ctx context.Context, a *Actor, in NewAccount) (User, e
 	if err := a.mayManage(); err != nil {
 		return User{}, err
 	}
-	in.Email = NormalEmail(in.Email)
-	switch {
-	case !ValidEmail(in.Email):
-		return User{}, invalid("email", "email")
-	case len(in.Password) < minPassword:
-		return User{}, &Error{Code: CodeValidationFailed, Field: "password", Rule: "min", Max: minPassword}
-	case in.Locale != "" && in.Locale != "ru" && in.Locale != "en":
-		return User{}, invalid("locale", "in")
-	}
-	hash, err := s.passwords.Hash(ctx, in.Password)
+	u, err := s.newUser(ctx, in)
 	if err != nil {
 		return User{}, err
 	}
-	u := NewUser{Name: strings.TrimSpace(in.Name), Email: in.Email, PasswordHash: hash, Locale: in.Locale}
+	user, err := s.store.AddUser(ctx, u, a.audit("user.add", 0))
+	if errors.Is(err, ErrTaken) {
+		return User{}, &Error{Code: CodeConflict, Field: "email", Rule: "unique"}
+	}
+	return user, err
+}
+
+// newUser checks an account to be made and hashes its password.
+func (s *Service) newUser(ctx context.Context, in NewAccount) (NewUser, error) {
+	in.Email, in.Name = NormalEmail(in.Email), strings.TrimSpace(in.Name)
+	switch {
+	case !ValidEmail(in.Email):
+		return NewUser{}, invalid("email", "email")
+	case len([]rune(in.Name)) > maxName:
+		return NewUser{}, &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+	case in.Locale != "" && in.Locale != "ru" && in.Locale != "en":
+		return NewUser{}, invalid("locale", "in")
+	}
+	if err := checkPassword(in.Password); err != nil {
+		return NewUser{}, err
+	}
+	hash, err := s.passwords.Hash(ctx, in.Password)
+	if err != nil {
+		return NewUser{}, err
+	}
+	u := NewUser{Name: in.Name, Email: in.Email, PasswordHash: hash, Locale: in.Locale}
 	if u.Locale == "" {
 		u.Locale = "ru"
 	}
@@ -53,11 +72,18 @@ func (s *Service) AddUser(ctx context.Context, a *Actor, in NewAccount) (User, e
 	if in.IsOperator {
 		u.Role = RoleOperator
 	}
-	user, err := s.store.AddUser(ctx, u, a.audit("user.add", 0))
-	if errors.Is(err, ErrTaken) {
-		return User{}, &Error{Code: CodeConflict, Field: "email", Rule: "unique"}
+	return u, nil
+}
+
+// checkPassword refuses a password that is too short to be set, or longer than is hashed.
+func checkPassword(password string) error {
+	switch {
+	case len(password) < minPassword:
+		return &Error{Code: CodeValidationFailed, Field: "password", Rule: "min", Max: minPassword}
+	case len(password) > maxPassword:
+		return &Error{Code: CodeValidationFailed, Field: "password", Rule: "max", Max: maxPassword}
 	}
-	return user, err
+	return nil
 }
 
 // Users returns a page of accounts.
@@ -120,9 +146,13 @@ func (s *Service) SetPassword(ctx context.Context, a *Actor, userID int64, passw
 	if err := a.mayManage(); err != nil {
 		return err
 	}
-	if len(password) < minPassword {
-		return &Error{Code: CodeValidationFailed, Field: "password", Rule: "min", Max: minPassword}
+	if err := checkPassword(password); err != nil {
+		return err
 	}
+	return s.setPassword(ctx, a, userID, password)
+}
+
+func (s *Service) setPassword(ctx context.Context, a *Actor, userID int64, password string) error {
 	hash, err := s.passwords.Hash(ctx, password)
 	if err != nil {
 		return err
@@ -159,6 +189,10 @@ func (s *Service) RemoveUser(ctx context.Context, a *Actor, userID int64) error 
 	if err := a.mayManage(); err != nil {
 		return err
 	}
+	return s.removeUser(ctx, a, userID)
+}
+
+func (s *Service) removeUser(ctx context.Context, a *Actor, userID int64) error {
 	nodes, err := s.store.RemoveUser(ctx, userID, a.audit("user.remove", userID))
 	if err != nil {
 		return notFound(err)

@@ -9,7 +9,9 @@ import (
 type Actor struct {
 	Token  Token
 	User   User
-	Device Device // zero for an API token
+	Device Device // zero for an API token and for a browser
+	// Browser is the session of the dashboard that asks; Token and Device are zero then.
+	Browser Browser
 	// IsShell marks the command line on the machine itself, which may do everything; Token and User are zero then.
 	IsShell bool
 }

@@ -68,9 +68,14 @@ func (s *Service) removeDevice(ctx context.Context, a *Actor, userID, deviceID i
 	return nil
 }
 
-// RenameDevice changes the shown name of one of the actor's devices. CodeDeviceNotFound for any other.
+// RenameDevice changes the shown name of one of the actor's devices. CodeValidationFailed names the field;
+// CodeDeviceNotFound for any other device.
 func (s *Service) RenameDevice(ctx context.Context, a *Actor, deviceID int64, name string) error {
-	err := s.store.RenameDevice(ctx, a.User.ID, deviceID, name, a.audit("device.rename", deviceID))
+	name, err := checkName(name)
+	if err != nil {
+		return err
+	}
+	err = s.store.RenameDevice(ctx, a.User.ID, deviceID, name, a.audit("device.rename", deviceID))
 	if errors.Is(err, ErrNotFound) {
 		return Refusal(CodeDeviceNotFound)
 	}

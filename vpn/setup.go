@@ -2,6 +2,7 @@ package vpn
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -19,18 +20,35 @@ func (s *Service) SetupToken(ctx context.Context) (string, error) {
 	return secret, s.store.SetSetupToken(ctx, hashToken(secret), s.now().Add(setupTTL))
 }
 
-// AddToken makes an API token for a user, who may use it in place of a sign-in. The token is returned once.
-// A zero expiresAt is never.
-func (s *Service) AddToken(ctx context.Context, a *Actor, userID int64, name string, expiresAt time.Time) (string, error) {
-	if userID != a.User.ID {
-		if err := a.mayManage(); err != nil {
-			return "", err
-		}
+// CheckSetup refuses, with CodeNotFound, a set-up link that makes no operator: unknown, used, late, or no longer needed.
+func (s *Service) CheckSetup(ctx context.Context, secret string) error {
+	if secret == "" || len(secret) > maxBearer {
+		return Refusal(CodeNotFound)
 	}
-	secret := newTokenSecret()
-	id, err := s.store.AddToken(ctx, Token{UserID: userID, Name: name, ExpiresAt: expiresAt}, hashToken(secret), a.audit("token.add", 0))
+	holds, err := s.store.HoldsSetup(ctx, hashToken(secret))
+	if err == nil && !holds {
+		return Refusal(CodeNotFound)
+	}
+	return err
+}
+
+// Setup makes the first operator by the one-time link, and returns the secret of a session in the browser that asks.
+// CodeNotFound as CheckSetup; CodeValidationFailed and CodeConflict as AddUser.
+func (s *Service) Setup(ctx context.Context, secret string, in NewAccount) (string, error) {
+	if err := s.CheckSetup(ctx, secret); err != nil { // before a slow hash is made
+		return "", err
+	}
+	in.IsOperator = true
+	u, err := s.newUser(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	made, err := s.store.RedeemSetup(ctx, hashToken(secret), u, Audit{Action: "user.setup"})
+	if errors.Is(err, ErrTaken) {
+		return "", &Error{Code: CodeConflict, Field: "email", Rule: "unique"}
+	}
 	if err != nil {
 		return "", notFound(err)
 	}
-	return formatToken(id, secret), nil
+	return s.newBrowser(ctx, made.ID)
 }

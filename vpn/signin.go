@@ -40,29 +40,35 @@ func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace
 func (s *Service) SignIn(ctx context.Context, in SignIn) (result SignInResult, err error) {
 	defer func() { s.observer.SignedIn(outcome(err)) }()
 	in.Email = NormalEmail(in.Email)
-	try, err := s.signIns.begin(in.Email, in.Address)
+	cred, isWeak, err := s.admit(ctx, in)
 	if err != nil {
 		return SignInResult{}, err
-	}
-	if err := try.wait(ctx); err != nil {
-		try.forgive()
-		return SignInResult{}, err
-	}
-	cred, isWeak, err := s.verify(ctx, in)
-	if CodeOf(err) != CodeInvalidCredentials {
-		try.forgive()
-	}
-	if err != nil {
-		return SignInResult{}, err
-	}
-	if cred.Status == UserBlocked {
-		return SignInResult{}, Refusal(CodeAccountBlocked)
 	}
 	session, err := s.newSession(ctx, cred, in)
 	if err == nil && isWeak {
 		s.rehash(ctx, cred, in.Password)
 	}
 	return session, err
+}
+
+// admit checks the throttle, the credentials and the account, and reports whether the hash is weaker than new ones.
+func (s *Service) admit(ctx context.Context, in SignIn) (cred Credentials, isWeak bool, err error) {
+	try, err := s.signIns.begin(in.Email, in.Address)
+	if err != nil {
+		return Credentials{}, false, err
+	}
+	if err := try.wait(ctx); err != nil {
+		try.forgive()
+		return Credentials{}, false, err
+	}
+	cred, isWeak, err = s.verify(ctx, in)
+	if CodeOf(err) != CodeInvalidCredentials {
+		try.forgive()
+	}
+	if err == nil && cred.Status == UserBlocked {
+		err = Refusal(CodeAccountBlocked)
+	}
+	return cred, isWeak, err
 }
 
 // MaySignIn refuses, with CodeTooManyAttempts, an address that has used up its failures: before its input is looked at.

@@ -15,6 +15,9 @@ var ErrTaken = errors.New("already taken")
 // ErrDeviceLimit is returned by Store.SignIn when no slot is free.
 var ErrDeviceLimit = errors.New("device limit reached")
 
+// ErrLimit is returned by Store.AddToken when the user has as many tokens as allowed.
+var ErrLimit = errors.New("limit reached")
+
 // ErrUnavailable is wrapped by writes that the database cannot take now, such as on a full disk. Nothing was changed, and
 // reads go on.
 var ErrUnavailable = errors.New("the database takes no changes now")
@@ -25,6 +28,7 @@ var ErrUnavailable = errors.New("the database takes no changes now")
 type Store interface {
 	UserStore
 	SessionStore
+	BrowserStore
 	DeviceStore
 	PlanStore
 	SubscriptionStore
@@ -53,7 +57,8 @@ type UserStore interface {
 	Credentials(ctx context.Context, email string) (Credentials, error)
 	// Users returns a page of accounts in the order of their ids.
 	Users(ctx context.Context, f UserFilter) (UserPage, error)
-	// SetPasswordHash replaces a password's hash; signOut also deletes every token and removes every device.
+	// SetPasswordHash replaces a password's hash; signOut also deletes every token and browser's session and removes
+	// every device.
 	SetPasswordHash(ctx context.Context, userID int64, hash string, signOut bool, a Audit) ([]NodeRev, error)
 	// Rehash replaces a password's hash by another one of the same password. ErrNotFound when it is no longer old.
 	Rehash(ctx context.Context, userID int64, old, hash string, a Audit) error
@@ -101,14 +106,36 @@ type SessionStore interface {
 	SignIn(ctx context.Context, s NewSession, a Audit) (SignedIn, error)
 	// SignOut deletes a token. When it was a device's, the device is removed as by RemoveDevice.
 	SignOut(ctx context.Context, tokenID int64, a Audit) ([]NodeRev, error)
-	// AddToken makes an API token and returns its id.
-	AddToken(ctx context.Context, t Token, hash TokenHash, a Audit) (int64, error)
+	// AddToken makes an API token and returns its id. ErrLimit when the user has limit of them, ErrNotFound without the user.
+	AddToken(ctx context.Context, t Token, hash TokenHash, limit int, a Audit) (int64, error)
+	// Tokens returns a user's API tokens in the order of their ids.
+	Tokens(ctx context.Context, userID int64) ([]Token, error)
+	// RemoveToken deletes an API token. ErrNotFound when the user has no such token.
+	RemoveToken(ctx context.Context, userID, tokenID int64, a Audit) error
 	// Touch notes the day of last use of a token and its device, if it is later than the one noted.
 	Touch(ctx context.Context, tokenID, deviceID int64, today time.Time) error
 }
 
+// BrowserStore keeps sessions of the dashboard.
+type BrowserStore interface {
+	// AddBrowser makes a session of a user, and deletes the oldest ones above limit. ErrNotFound without the user.
+	AddBrowser(ctx context.Context, userID int64, hash TokenHash, limit int, a Audit) error
+	// Browser returns the session with this hash and its user; ErrNotFound when there is none.
+	Browser(ctx context.Context, hash TokenHash) (Browser, User, error)
+	// Browsers returns a user's sessions in the order of their ids.
+	Browsers(ctx context.Context, userID int64) ([]Browser, error)
+	// TouchBrowser notes the day of last use, if it is later than the one noted.
+	TouchBrowser(ctx context.Context, id int64, today time.Time) error
+	// RemoveBrowser deletes a session, or returns ErrNotFound.
+	RemoveBrowser(ctx context.Context, hash TokenHash) error
+	// RemoveBrowsers deletes all sessions of a user.
+	RemoveBrowsers(ctx context.Context, userID int64, a Audit) error
+}
+
 // DeviceStore keeps devices.
 type DeviceStore interface {
+	// AddDevice takes a slot, as SignIn does, for a device without a token, and returns its id. ErrDeviceLimit.
+	AddDevice(ctx context.Context, s NewSession, a Audit) (int64, error)
 	// Devices returns a user's signed-in devices in the order of their ids.
 	Devices(ctx context.Context, userID int64) ([]Device, error)
 	// RemoveDevice frees the slot, deletes the device's tokens and makes its keys tombstones. ErrNotFound when the user
@@ -256,6 +283,8 @@ type SetupStore interface {
 	HasOperator(ctx context.Context) (bool, error)
 	// SetSetupToken replaces the hash of the set-up link and its deadline.
 	SetSetupToken(ctx context.Context, hash TokenHash, expiresAt time.Time) error
+	// HoldsSetup reports whether RedeemSetup would take this hash now.
+	HoldsSetup(ctx context.Context, hash TokenHash) (bool, error)
 	// RedeemSetup makes the first operator, iff the hash matches, is in time and unused, by one conditional statement.
 	// ErrNotFound otherwise.
 	RedeemSetup(ctx context.Context, hash TokenHash, u NewUser, a Audit) (User, error)

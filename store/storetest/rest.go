@@ -25,7 +25,16 @@ func setupLink(w *world) {
 	w.is(redeem(hash(1), "a@example.com"), vpn.ErrNotFound)
 	w.ok(w.store.SetSetupToken(w.ctx, hash(1), time.Now().Add(-time.Second)))
 	w.is(redeem(hash(1), "a@example.com"), vpn.ErrNotFound)
+	holds := func(h vpn.TokenHash, want bool) {
+		w.Helper()
+		got, err := w.store.HoldsSetup(w.ctx, h)
+		w.ok(err)
+		is(w, "holds", got, want)
+	}
+	holds(hash(1), false)
 	w.ok(w.store.SetSetupToken(w.ctx, hash(2), soon))
+	holds(hash(1), false)
+	holds(hash(2), true)
 	w.is(redeem(hash(1), "a@example.com"), vpn.ErrNotFound)
 	w.user()
 	hasOperator(false)
@@ -39,6 +48,7 @@ func setupLink(w *world) {
 	// It is for the first operator only.
 	w.ok(w.store.SetSetupToken(w.ctx, hash(3), soon))
 	w.is(redeem(hash(3), "b@example.com"), vpn.ErrNotFound)
+	holds(hash(3), false)
 }
 
 func setupLinkUnderLoad(w *world) {

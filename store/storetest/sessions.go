@@ -52,7 +52,7 @@ func sessions(w *world) {
 func apiTokens(w *world) {
 	u := w.user()
 	expires := time.UnixMilli(1_900_000_000_123).UTC()
-	id, err := w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID, Name: "robot", ExpiresAt: expires}, hash(1), by("token.add"))
+	id, err := w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID, Name: "robot", ExpiresAt: expires}, hash(1), 2, by("token.add"))
 	w.ok(err)
 	s, err := w.store.Session(w.ctx, hash(1))
 	w.ok(err)
@@ -60,9 +60,25 @@ func apiTokens(w *world) {
 	is(w, "token", s.Token, vpn.Token{
 		ID: id, UserID: u.ID, Name: "robot", LastUsedDay: s.Token.LastUsedDay, CreatedAt: s.Token.CreatedAt, ExpiresAt: expires,
 	})
-	_, err = w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID}, hash(1), by("token.add"))
+	_, err = w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID}, hash(1), 2, by("token.add"))
 	w.is(err, vpn.ErrTaken)
-	_, err = w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID + 1000}, hash(2), by("token.add"))
+	_, err = w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID + 1000}, hash(2), 2, by("token.add"))
+	w.is(err, vpn.ErrNotFound)
+	in, _ := w.signIn(u.ID) // its token is in no list and counts for no limit
+	second, err := w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID, Name: "second"}, hash(102), 2, by("token.add"))
+	w.ok(err)
+	_, err = w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID}, hash(103), 2, by("token.add"))
+	w.is(err, vpn.ErrLimit)
+	tokens, err := w.store.Tokens(w.ctx, u.ID)
+	w.ok(err)
+	if len(tokens) != 2 || tokens[0] != s.Token || tokens[1].ID != second || tokens[1].Name != "second" {
+		w.Fatalf("tokens: %+v", tokens)
+	}
+	stranger := w.user()
+	w.is(w.store.RemoveToken(w.ctx, stranger.ID, second, by("token.remove")), vpn.ErrNotFound)
+	w.is(w.store.RemoveToken(w.ctx, u.ID, in.TokenID, by("token.remove")), vpn.ErrNotFound)
+	w.ok(w.store.RemoveToken(w.ctx, u.ID, second, by("token.remove")))
+	_, err = w.store.Session(w.ctx, hash(102))
 	w.is(err, vpn.ErrNotFound)
 	w.ok(w.store.Touch(w.ctx, id, 0, s.Token.LastUsedDay.Add(24*time.Hour)))
 	_, err = w.store.SignOut(w.ctx, id, by("token.remove"))

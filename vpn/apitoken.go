@@ -1,0 +1,64 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+)
+
+const (
+	// maxTokens is how many API tokens an account may have.
+	maxTokens = 100
+	// maxName is the longest name of a token or a device, in characters.
+	maxName = 255
+)
+
+// AddToken makes an API token for a user, who may use it in place of a sign-in. The token is returned once.
+// A zero expiresAt is never. CodeValidationFailed names the field; CodeConflict, field "tokens", when there are maxTokens.
+func (s *Service) AddToken(ctx context.Context, a *Actor, userID int64, name string, expiresAt time.Time) (string, error) {
+	if userID != a.User.ID {
+		if err := a.mayManage(); err != nil {
+			return "", err
+		}
+	}
+	name, err := checkName(name)
+	if err != nil {
+		return "", err
+	}
+	secret := newTokenSecret()
+	id, err := s.store.AddToken(ctx, Token{UserID: userID, Name: name, ExpiresAt: expiresAt}, hashToken(secret), maxTokens, a.audit("token.add", 0))
+	if errors.Is(err, ErrLimit) {
+		return "", &Error{Code: CodeConflict, Field: "tokens", Rule: "max", Max: maxTokens}
+	}
+	if err != nil {
+		return "", notFound(err)
+	}
+	return formatToken(id, secret), nil
+}
+
+// checkName returns a name without blanks around it, or the refusal of one that is empty or too long.
+func checkName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	switch {
+	case name == "":
+		return "", invalid("name", "required")
+	case len([]rune(name)) > maxName:
+		return "", &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+	}
+	return name, nil
+}
+
+// Tokens returns the actor's API tokens in the order of their ids, expired ones too.
+func (s *Service) Tokens(ctx context.Context, a *Actor) ([]Token, error) {
+	return s.store.Tokens(ctx, a.User.ID)
+}
+
+// RemoveToken ends one of the actor's API tokens. CodeNotFound for any other.
+func (s *Service) RemoveToken(ctx context.Context, a *Actor, tokenID int64) error {
+	if err := s.store.RemoveToken(ctx, a.User.ID, tokenID, a.audit("token.remove", tokenID)); err != nil {
+		return notFound(err)
+	}
+	s.changed(a.User.ID, nil)
+	return nil
+}
