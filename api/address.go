@@ -9,9 +9,9 @@ import (
 // maxForwarded bounds how many addresses of X-Forwarded-For are read.
 const maxForwarded = 32
 
-// clientAddress is who asks: the peer, or, as long as trusted proxies say for whom they ask, the last one named that is
+// ClientAddress is who asks: the peer, or, as long as trusted proxies say for whom they ask, the last one named that is
 // none of them. It is the zero Addr when the peer has no IP address.
-func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
+func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

@@ -138,7 +138,7 @@ func TestClientAddress(t *testing.T) {
 		if c.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", c.forwarded)
 		}
-		if got := clientAddress(r, trusted).String(); got != c.want {
+		if got := ClientAddress(r, trusted).String(); got != c.want {
 			t.Errorf("%s for %q: %s, want %s", c.peer, c.forwarded, got, c.want)
 		}
 	}

@@ -122,11 +122,11 @@ func FuzzForwardedFor(f *testing.F) {
 	}
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	f.Fuzz(func(t *testing.T, header string) {
-		got := clientAddress(&http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{"X-Forwarded-For": {header}}}, trusted)
+		got := ClientAddress(&http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{"X-Forwarded-For": {header}}}, trusted)
 		if !got.IsValid() || got.Zone() != "" || got.Is4In6() {
 			t.Errorf("%q: %v", header, got)
 		}
-		untrusted := clientAddress(&http.Request{RemoteAddr: "192.0.2.9:1", Header: http.Header{"X-Forwarded-For": {header}}}, trusted)
+		untrusted := ClientAddress(&http.Request{RemoteAddr: "192.0.2.9:1", Header: http.Header{"X-Forwarded-For": {header}}}, trusted)
 		if untrusted != netip.MustParseAddr("192.0.2.9") {
 			t.Errorf("%q: an untrusted peer became %v", header, untrusted)
 		}

@@ -18,13 +18,13 @@ func (l *loginInput) read(in *input) {
 	l.DeviceName = in.text("device_name", true)
 	l.ReplaceDeviceID = in.integer("replace_device_id", false)
 	l.Origin, l.UserAgent = in.x.r.Header.Get("Origin"), in.x.r.UserAgent()
-	l.Address = clientAddress(in.x.r, in.x.api.config.TrustedProxies)
+	l.Address = ClientAddress(in.x.r, in.x.api.config.TrustedProxies)
 }
 
 // throttled refuses an address that fails too often before its input is read.
 func (a *API) throttled(serve handler) handler {
 	return func(x *exchange) error {
-		if err := a.service.MaySignIn(clientAddress(x.r, a.config.TrustedProxies)); err != nil {
+		if err := a.service.MaySignIn(ClientAddress(x.r, a.config.TrustedProxies)); err != nil {
 			return err
 		}
 		return serve(x)

@@ -10,6 +10,9 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
+// Document returns the description of the API, an OpenAPI file in YAML: read only.
+func Document() []byte { return openAPI }
+
 func (a *API) openAPI(x *exchange) error {
 	h := x.w.Header()
 	h["Content-Type"] = []string{"application/yaml"}

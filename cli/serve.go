@@ -148,7 +148,7 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 	if err != nil {
 		return err
 	}
-	t.printf("Serving the API at %s/api\n", app.url())
+	t.printf("Serving the API at %[1]s/api and the dashboard at %[1]s/\n", app.url())
 	if app.node != nil {
 		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.planes.ports)
 		if port := app.node.planes.httpsPort(); port != 0 {
@@ -162,7 +162,7 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 		t.printf("Nodes on other machines dial %s; `stile server add` prints how they join\n", app.cfg.nodes.url)
 	}
 	if secret != "" {
-		t.printf("No operator yet: make one with `stile user add EMAIL --operator`.\nThe set-up page will do it too, once it is there; its one-time link for a day: %s/setup/%s\n", app.url(), secret)
+		t.printf("No operator yet. Make the first one on this page, which works once and for a day:\n  %s/setup/%s\nor here: stile user add EMAIL --operator\n", app.url(), secret)
 	}
 	return nil
 }

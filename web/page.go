@@ -1,0 +1,144 @@
+package web
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"stile/vpn"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+// pages are the templates by language and name. Those whose names begin with "_" are parts of all others.
+type pages struct {
+	texts *texts
+	by    map[lang]map[string]*template.Template
+}
+
+func loadPages(t *texts, a *assets) (*pages, error) {
+	p := &pages{texts: t, by: make(map[lang]map[string]*template.Template)}
+	names, err := fs.Glob(pageFiles, "pages/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range []lang{russian, english} {
+		p.by[l] = make(map[string]*template.Template)
+		for _, file := range names {
+			name := strings.TrimSuffix(path.Base(file), ".html")
+			if strings.HasPrefix(name, "_") {
+				continue
+			}
+			made, err := template.New("_layout.html").Funcs(functions(t, a, l)).ParseFS(pageFiles, "pages/_*.html", file)
+			if err != nil {
+				return nil, fmt.Errorf("web: %s: %w", file, err)
+			}
+			p.by[l][name] = made
+		}
+	}
+	return p, nil
+}
+
+// functions are what templates of one language may call.
+func functions(t *texts, a *assets, l lang) template.FuncMap {
+	return template.FuncMap{
+		"t":       func(key string, pairs ...string) string { return t.in(l, key, pairs...) },
+		"n":       func(key string, n int) string { return t.count(l, key, n) },
+		"has":     func(key string) bool { return t.has(l, key) },
+		"date":    func(at time.Time) string { return t.date(l, at) },
+		"size":    func(bytes int64) string { return t.size(l, bytes) },
+		"country": func(code string) string { return t.country(l, code) },
+		"local":   func(text vpn.Text) string { return text.In(string(l)) },
+		"flag":    countryFlag,
+		"asset":   a.path,
+		"isoDay":  func(at time.Time) string { return at.Format(time.DateOnly) },
+		"list":    func(words ...string) []string { return words },
+		"lower":   strings.ToLower,
+		"samples": func(o *operation, base string) []sample { return o.samples(base) },
+		"text":    func(v any) string { return fmt.Sprint(v) },
+		"dialog": func(id, title, text, action, button string) dialog {
+			return dialog{ID: id, Title: title, Text: text, Action: action, Button: button}
+		},
+	}
+}
+
+// dialog asks before something is done that cannot be undone.
+type dialog struct{ ID, Title, Text, Action, Button string }
+
+// countryFlag is the emoji of a country: its code in regional indicator symbols.
+func countryFlag(code string) string {
+	if len(code) != 2 || code == "ZZ" {
+		return "🌐"
+	}
+	const regionalA = '🇦'
+	var b strings.Builder
+	for _, letter := range strings.ToUpper(code) {
+		b.WriteRune(regionalA + letter - 'A')
+	}
+	return b.String()
+}
+
+// view is what every template gets.
+type view struct {
+	Lang   lang
+	Theme  string
+	Themes []string
+	// Script is the bundle in the visitor's language.
+	Script string
+	// Path is the page's own, to come back to.
+	Path string
+	// Section is the entry of the menu that the page belongs to.
+	Section string
+	User    *vpn.User // nil without a session
+	// Done is the key of a message about what was just done, "" = nothing.
+	Done string
+	Page string
+	Data any
+}
+
+// render writes a page.
+func (p *pages) render(w io.Writer, name string, v *visit, data any) error {
+	made := p.by[v.lang][name]
+	if made == nil {
+		return fmt.Errorf("web: no page %q", name)
+	}
+	shown := view{
+		Lang: v.lang, Theme: v.theme, Themes: themes, Script: "app." + string(v.lang) + ".js", Path: v.r.URL.Path,
+		Section: section(v.r.URL.Path), Page: name, Data: data,
+	}
+	if v.r.Method == http.MethodPost && shown.Section != shown.Path || formsOfSettings[shown.Path] {
+		shown.Path = shown.Section // there is no page of the form's own
+	}
+	if v.actor != nil {
+		shown.User = &v.actor.User
+	}
+	if done := "done." + v.r.URL.Query().Get("done"); p.texts.has(v.lang, done) {
+		shown.Done = done
+	}
+	if err := made.Execute(w, shown); err != nil {
+		return fmt.Errorf("web: page %q: %w", name, err)
+	}
+	return nil
+}
+
+// formsOfSettings are forms of the settings' page that go elsewhere.
+var formsOfSettings = map[string]bool{"/account/password": true, "/account/signout": true, "/account/erase": true}
+
+// section is the entry of the menu that a path belongs to.
+func section(path string) string {
+	if formsOfSettings[path] {
+		return "/account/settings"
+	}
+	words := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 3)
+	if len(words) > 1 && words[0] == "account" {
+		return "/account/" + words[1]
+	}
+	return path
+}

@@ -1,0 +1,116 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Route is one line of the map.
+type Route struct {
+	Method string
+	// Path may hold {names}, each for one segment.
+	Path string
+	// IsPublic reports that the route asks for no session.
+	IsPublic bool
+}
+
+// Routes returns the whole map in the order of this file. HEAD goes with every GET.
+func Routes() []Route {
+	entries := (&Site{}).entries()
+	routes := make([]Route, len(entries))
+	for i, e := range entries {
+		method, path, _ := strings.Cut(e.pattern, " ")
+		routes[i] = Route{Method: method, Path: strings.TrimSuffix(path, "{$}"), IsPublic: public[e.pattern]}
+	}
+	return routes
+}
+
+// public are the routes without a session. All others lead to the sign-in without one.
+var public = map[string]bool{
+	"GET /{$}":               true,
+	"GET /signin":            true,
+	"POST /signin":           true,
+	"GET /setup/{token}":     true, // the address is its own secret
+	"POST /setup/{token}":    true,
+	"POST /preferences":      true,
+	"GET /docs":              true,
+	"GET /docs/openapi.yaml": true,
+	"GET /docs/openapi.json": true,
+	"GET /assets/{name}":     true,
+}
+
+// entry is a route with what serves it.
+type entry struct {
+	pattern string // METHOD /path
+	serve   handler
+}
+
+func (s *Site) entries() []entry {
+	return []entry{
+		{"GET /{$}", s.home},
+		{"GET /signin", s.signInPage},
+		{"POST /signin", s.signIn},
+		{"POST /signout", s.signOut},
+		{"GET /setup/{token}", s.setupPage},
+		{"POST /setup/{token}", s.setup},
+		{"POST /preferences", s.setPreferences},
+
+		{"GET /account", s.overview},
+		{"GET /account/devices", s.devices},
+		{"POST /account/devices", s.addDevice},
+		{"POST /account/devices/{id}/rename", s.renameDevice},
+		{"POST /account/devices/{id}/remove", s.removeDevice},
+		{"GET /account/servers", s.servers},
+		{"GET /account/connect", s.connect},
+		{"POST /account/connect", s.makeKey},
+		{"GET /account/connect/{device}/{server}", s.key},
+		{"GET /account/connect/{device}/{server}/qr.png", s.keyPNG},
+		{"POST /account/connect/{device}/{server}/rotate", s.rotateKey},
+		{"GET /account/tokens", s.tokens},
+		{"POST /account/tokens", s.addToken},
+		{"POST /account/tokens/{id}/remove", s.removeToken},
+		{"GET /account/settings", s.settings},
+		{"POST /account/password", s.changePassword},
+		{"POST /account/signout", s.signOutEverywhere},
+		{"GET /account/export", s.export},
+		{"POST /account/erase", s.erase},
+
+		{"GET /docs", s.docs},
+		{"GET /docs/openapi.yaml", s.documentYAML},
+		{"GET /docs/openapi.json", s.documentJSON},
+		{"GET /assets/{name}", s.asset},
+	}
+}
+
+// newMux makes the handler of all routes. What matches none is a 404, or a 405 where another method would match.
+func (s *Site) newMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	methods := map[string][]string{}
+	for _, e := range s.entries() {
+		method, path, _ := strings.Cut(e.pattern, " ")
+		methods[path] = append(methods[path], method)
+		mux.HandleFunc(e.pattern, func(_ http.ResponseWriter, r *http.Request) {
+			v := visitOf(r)
+			v.route = path
+			v.serve(e.serve, public[e.pattern])
+		})
+	}
+	for path, known := range methods {
+		allow := strings.ReplaceAll(strings.Join(known, ", "), "GET", "GET, HEAD")
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			v := visitOf(r)
+			v.route = path
+			w.Header().Set("Allow", allow)
+			v.refuse(errNoMethod)
+		})
+	}
+	mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { visitOf(r).refuse(errNoPage) })
+	return mux
+}
+
+// visitOf returns the visit of a request that the mux hands on, with the values of the path.
+func visitOf(r *http.Request) *visit {
+	v, _ := r.Context().Value(visitKey{}).(*visit)
+	v.r = r
+	return v
+}

@@ -1,0 +1,46 @@
+package web
+
+import (
+	"net/url"
+	"slices"
+
+	"stile/vpn"
+)
+
+// maxPinged bounds how many origins the list of servers may time: each is named in a header.
+const maxPinged = 40
+
+// serversPage lists the servers, best first.
+type serversPage struct {
+	View   *vpn.View
+	Access vpn.Access
+}
+
+func (s *Site) servers(v *visit) error {
+	o, err := s.service.Overview(v.r.Context(), v.actor)
+	if err != nil {
+		return err
+	}
+	var origins []string
+	for i := range o.View.Servers {
+		u, err := url.Parse(o.View.Servers[i].PingURL)
+		if err != nil || u.Host == "" || len(origins) == maxPinged {
+			continue
+		}
+		if origin := u.Scheme + "://" + u.Host; !slices.Contains(origins, origin) && isOrigin(origin) {
+			origins = append(origins, origin)
+		}
+	}
+	v.pingable(origins)
+	return v.page(200, "servers", serversPage{View: o.View, Access: o.Access})
+}
+
+// isOrigin reports whether an origin can stand in a header as it is.
+func isOrigin(origin string) bool {
+	for _, c := range []byte(origin) {
+		if c <= ' ' || c == ';' || c == ',' || c == '\'' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
