@@ -37,7 +37,7 @@ func (s *Site) showConnect(v *visit, status int, p connectPage) error {
 	}
 	p.Devices, p.Limit, p.Access, p.Platforms = o.Devices, o.DeviceLimit, o.Access, platforms
 	for i := range o.View.Servers {
-		if l := o.View.Servers[i]; l.LockedReason == "" && l.Offers(vpn.Shadowsocks) {
+		if l := o.View.Servers[i]; l.LockedReason == "" && l.Status != vpn.StatusMaintenance && l.Offers(vpn.Shadowsocks) {
 			p.Servers = append(p.Servers, l)
 		}
 	}

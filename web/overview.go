@@ -114,10 +114,10 @@ func newChart(t *texts, l lang, usage []vpn.DayUsage, now time.Time) chart {
 	return c
 }
 
-// niceTop is the next of 1, 2 or 5 times a power of ten, at least a megabyte.
+// niceTop is the next round number, at least a megabyte: the middle of the scale has two digits at most.
 func niceTop(bytes int64) int64 {
-	for power := int64(1_000_000); power < 1<<60; power *= 10 {
-		for _, step := range []int64{1, 2, 5} {
+	for power := int64(100_000); power < 1<<56; power *= 10 {
+		for _, step := range []int64{10, 14, 20, 24, 30, 40, 50, 60, 80} {
 			if bytes <= step*power {
 				return step * power
 			}
