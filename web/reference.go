@@ -71,7 +71,7 @@ type example struct{ Name, Body string }
 // russianIntro is where the description goes on in Russian.
 const russianIntro = "# Введение"
 
-// methods are those of operations, in the order in which a path shows them.
+// methods are the keys of a path that are operations.
 var methods = []string{"get", "post", "put", "patch", "delete"}
 
 // newReference reads an OpenAPI file.
@@ -95,8 +95,8 @@ func newReference(document []byte, t *texts) (*reference, error) {
 	doc := reader{root: d, texts: t}
 	paths := d.at("paths")
 	for _, path := range paths.keys() {
-		for _, method := range methods {
-			if op := paths.at(path, method); op.Node != nil {
+		for _, method := range paths.at(path).keys() {
+			if op := paths.at(path, method); slices.Contains(methods, method) {
 				r.add(op.at("tags").first().text(), doc.operation(method, path, op, paths.at(path, "parameters")))
 			}
 		}

@@ -119,7 +119,7 @@ func (v *visit) explain(e *vpn.Error) string {
 	case vpn.CodeConflict:
 		return v.t("taken."+e.Field, "max", strconv.Itoa(e.Max))
 	case vpn.CodeTooManyAttempts, vpn.CodeTemporarilyOverloaded:
-		return v.n("refusal."+string(e.Code), seconds(e.RetryAfter))
+		return v.n("js.retry."+string(e.Code), seconds(e.RetryAfter)) // the script counts it down
 	case vpn.CodeDeviceLimitReached:
 		return v.n("refusal.device_limit_reached", e.Limit)
 	default:
@@ -135,11 +135,12 @@ func (v *visit) retry(err error, show func(status int, p problem) error) error {
 	}
 	v.code = refusal.Code
 	v.retryAfter(refusal.RetryAfter)
-	return show(statusOf(refusal.Code), problem{Field: refusal.Field, Text: v.explain(refusal), Seconds: seconds(refusal.RetryAfter)})
+	return show(statusOf(refusal.Code), problem{Code: refusal.Code, Field: refusal.Field, Text: v.explain(refusal), Seconds: seconds(refusal.RetryAfter)})
 }
 
 // problem is what is wrong with a form.
 type problem struct {
+	Code    vpn.Code
 	Field   string // "" = the form as a whole
 	Text    string
 	Seconds int // until a new try can succeed; 0 = at once

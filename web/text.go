@@ -138,7 +138,7 @@ func (t *texts) date(l lang, at time.Time) string {
 	if at.IsZero() {
 		return t.in(l, "date.never")
 	}
-	return strconv.Itoa(at.Day()) + " " + t.in(l, "date.month."+strconv.Itoa(int(at.Month()))) + " " + strconv.Itoa(at.Year())
+	return strconv.Itoa(at.Day()) + "\u00a0" + t.in(l, "date.month."+strconv.Itoa(int(at.Month()))) + "\u00a0" + strconv.Itoa(at.Year())
 }
 
 // sizeUnits are powers of ten, as plans count traffic.

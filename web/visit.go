@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"stile/vpn"
 )
@@ -149,8 +151,16 @@ func (v *visit) pathID(name string) int64 {
 	return id
 }
 
-// form returns a field of the form without blanks around it.
-func (v *visit) form(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
+// form returns a field of the form without blanks around it, and without what is no text: PostgreSQL would refuse it.
+func (v *visit) form(name string) string {
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, v.r.PostFormValue(name))
+	return strings.TrimSpace(text)
+}
 
 // password returns a field of the form as it was typed.
 func (v *visit) password(name string) string { return v.r.PostFormValue(name) }

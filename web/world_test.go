@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"stile/api"
 	"stile/store"
 	"stile/vpn"
 )
@@ -119,7 +120,9 @@ func setup(t testing.TB, configure ...func(*Config)) *world {
 	w.site = must(New(w.service, config))(t)
 	mux := http.NewServeMux()
 	mux.Handle("/", w.site)
-	mux.HandleFunc("/ping", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) })
+	beside := must(api.New(w.service, api.Config{Log: log}))(t)
+	mux.Handle("/api/", beside)
+	mux.Handle("/ping", beside)
 	w.server = httptest.NewServer(mux)
 	t.Cleanup(w.server.Close)
 	return w

@@ -1,18 +1,23 @@
 import { n } from "./text";
 
-/** `<retry-after seconds=N>`: counts down, and keeps the form from being sent until a new try can succeed. */
+/** `<retry-after seconds=N code=…>`: counts its sentence down, and keeps the form from being sent before its time. */
 class RetryAfter extends HTMLElement {
   private timer = 0;
 
   connectedCallback(): void {
     const until = Date.now() + Number(this.getAttribute("seconds")) * 1000;
+    const note = this.closest("[role=alert]");
     const button = this.closest("form")?.querySelector<HTMLButtonElement>("button.primary");
-    this.setAttribute("aria-hidden", "true"); // the sentence before it says it once
+    note?.removeAttribute("role"); // it was read out once, and is not again with every second
     const show = () => {
       const left = Math.ceil((until - Date.now()) / 1000);
       if (button) button.disabled = left > 0;
-      this.textContent = left > 0 ? n("js.seconds", left) : "";
-      if (left <= 0) clearInterval(this.timer);
+      if (left > 0) {
+        this.textContent = n(`js.retry.${this.getAttribute("code")}`, left);
+        return;
+      }
+      clearInterval(this.timer);
+      note?.remove();
     };
     this.timer = window.setInterval(show, 500);
     show();
