@@ -65,7 +65,7 @@ func (c *DemoCmd) Run(ctx context.Context, t *Terminal) (err error) {
 	t.printf(`
 It stays up until you press Ctrl-C:
   API      %[1]s/api  (POST %[1]s/api/login with %[2]s / %[3]s)
-  OpenAPI  %[1]s/openapi.yaml
+  Pages    %[1]s/  (the same), and %[1]s/docs, the reference of the API
   Target   %[4]s  (reachable through the node alone)
   Try      stile login --api %[1]s --email %[2]s; stile connect
 `, app.url(), demoEmail, demoPassword, target.url)

@@ -26,8 +26,8 @@ type Browser struct {
 	CreatedAt   time.Time
 }
 
-// holds reports whether the session is neither idle nor too old.
-func (b *Browser) holds(now time.Time) bool {
+// Holds reports whether the session is neither idle nor too old.
+func (b *Browser) Holds(now time.Time) bool {
 	return now.Before(b.LastUsedDay.Add(browserIdle)) && now.Before(b.CreatedAt.Add(BrowserLife))
 }
 
@@ -85,7 +85,7 @@ func (s *Service) Browser(ctx context.Context, secret string) (*Actor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !a.Browser.holds(s.now()) {
+	if !a.Browser.Holds(s.now()) {
 		return nil, Refusal(CodeUnauthenticated)
 	}
 	return a, nil
@@ -98,7 +98,7 @@ func (s *Service) loadBrowser(ctx context.Context, hash TokenHash) (*Actor, int6
 		return nil, 0, err
 	}
 	now := s.now()
-	if today := now.Truncate(day); b.holds(now) && b.LastUsedDay.Before(today) {
+	if today := now.Truncate(day); b.Holds(now) && b.LastUsedDay.Before(today) {
 		if err := s.store.TouchBrowser(ctx, b.ID, today); err != nil {
 			s.log.WarnContext(ctx, "day of last use not noted", "err", err)
 		} else {
@@ -106,6 +106,11 @@ func (s *Service) loadBrowser(ctx context.Context, hash TokenHash) (*Actor, int6
 		}
 	}
 	return &Actor{User: u, Browser: b}, u.ID, nil
+}
+
+// Browsers returns the actor's sessions in browsers, also those that are over.
+func (s *Service) Browsers(ctx context.Context, a *Actor) ([]Browser, error) {
+	return s.store.Browsers(ctx, a.User.ID)
 }
 
 // SignOutBrowser ends the session with this secret. One that is over already is no error.

@@ -73,7 +73,7 @@ func (w *world) tab(t *testing.T, browser context.Context, l look) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 15*time.Minute)
 	t.Cleanup(cancel)
 	axe, err := os.ReadFile("../tools/npm/node_modules/axe-core/axe.min.js")
 	if err != nil {
@@ -158,7 +158,7 @@ func (b *tab) sees(ru, en string) {
 		text = ru
 	}
 	quoted, _ := json.Marshal(text)
-	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](`document.body.innerText.includes(`+string(quoted)+`)`, chromedp.WithPollingTimeout(time.Minute))); err != nil {
+	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](`document.body.innerText.includes(`+string(quoted)+`)`, chromedp.WithPollingTimeout(5*time.Minute))); err != nil {
 		b.t.Fatalf("%s: %s does not show %q: %v\n%s", b.look, eval[string](b, "location.pathname"), text, err, eval[string](b, "document.body.innerText"))
 	}
 }

@@ -18,7 +18,7 @@ func number(n int64) string { return strconv.FormatInt(n, 10) }
 type connectPage struct {
 	Devices   []vpn.Device
 	Limit     int
-	Servers   []vpn.ListedServer
+	Servers   template.HTML // to pick from, "" when there is none
 	Access    vpn.Access
 	Chosen    int64 // device
 	Platforms []vpn.Platform
@@ -36,12 +36,21 @@ func (s *Site) showConnect(v *visit, status int, p connectPage) error {
 		return err
 	}
 	p.Devices, p.Limit, p.Access, p.Platforms = o.Devices, o.DeviceLimit, o.Access, platforms
-	for i := range o.View.Servers {
-		if l := o.View.Servers[i]; l.LockedReason == "" && l.Status != vpn.StatusMaintenance && l.Offers(vpn.Shadowsocks) {
-			p.Servers = append(p.Servers, l)
-		}
+	if p.Servers, err = v.fragment("connect", fragmentKey{name: "server picks", view: o.View}, pickable(o.View)); err != nil {
+		return err
 	}
 	return v.page(status, "connect", p)
+}
+
+// pickable are the servers that a key can be had for by hand.
+func pickable(view *vpn.View) []*vpn.ListedServer {
+	var fitting []*vpn.ListedServer
+	for i := range view.Servers {
+		if l := &view.Servers[i]; l.LockedReason == "" && l.Status != vpn.StatusMaintenance && l.Offers(vpn.Shadowsocks) {
+			fitting = append(fitting, l)
+		}
+	}
+	return fitting
 }
 
 // makeKey makes the key of a device on a server, unless there is one, and shows it.

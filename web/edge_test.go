@@ -50,6 +50,18 @@ func TestPagesAreSmall(t *testing.T) {
 	}
 }
 
+// The longest pages stay as small with 1,000 servers.
+func TestListsOfServersAreSmall(t *testing.T) {
+	w := setup(t).populate().addServers(1000)
+	device, _ := w.belongings(userEmail)
+	v := w.signedIn(userEmail, "ru")
+	for _, path := range []string{"/account/servers", "/account/connect?device=" + number(device)} {
+		if _, n := v.wire(path); n > 90_000 {
+			t.Errorf("%s takes %d bytes", path, n)
+		}
+	}
+}
+
 func TestAssetsAreKeptForGood(t *testing.T) {
 	w := setup(t)
 	v := w.visitor("en")

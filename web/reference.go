@@ -223,12 +223,18 @@ func markdown(text string) template.HTML {
 type docsPage struct {
 	Intro    template.HTML
 	Sections []tagged
+	Calls    template.HTML
 	Base     string
 	Lang     lang
 }
 
 func (s *Site) docs(v *visit) error {
-	return v.page(http.StatusOK, "docs", docsPage{Intro: s.reference.intro[v.lang], Sections: s.reference.sections, Base: v.baseURL(), Lang: v.lang})
+	p := docsPage{Intro: s.reference.intro[v.lang], Sections: s.reference.sections, Base: v.baseURL(), Lang: v.lang}
+	var err error
+	if p.Calls, err = v.fragment("docs", fragmentKey{name: "calls", base: p.Base}, p); err != nil {
+		return err
+	}
+	return v.page(http.StatusOK, "docs", p)
 }
 
 // baseURL is where the visitor's browser reaches the service.

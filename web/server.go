@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"net/url"
 	"slices"
 
@@ -12,7 +13,7 @@ const maxPinged = 40
 
 // serversPage lists the servers, best first.
 type serversPage struct {
-	View   *vpn.View
+	List   template.HTML // "" when there are no servers
 	Access vpn.Access
 }
 
@@ -32,7 +33,13 @@ func (s *Site) servers(v *visit) error {
 		}
 	}
 	v.pingable(origins)
-	return v.page(200, "servers", serversPage{View: o.View, Access: o.Access})
+	p := serversPage{Access: o.Access}
+	if len(o.View.Servers) > 0 {
+		if p.List, err = v.fragment("servers", fragmentKey{name: "server list", view: o.View}, o.View); err != nil {
+			return err
+		}
+	}
+	return v.page(200, "servers", p)
 }
 
 // isOrigin reports whether an origin can stand in a header as it is.

@@ -20,11 +20,16 @@ type settingsPage struct {
 func (s *Site) settings(v *visit) error { return s.showSettings(v, 200, settingsPage{}) }
 
 func (s *Site) showSettings(v *visit, status int, p settingsPage) error {
-	e, err := s.service.Export(v.r.Context(), v.actor)
+	browsers, err := s.service.Browsers(v.r.Context(), v.actor)
 	if err != nil {
 		return err
 	}
-	p.Browsers, p.IsOperator = len(e.Browsers), v.actor.User.Role == vpn.RoleOperator
+	p.Browsers, p.IsOperator = 0, v.actor.User.Role == vpn.RoleOperator
+	for i := range browsers {
+		if browsers[i].Holds(s.service.Now()) {
+			p.Browsers++
+		}
+	}
 	return v.page(status, "settings", p)
 }
 

@@ -100,12 +100,14 @@ func (v *visit) send(status int, contentType string, body []byte) {
 	h.Add("Vary", "Accept-Encoding, Accept-Language, Cookie")
 	if takesGzip(v.r) && len(body) > 1<<10 {
 		var b bytes.Buffer
-		z := gzip.NewWriter(&b)
+		z, _ := v.site.zippers.Get().(*gzip.Writer)
+		z.Reset(&b)
 		_, err := z.Write(body)
 		if err = errors.Join(err, z.Close()); err == nil {
 			h.Set("Content-Encoding", "gzip")
 			body = b.Bytes()
 		}
+		v.site.zippers.Put(z)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	v.w.WriteHeader(status)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"stile/vpn"
@@ -35,6 +37,8 @@ type Site struct {
 	reference *reference
 	guard     *http.CrossOriginProtection
 	mux       *http.ServeMux
+	fragments fragments
+	zippers   sync.Pool // of *gzip.Writer
 	address   func(*http.Request) netip.Addr
 	publicURL string
 	isSecure  bool
@@ -58,6 +62,10 @@ func New(service *vpn.Service, config Config) (*Site, error) {
 		if err := s.guard.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
 			return nil, fmt.Errorf("web: PublicURL: %w", err)
 		}
+	}
+	s.zippers.New = func() any {
+		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a valid one
+		return z
 	}
 	if s.texts, err = loadTexts(); err != nil {
 		return nil, err

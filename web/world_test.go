@@ -161,6 +161,19 @@ func (w *world) populate() *world {
 	return w
 }
 
+// addServers makes many more servers.
+func (w *world) addServers(n int) *world {
+	w.t.Helper()
+	countries := []string{"DE", "FR", "SE", "US", "BR", "AU", "KZ", "TR"}
+	for i := range n {
+		must(w.service.AddServer(w.t.Context(), vpn.Shell(), vpn.Server{
+			Name: fmt.Sprintf("Server %d", i), CountryCode: countries[i%len(countries)], City: vpn.Text{RU: "Город", EN: "City"}, Capacity: 20_000,
+			Host: fmt.Sprintf("n%d.example.net", i), PingURL: fmt.Sprintf("https://n%d.example.net/ping", i), ShadowsocksPort: 8388, ShadowsocksPorts: 16,
+		}))(w.t)
+	}
+	return w
+}
+
 // use books traffic of a user's device on each of the last days.
 func (w *world) use(userID, deviceID int64) {
 	w.t.Helper()
