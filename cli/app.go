@@ -93,11 +93,11 @@ func (a *app) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	site, err := a.newSite() //nolint:contextcheck // handlers take the contexts of their requests
+	site, err := a.newSite()
 	if err != nil {
 		return err
 	}
-	a.server = api.NewServer(a.closing(beside(handler, site)))
+	a.server = api.NewServer(a.closing(beside(handler, site))) //nolint:contextcheck // as above
 	if a.cfg.nodes != nil {
 		if a.nodes, err = openNodes(ctx, a); err != nil {
 			return err

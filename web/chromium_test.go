@@ -69,7 +69,7 @@ type tab struct {
 }
 
 // tab opens a window of the browser on a site.
-func (w *world) tab(t *testing.T, browser context.Context, l look) *tab {
+func (w *world) tab(browser context.Context, t *testing.T, l look) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)

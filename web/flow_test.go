@@ -18,11 +18,11 @@ func TestFlowsInChromium(t *testing.T) {
 	browser := chromium(t)
 	for _, l := range looks {
 		t.Run(l.String(), func(t *testing.T) {
-			setupFlow(t, setup(t).tabOf(t, browser, l))
+			setupFlow(t, setup(t).tabOf(browser, t, l))
 			w := setup(t).populate()
 			phone := must(w.service.AddDevice(t.Context(), &vpn.Actor{User: w.user}, "iPhone 12", vpn.PlatformIOS))(t)
 			w.use(w.user.ID, phone)
-			b := w.tab(t, browser, l)
+			b := w.tab(browser, t, l)
 			signInFlow(b)
 			connectFlow(b)
 			devicesFlow(b)
@@ -40,8 +40,8 @@ type flow struct {
 	*tab
 }
 
-func (w *world) tabOf(t *testing.T, browser context.Context, l look) flow {
-	return flow{w, w.tab(t, browser, l)}
+func (w *world) tabOf(browser context.Context, t *testing.T, l look) flow {
+	return flow{w, w.tab(browser, t, l)}
 }
 
 func setupFlow(t *testing.T, f flow) {

@@ -92,7 +92,7 @@ func (s *Site) newMux() *http.ServeMux {
 		mux.HandleFunc(e.pattern, func(_ http.ResponseWriter, r *http.Request) {
 			v := visitOf(r)
 			v.route = path
-			v.serve(e.serve, public[e.pattern])
+			v.serve(e.serve, public[e.pattern]) //nolint:contextcheck // a visit holds its request, and so the context
 		})
 	}
 	for path, known := range methods {

@@ -87,7 +87,7 @@ func New(service *vpn.Service, config Config) (*Site, error) {
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := &visit{site: s, w: w, r: r, startedAt: time.Now(), id: newRequestID()}
 	v.lang, v.theme = s.texts.preferred(r), preferredTheme(r)
-	defer v.end()
+	defer v.end() //nolint:contextcheck // a visit holds its request, and so the context
 	v.setHeaders()
 	if err := s.guard.Check(r); err != nil {
 		v.refuse(errCrossOrigin)
