@@ -31,6 +31,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"POST /setup/{token}":    {form: "email=x@example.com&password=password123", user: "404", operator: "404"},
 		"POST /preferences":      {form: "back=/docs", user: "303 /docs", operator: "303 /docs"},
 		"GET /account":           page,
+		"POST /account/voucher":  {form: "code=7K3M-Q2VX-9T4B-HN0D", user: "422", operator: "422"},
 		"GET /account/devices":   page,
 		"POST /account/devices":  {form: "name=Tablet", user: "303 /account/connect", operator: "303 /account/connect"},
 		"GET /account/servers":   page,

@@ -19,9 +19,25 @@ type overviewPage struct {
 	Percent int
 	Chart   chart
 	Servers int // that are open to the user and online
+	// Code is a voucher that was refused, with the Problem.
+	Code    string
+	Problem problem
 }
 
-func (s *Site) overview(v *visit) error {
+func (s *Site) overview(v *visit) error { return s.showOverview(v, 200, overviewPage{}) }
+
+// redeemVoucher gives the account what a voucher is for.
+func (s *Site) redeemVoucher(v *visit) error {
+	code := v.form("code")
+	if _, err := s.service.RedeemVoucher(v.r.Context(), v.actor, code); err != nil {
+		return v.retry(err, func(status int, p problem) error {
+			return s.showOverview(v, status, overviewPage{Code: code, Problem: p})
+		})
+	}
+	return v.done("/account", "voucher_redeemed")
+}
+
+func (s *Site) showOverview(v *visit, status int, p overviewPage) error {
 	o, err := s.service.Overview(v.r.Context(), v.actor)
 	if err != nil {
 		return err
@@ -30,7 +46,7 @@ func (s *Site) overview(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := overviewPage{Overview: o, Links: s.service.Links(), Chart: newChart(s.texts, v.lang, usage, o.Now)}
+	p.Overview, p.Links, p.Chart = o, s.service.Links(), newChart(s.texts, v.lang, usage, o.Now)
 	p.DaysLeft, p.HasEnd = o.Entitlement.DaysLeft(o.Now)
 	if o.Traffic.Limit > 0 {
 		p.Percent = int(min(100, float64(o.Traffic.Used)/float64(o.Traffic.Limit)*100))
@@ -40,7 +56,7 @@ func (s *Site) overview(v *visit) error {
 			p.Servers++
 		}
 	}
-	return v.page(200, "overview", p)
+	return v.page(status, "overview", p)
 }
 
 // chart is the traffic of the last days, as bars and as a table.

@@ -133,6 +133,9 @@ var formsOfSettings = map[string]bool{"/account/password": true, "/account/signo
 
 // section is the entry of the menu that a path belongs to.
 func section(path string) string {
+	if path == "/account/voucher" {
+		return "/account"
+	}
 	if formsOfSettings[path] {
 		return "/account/settings"
 	}

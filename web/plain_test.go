@@ -121,6 +121,31 @@ func TestDevicesAndKeysWithoutJavaScript(t *testing.T) {
 	}
 }
 
+func TestVoucherWithoutJavaScript(t *testing.T) {
+	w := setup(t).populate()
+	codes := must(w.service.AddVouchers(t.Context(), vpn.Shell(), vpn.NewVouchers{Plan: "standard", Periods: 1, Count: 1, Uses: 1}))(t)
+	v := w.signedIn(userEmail, "ru")
+	p := v.submit(v.open("/account"), "/account/voucher", "code", "7K3M-Q2VX-9T4B-HN0D").says(422, "Код не действует")
+	if got := p.form("/account/voucher").values().Get("code"); got != "7K3M-Q2VX-9T4B-HN0D" {
+		t.Errorf("the code is gone: %q", got)
+	}
+	v.submit(p, "/account/voucher", "code", strings.ToLower(codes[0])).says(200, "Код принят", "Осталось 60 дней")
+	v.submit(v.open("/account"), "/account/voucher", "code", codes[0]).says(422, "Код не действует")
+}
+
+// A subscription that waits for its first key says so; the first key begins it.
+func TestPendingSubscription(t *testing.T) {
+	w := setup(t).populate()
+	plan := vpn.Plan{Code: "late", Name: vpn.Text{EN: "Late"}, Tier: 1, PeriodDays: 7, DeviceLimit: 2, StartsAtFirstUse: true}
+	must(w.service.AddPlan(t.Context(), vpn.Shell(), plan))(t)
+	must(w.service.Subscribe(t.Context(), vpn.Shell(), w.user.ID, "late", 1))(t)
+	v := w.signedIn(userEmail, "en")
+	v.open("/account").says(200, "Starts with the first key", "for 7 days")
+	p := v.submit(v.open("/account/connect"), "/account/devices", "name", "Phone", "platform", "ios")
+	v.submit(p, "/account/connect").says(200, "The key is ready")
+	v.open("/account").says(200, "7 days left")
+}
+
 func TestSlowNodeIsSaid(t *testing.T) {
 	w := setup(t).populate()
 	w.nodes.isSlow.Store(true)

@@ -56,6 +56,7 @@ func (s *Site) entries() []entry {
 		{"POST /preferences", s.setPreferences},
 
 		{"GET /account", s.overview},
+		{"POST /account/voucher", s.redeemVoucher},
 		{"GET /account/devices", s.devices},
 		{"POST /account/devices", s.addDevice},
 		{"POST /account/devices/{id}/rename", s.renameDevice},
