@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -35,6 +36,7 @@ func TestPrivacy(t *testing.T) {
 	for _, path := range []string{"/api/user", "/api/subscription", "/api/userApp", "/api/nope"} {
 		d.get(path, nil)
 	}
+	browse(t, m.url)
 	key := d.key()
 	listener, err := net.Listen("tcp", canaryDestination+":0")
 	if err != nil {
@@ -101,6 +103,33 @@ func TestPrivacy(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	search("after it stopped")
+}
+
+// browse signs in to the dashboard from the canary's address, once wrongly, looks around, and leaves a session there.
+func browse(t *testing.T, base string) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar, Transport: http.DefaultClient.Transport}
+	for _, password := range []string{"wrong", testPassword} {
+		resp, err := browser.PostForm(base+"/signin", url.Values{"email": {"user@example.com"}, "password": {password}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	for _, path := range []string{"/account", "/account/devices", "/account/servers", "/account/settings", "/account/export", "/docs", "/nope"} {
+		resp, err := browser.Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK && path != "/nope" || resp.Request.URL.Path != path {
+			t.Errorf("%s leads to %s: %d", path, resp.Request.URL.Path, resp.StatusCode)
+		}
+	}
 }
 
 // useSource lets the requests of this test come from the canary's address.

@@ -44,13 +44,14 @@ type BrowserSignIn struct {
 // SignInBrowser checks the throttle, the credentials and the account as SignIn does, and returns the secret of a new
 // session, which is shown once. Refusals: CodeTooManyAttempts, CodeInvalidCredentials, CodeAccountBlocked,
 // CodeTemporarilyOverloaded.
-func (s *Service) SignInBrowser(ctx context.Context, b BrowserSignIn) (string, error) {
+func (s *Service) SignInBrowser(ctx context.Context, b BrowserSignIn) (secret string, err error) {
+	defer func() { s.observer.SignedIn(outcome(err)) }()
 	in := SignIn{Email: NormalEmail(b.Email), Password: b.Password, Address: b.Address}
 	cred, isWeak, err := s.admit(ctx, in)
 	if err != nil {
 		return "", err
 	}
-	secret, err := s.newBrowser(ctx, cred.UserID)
+	secret, err = s.newBrowser(ctx, cred.UserID)
 	if errors.Is(err, ErrNotFound) { // removed since the password was checked
 		return "", Refusal(CodeInvalidCredentials)
 	}
