@@ -53,6 +53,7 @@ func functions(t *texts, a *assets, l lang) template.FuncMap {
 		"n":       func(key string, n int) string { return t.count(l, key, n) },
 		"has":     func(key string) bool { return t.has(l, key) },
 		"date":    func(at time.Time) string { return t.date(l, at) },
+		"day":     func(at time.Time) string { return t.dayOfMonth(l, at) },
 		"size":    func(bytes int64) string { return t.size(l, bytes) },
 		"country": func(code string) string { return t.country(l, code) },
 		"local":   func(text vpn.Text) string { return text.In(string(l)) },

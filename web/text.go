@@ -138,7 +138,12 @@ func (t *texts) date(l lang, at time.Time) string {
 	if at.IsZero() {
 		return t.in(l, "date.never")
 	}
-	return strconv.Itoa(at.Day()) + "\u00a0" + t.in(l, "date.month."+strconv.Itoa(int(at.Month()))) + "\u00a0" + strconv.Itoa(at.Year())
+	return t.dayOfMonth(l, at) + "\u00a0" + strconv.Itoa(at.Year())
+}
+
+// dayOfMonth is a day of this year, such as "5 декабря".
+func (t *texts) dayOfMonth(l lang, at time.Time) string {
+	return strconv.Itoa(at.Day()) + "\u00a0" + t.in(l, "date.month."+strconv.Itoa(int(at.Month())))
 }
 
 // sizeUnits are powers of ten, as plans count traffic.
