@@ -9,7 +9,7 @@ import (
 )
 
 func position(p vpn.NodePosition) feed.Position {
-	return feed.Position{Epoch: p.Epoch, Rev: p.Rev, Count: int64(p.Count), Digest: p.Digest}
+	return feed.Position{Epoch: p.Epoch, Rev: p.Rev, Count: int64(p.Count), Digest: p.Digest, Floor: p.Floor}
 }
 
 // wireKey is a key as it travels.
@@ -67,6 +67,10 @@ func (s *stream) readSnapshot(ctx context.Context) feed.Event {
 	}
 	var read feed.SnapshotRead
 	p, err := s.hub.cfg.Store.NodeSnapshot(ctx, s.id, func(k vpn.NodeKey) error {
+		if k.IsRemoved {
+			read.Revoked = append(read.Revoked, k.ID)
+			return nil
+		}
 		read.Keys = append(read.Keys, wireKey(&k))
 		return nil
 	})

@@ -104,10 +104,8 @@ func (m *memory) NodeSnapshot(_ context.Context, _ int64, yield func(vpn.NodeKey
 	defer m.mu.Unlock()
 	m.snapshots++
 	for _, id := range slices.Sorted(maps.Keys(m.rows)) {
-		if k := m.rows[id]; !k.IsRemoved {
-			if err := yield(k); err != nil {
-				return vpn.NodePosition{}, err
-			}
+		if err := yield(m.rows[id]); err != nil {
+			return vpn.NodePosition{}, err
 		}
 	}
 	return m.pos, nil

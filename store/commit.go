@@ -52,11 +52,19 @@ func (w *writer) transact(tasks []*task) error {
 		return err
 	}
 	err := w.run(begun(tasks))
+	var mark int64
+	if err == nil {
+		mark, err = w.advanceMark()
+	}
 	if err == nil {
 		if err = w.command("COMMIT"); err == nil {
+			w.noteMark(mark)
 			return nil
 		}
 		err = &commitError{err}
+	}
+	if errors.Is(err, errStaleKeyIDs) {
+		w.keyIDs = block{}
 	}
 	if rollbackErr := w.command("ROLLBACK"); rollbackErr != nil {
 		w.disconnect() // the connection is broken, or the engine ended the transaction already: a new one is clean
@@ -109,11 +117,16 @@ func (w *writer) connect() error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	w.conn, w.statements = conn, map[string]*sql.Stmt{}
-	if w.store.dialect.impatient == "" {
-		return nil
+	w.conn, w.statements, w.changes = conn, map[string]*sql.Stmt{}, 0
+	if w.store.dialect.impatient != "" {
+		_, err = conn.ExecContext(ctx, w.store.dialect.impatient)
 	}
-	_, err = conn.ExecContext(ctx, w.store.dialect.impatient)
+	if err == nil {
+		err = w.settle()
+	}
+	if err != nil {
+		w.disconnect()
+	}
 	return err
 }
 

@@ -36,6 +36,12 @@ type dialect struct {
 	begin string
 	// impatient makes the writer's connection answer soon when another process holds the write lock; "" = nothing to do.
 	impatient string
+	// hasWater tells that a high-water file lies beside the database.
+	hasWater bool
+	// origin is the question for the database's origin; "" with a high-water file.
+	origin string
+	// isForbidden reports that a question may not be asked, or has no answer here.
+	isForbidden func(error) bool
 	// migrating makes a transaction the only one that migrates.
 	migrating string
 	// skipIDs makes the ids that a table hands out follow the largest it holds, after some were given; %s is the table.
@@ -71,6 +77,7 @@ var sqliteDialect = dialect{
 	),
 	begin:        "BEGIN IMMEDIATE",
 	impatient:    "PRAGMA busy_timeout = 5",
+	hasWater:     true,
 	migrating:    "SELECT 1",
 	snapshot:     &sql.TxOptions{ReadOnly: true},
 	isUnique:     sqliteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
@@ -97,6 +104,8 @@ var postgresDialect = dialect{
 	pipeline:          postgresPipeline,
 	numbersParameters: true,
 	begin:             "BEGIN",
+	origin:            postgresOrigin,
+	isForbidden:       postgresClass(""),
 	migrating:         "SELECT pg_advisory_xact_lock(7526413)",
 	skipIDs:           "SELECT setval(s, GREATEST(pg_sequence_last_value(s::regclass), (SELECT MAX(id) FROM %[1]s))) FROM pg_get_serial_sequence('%[1]s', 'id') AS s",
 	snapshot:          &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
@@ -106,6 +115,14 @@ var postgresDialect = dialect{
 	isRolledBack:      postgresClass("40"),
 	readers:           16,
 }
+
+// postgresOrigin reads the timeline off the name of a WAL file, whose first 8 digits it is.
+const postgresOrigin = `
+	SELECT CAST(system_identifier AS TEXT) || '/' || CAST(timeline AS TEXT), timeline
+	FROM (
+		SELECT system_identifier, CAST(CAST(('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8)) AS BIT(32)) AS BIGINT) AS timeline
+		FROM pg_control_system()
+	) AS here`
 
 // sqliteCode tests for one of the extended result codes.
 func sqliteCode(codes ...int) func(error) bool {

@@ -247,6 +247,9 @@ func (w *issuing) look(tasks []*task) error {
 		return err
 	}
 	w.plan(plans)
+	if err := w.checkKeyIDs(); err != nil {
+		return err
+	}
 	w.live = make(map[pair]*vpn.Key, len(live))
 	return w.eachOf(&keysByID, nil, live, func(row scanner) error {
 		k, err := w.store.scanKey(row)

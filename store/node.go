@@ -33,7 +33,7 @@ func (n *node) add(sum wire.Sum)    { n.count++; n.digest.Add(sum) }
 func (n *node) remove(sum wire.Sum) { n.count--; n.digest.Sub(sum) }
 
 const positionColumns = `
-	n.epoch, n.rev, n.count, n.digest`
+	n.epoch, n.rev, n.count, n.digest, n.floor`
 
 // sum32 scans 32 bytes.
 type sum32 struct{ to *[32]byte }
@@ -118,7 +118,7 @@ func position(q queries, nodeID int64) (p vpn.NodePosition, err error) {
 	err = one(q.row(`
 		SELECT`+positionColumns+`
 		FROM node_sync n
-		WHERE n.node_id = $1`, nodeID), &p.Epoch, &p.Rev, &p.Count, sum32{&p.Digest})
+		WHERE n.node_id = $1`, nodeID), &p.Epoch, &p.Rev, &p.Count, sum32{&p.Digest}, &p.Floor)
 	return p, err
 }
 
@@ -182,7 +182,6 @@ func (s *Store) NodeSnapshot(ctx context.Context, nodeID int64, yield func(vpn.N
 			SELECT`+nodeKeyColumns+`
 			FROM access_key k
 			WHERE k.server_id = $1
-				AND k.removed_at = 0
 			ORDER BY k.id`, nodeID)
 		return each(rows, err, func(row scanner) error {
 			k, err := s.scanNodeKey(row)

@@ -28,7 +28,12 @@ func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log 
 		}
 	}
 	s.reader = reader{db: forReaders, text: s.dialect.text}
-	s.writer = newWriter(context.WithoutCancel(ctx), s, forWriter, log)
+	if s.dialect.hasWater {
+		if s.water, err = openHighWater(s.dsn); err != nil {
+			return err
+		}
+	}
+	s.writer = newWriter(context.WithoutCancel(ctx), s, forWriter, s.water, log)
 	if err := s.checkSecret(ctx); err != nil {
 		s.writer.close()
 		return err

@@ -186,8 +186,10 @@ func digestHolds(t *testing.T, s *store.Store, nodeID int64) {
 	var digest wire.Digest
 	count := 0
 	p, err := s.NodeSnapshot(t.Context(), nodeID, func(k vpn.NodeKey) error {
-		count++
-		digest.Add(wire.Key{ID: k.ID, Seed: wire.Seed(k.Seed)}.Sum())
+		if !k.IsRemoved {
+			count++
+			digest.Add(wire.Key{ID: k.ID, Seed: wire.Seed(k.Seed)}.Sum())
+		}
 		return nil
 	})
 	ok(t, err)

@@ -39,7 +39,7 @@ func serverValues(v *vpn.Server) []any {
 	}
 }
 
-// AddServer implements vpn.ServerStore. The node's epoch begins at 1.
+// AddServer implements vpn.ServerStore.
 func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.Server, error) {
 	err := s.write(ctx, "add server", func(t *tx) error {
 		v.CreatedAt, v.UpdatedAt = t.now, t.now
@@ -54,7 +54,9 @@ func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.S
 		var empty wire.Digest
 		if _, err := t.exec(`
 			INSERT INTO node_sync (node_id, epoch, rev, count, digest, removed_at)
-			VALUES ($1, 1, 0, 0, $2, 0)`, v.ID, empty[:]); err != nil {
+			SELECT CAST($1 AS BIGINT), value, 0, 0, $2, 0
+			FROM epoch
+			WHERE id = 1`, v.ID, empty[:]); err != nil {
 			return err
 		}
 		return t.audit(a, v.ID)

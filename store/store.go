@@ -32,6 +32,8 @@ type Config struct {
 // Store is a vpn.Store on a database.
 type Store struct {
 	dialect *dialect
+	dsn     string
+	water   *highWater // nil where there is none
 	now     func() time.Time
 	aead    cipher.AEAD
 	doors   doors
@@ -54,7 +56,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
 	}
-	s := &Store{dialect: d, now: c.Now, aead: newAEAD(c.Secret), doors: doors{secret: c.Secret}, observe: c.Observe}
+	s := &Store{dialect: d, dsn: c.DSN, now: c.Now, aead: newAEAD(c.Secret), doors: doors{secret: c.Secret}, observe: c.Observe}
 	if s.observe == nil {
 		s.observe = func(int, time.Duration) {}
 	}
@@ -76,6 +78,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		for _, db := range s.pools {
 			_ = db.Close()
 		}
+		if s.water != nil {
+			_ = s.water.close()
+		}
 		return nil, fmt.Errorf("store: open %s: %w", d.name, err)
 	}
 	return s, nil
@@ -90,6 +95,9 @@ func (s *Store) Close() error {
 	}
 	for _, db := range s.pools {
 		errs = append(errs, db.Close())
+	}
+	if s.water != nil {
+		errs = append(errs, s.water.close())
 	}
 	return errors.Join(errs...)
 }

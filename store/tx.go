@@ -20,7 +20,7 @@ type tx struct {
 // run runs the tasks of an open transaction. Consecutive issues are merged; any other task among several has a savepoint,
 // so that its refusal undoes it alone. An error undoes everything.
 func (w *writer) run(tasks []*task) error {
-	t := &tx{ctx: w.ctx, writer: w, store: w.store, now: w.store.now().UTC().Truncate(time.Millisecond)}
+	t := &tx{ctx: w.ctx, writer: w, store: w.store, now: w.moment()}
 	for i := 0; i < len(tasks); {
 		if tasks[i].issue != nil {
 			n := 1
@@ -44,6 +44,9 @@ func (w *writer) run(tasks []*task) error {
 	}
 	return nil
 }
+
+// moment is a transaction's one reading of the clock.
+func (w *writer) moment() time.Time { return w.store.now().UTC().Truncate(time.Millisecond) }
 
 // runGuarded runs one of several tasks under a savepoint.
 func (w *writer) runGuarded(t *tx, task *task) error {

@@ -39,7 +39,9 @@ type writer struct {
 	once  sync.Once
 
 	// Below: the goroutine's own.
-	conn       *sql.Conn // nil until needed, and after it broke
+	water      *highWater // nil where there is none
+	changes    int64      // rows that the connection had changed when the mark was last looked at
+	conn       *sql.Conn  // nil until needed, and after it broke
 	statements map[string]*sql.Stmt
 	keyIDs     block
 	texts      map[sized]string
@@ -69,9 +71,9 @@ const (
 	taskGivenUp
 )
 
-func newWriter(ctx context.Context, s *Store, db *sql.DB, log *slog.Logger) *writer {
+func newWriter(ctx context.Context, s *Store, db *sql.DB, water *highWater, log *slog.Logger) *writer {
 	w := &writer{
-		ctx: ctx, store: s, db: db, log: log,
+		ctx: ctx, store: s, db: db, water: water, log: log,
 		queue: make(chan *task, maxQueue), stop: make(chan struct{}), ended: make(chan struct{}),
 		texts: map[sized]string{},
 	}
@@ -230,7 +232,7 @@ func (w *writer) serve(group []*task) {
 		for _, t := range group {
 			t.done <- w.serveAlone(t)
 		}
-	case len(group) == 1 && w.store.dialect.isRolledBack(err):
+	case len(group) == 1 && w.isUndone(err):
 		group[0].done <- w.serveAlone(group[0])
 	default:
 		for _, t := range group {
@@ -243,7 +245,7 @@ func (w *writer) serve(group []*task) {
 func (w *writer) serveAlone(t *task) (err error) {
 	for range maxTries {
 		err = w.transact([]*task{t})
-		if !w.store.dialect.isRolledBack(err) {
+		if !w.isUndone(err) {
 			break
 		}
 	}

@@ -25,6 +25,8 @@ type NodePosition struct {
 	Count int // live keys, suspended ones among them
 	// Digest is the additive digest of the live keys, as package wire defines it.
 	Digest [32]byte
+	// Floor is the revision up to which tombstones were removed: changes since an earlier one cannot be told.
+	Floor int64
 }
 
 // UsageEntry is traffic of one key since the report before, in bytes.
@@ -36,9 +38,11 @@ type UsageEntry struct {
 
 // UsageReport is one numbered report of a node. Within a stream (one start of the node's process) numbers rise by one.
 type UsageReport struct {
-	NodeID  int64
-	Stream  uint64
-	Seq     uint64
+	NodeID int64
+	Stream uint64
+	Seq    uint64
+	// To is the end of the time reported, by the node's clock.
+	To      time.Time
 	Entries []UsageEntry
 }
 

@@ -236,9 +236,18 @@ type NodeStore interface {
 	// NodeChanges returns up to limit keys and tombstones with a revision above after, in the order of their revisions,
 	// and the position, both read in one snapshot. All rows of one revision come together, over the limit if need be.
 	NodeChanges(ctx context.Context, nodeID, after int64, limit int) ([]NodeKey, NodePosition, error)
-	// NodeSnapshot calls yield for each live key in the order of the ids and returns the position, both read in one
-	// snapshot. An error of yield ends it.
+	// NodeSnapshot calls yield for each live key and each tombstone in the order of the ids and returns the position, all
+	// read in one snapshot. An error of yield ends it.
 	NodeSnapshot(ctx context.Context, nodeID int64, yield func(NodeKey) error) (NodePosition, error)
+	// RaiseEpoch raises the database's epoch above the one given and the present one, and every node's revision. Keys made
+	// from then on have ids that none before can have had.
+	RaiseEpoch(ctx context.Context, above int64, a Audit) (int64, error)
+	// EntombKeys makes those of a node's keys tombstones that live, as one revision, and returns how many they were. Ids
+	// that are unknown or of other nodes are passed over. ErrNotFound when there is no such node.
+	EntombKeys(ctx context.Context, nodeID int64, ids []int64, a Audit) (int, error)
+	// CompactTombstones removes tombstones of a node that it has confirmed, by their revision, and that were made before an
+	// instant. It returns how many; there may be more.
+	CompactTombstones(ctx context.Context, nodeID, acked int64, before time.Time) (int, error)
 	// NodeRevs returns the revision of every node.
 	NodeRevs(ctx context.Context) ([]NodeRev, error)
 	// UsageCursor returns the last applied number of each of a node's streams.

@@ -10,7 +10,7 @@ import (
 // RecordUsage books a node's report, once, and suspends the keys of users whose quota it used up. It returns the
 // stream's cursor: the number of the last report booked.
 func (s *Service) RecordUsage(ctx context.Context, r UsageReport) (uint64, error) {
-	cursor, isBooked, exceeded, err := s.store.ApplyUsage(ctx, r, s.now().Truncate(day))
+	cursor, isBooked, exceeded, err := s.store.ApplyUsage(ctx, r, usageDay(r.To, s.now()))
 	if err != nil {
 		return 0, err
 	}
@@ -22,6 +22,17 @@ func (s *Service) RecordUsage(ctx context.Context, r UsageReport) (uint64, error
 		}
 	}
 	return cursor, nil
+}
+
+// oldestUsage is how long after its end a report still counts for the day it was made.
+const oldestUsage = 31 * day
+
+// usageDay is the day that a report counts for: that of its end, unless the node's clock must be wrong.
+func usageDay(end, now time.Time) time.Time {
+	if end.After(now) || now.Sub(end) > oldestUsage {
+		end = now
+	}
+	return end.UTC().Truncate(day)
 }
 
 // terms reads a user's state and says what it comes to: what the user's keys carry now.

@@ -23,12 +23,14 @@ func sum(k vpn.NodeKey) wire.Sum {
 	}.Sum()
 }
 
-// snapshot returns a node's live keys and position.
+// snapshot returns a node's live keys, without its tombstones, and the position.
 func (w *world) snapshot(nodeID int64) ([]vpn.NodeKey, vpn.NodePosition) {
 	w.Helper()
 	var keys []vpn.NodeKey
 	p, err := w.store.NodeSnapshot(w.ctx, nodeID, func(k vpn.NodeKey) error {
-		keys = append(keys, k)
+		if !k.IsRemoved {
+			keys = append(keys, k)
+		}
 		return nil
 	})
 	w.ok(err)
