@@ -49,6 +49,8 @@ func (n *nodes) WaitApplied(context.Context, int64, int64) bool {
 	return !n.isSlow
 }
 
+func (*nodes) Refuses(int64, int64) bool { return false }
+
 func (n *nodes) Live(id int64) vpn.NodeLive {
 	n.mu.Lock()
 	defer n.mu.Unlock()

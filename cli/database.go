@@ -64,6 +64,7 @@ type awayNodes struct{}
 
 func (awayNodes) Wake(...vpn.NodeRev)                            {}
 func (awayNodes) WaitApplied(context.Context, int64, int64) bool { return false }
+func (awayNodes) Refuses(int64, int64) bool                      { return false }
 func (awayNodes) Live(int64) vpn.NodeLive                        { return vpn.NodeLive{} }
 
 // passwords is the hasher in the domain's words.

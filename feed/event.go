@@ -10,8 +10,12 @@
 // and digest it holds (Hello), and gets nothing, the rows since, or the whole set (Welcome). From then on a wake makes
 // the server read the rows above the last revision it sent and send them as one Delta; it has one in flight, so changes
 // merge while a node is slow, and nothing is ever queued. Every set carries a digest which the node computes for itself;
-// where the two differ, the whole set travels. Usage goes the other way in numbered reports, written to disk before
-// they are sent and booked once.
+// where the two differ, the node names what it holds bucket by bucket, and the differing buckets travel. Usage goes the
+// other way in numbered reports, written to disk before they are sent and booked once.
+//
+// A database may be restored to an earlier state. Its epoch rises then, and only rises: a node follows no lower one.
+// Before a set is mended, the node gives back the ids of the keys that it knows to be revoked, so that the database
+// learns again what it forgot.
 package feed
 
 import "stile/wire"
@@ -64,7 +68,9 @@ type (
 		Keys     []wire.Key
 		Revoked  []int64
 	}
-	// ReadFailed answers any of the three reads.
+	// Entombed answers Entomb with how many keys were alive until then.
+	Entombed struct{ Count int }
+	// ReadFailed answers any of the three reads, Entomb and RaiseEpoch.
 	ReadFailed struct{}
 	// UsageBooked answers BookUsage with the stream's cursor after it. A failed attempt has no answer: the node repeats.
 	UsageBooked struct{ Stream, Cursor uint64 }
@@ -81,6 +87,10 @@ type (
 	}
 	// ReadSnapshot wants a SnapshotRead or ReadFailed.
 	ReadSnapshot struct{}
+	// Entomb wants keys of the node made tombstones, those of them that live: Entombed or ReadFailed.
+	Entomb struct{ KeyIDs []int64 }
+	// RaiseEpoch wants the database's epoch raised above Above, and again a PositionRead; or ReadFailed.
+	RaiseEpoch struct{ Above int64 }
 	// BookUsage wants a report booked iff its number is the cursor's successor, in one transaction with the cursor.
 	BookUsage struct{ Report *wire.Usage }
 	// Welcomed says that the node is in step with the protocol: it is online.
@@ -104,7 +114,8 @@ type (
 	Disconnected struct{}
 	// Persisted answers Persist.
 	Persisted struct{ IsDone bool }
-	// Applied answers Apply with the keys that a data plane refused.
+	// Applied answers Apply with the keys that a data plane refused. It also comes when Valid was put into the planes, at
+	// the start.
 	Applied struct{ Refused []int64 }
 	// Measured answers Measure.
 	Measured struct{ Load, ActiveKeys, Sessions int64 }
@@ -147,6 +158,7 @@ func (Woken) event()         {}
 func (PositionRead) event()  {}
 func (ChangesRead) event()   {}
 func (SnapshotRead) event()  {}
+func (Entombed) event()      {}
 func (ReadFailed) event()    {}
 func (UsageBooked) event()   {}
 func (Connected) event()     {}
@@ -164,6 +176,8 @@ func (Alarm) effect()        {}
 func (ReadPosition) effect() {}
 func (ReadChanges) effect()  {}
 func (ReadSnapshot) effect() {}
+func (Entomb) effect()       {}
+func (RaiseEpoch) effect()   {}
 func (BookUsage) effect()    {}
 func (Welcomed) effect()     {}
 func (Acked) effect()        {}

@@ -81,7 +81,12 @@ func (l *lane) saved(id, seq uint64) []Effect {
 func (l *lane) missing(id uint64) []Effect {
 	if s := l.find(id); s != nil && !s.isStuck {
 		s.isStuck, s.sent = true, s.acked
-		return append([]Effect{Alarm{"a usage report that the control plane lacks is no longer on disk"}}, l.pump()...)
+		out := []Effect{Alarm{"a usage report that the control plane lacks is no longer on disk"}}
+		if id == l.current { // none of its later reports can be booked
+			l.current = 0
+			out = append(out, NewStream{})
+		}
+		return append(out, l.pump()...)
 	}
 	return nil
 }

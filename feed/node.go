@@ -3,6 +3,7 @@ package feed
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"stile/wire"
 )
@@ -35,6 +36,8 @@ type Node struct {
 	epoch   int64 // of the control plane, while live
 	staged  *staging
 	pending *change
+	// refused are keys of the state that are not honoured: a data plane refused them, or they are among its Revoked.
+	refused map[int64]struct{}
 
 	now       int64
 	heardAt   int64
@@ -53,7 +56,9 @@ type change struct {
 
 // NewNode returns the machine of a node with the state and the usage streams that its disk holds, oldest first.
 func NewNode(cfg NodeConfig, s *State, held []wire.StreamSeq) *Node {
-	return &Node{cfg: cfg, state: s, cut: make(map[int64]struct{}), lane: newLane(held)}
+	n := &Node{cfg: cfg, state: s, cut: make(map[int64]struct{}), lane: newLane(held)}
+	n.refuse(nil)
+	return n
 }
 
 // State is what the node holds; the caller must not change it.
@@ -101,7 +106,7 @@ func (n *Node) Step(e Event) []Effect {
 	case Measured:
 		if n.phase == nodeLive {
 			return []Effect{Send{&wire.NodeBeat{Session: n.session, Epoch: n.state.Epoch, Rev: n.state.Rev, Digest: n.state.Digest,
-				Load: e.Load, ActiveKeys: e.ActiveKeys, Sessions: e.Sessions}}}
+				Load: e.Load, ActiveKeys: e.ActiveKeys, Sessions: e.Sessions, Refused: n.refuses()}}}
 		}
 	case ReportSaved:
 		return n.lane.saved(e.Stream, e.Seq)
@@ -140,7 +145,8 @@ func (n *Node) connected() []Effect {
 	n.hangUp()
 	n.phase, n.heardAt = nodeGreeting, n.now
 	return []Effect{Send{&wire.Hello{Proto: wire.Protocol, NodeID: n.cfg.ID, BootID: n.cfg.BootID, Epoch: n.state.Epoch,
-		Rev: n.state.Rev, Count: int64(len(n.state.Keys)), Digest: n.state.Digest, Streams: n.lane.held(), Version: n.cfg.Version}}}
+		Rev: n.state.Rev, Count: int64(len(n.state.Keys)), Digest: n.state.Digest, Streams: n.lane.held(), Version: n.cfg.Version,
+		Refused: n.refuses()}}}
 }
 
 func (n *Node) receive(f wire.Frame) []Effect {
@@ -162,9 +168,18 @@ func (n *Node) receive(f wire.Frame) []Effect {
 			return n.close("a set of another epoch than the welcome's")
 		}
 		n.staged = newStaging(f, n.state)
+	case *wire.PatchBegin:
+		if f.Epoch != n.epoch {
+			return n.close("a set of another epoch than the welcome's")
+		}
+		n.staged = newPatch(f, n.state)
+	case *wire.RevokedAsk:
+		return n.giveBack(f.After)
+	case *wire.Verify:
+		return n.show()
 	case *wire.SnapshotChunk:
 		if n.staged != nil && !n.staged.add(f) {
-			rev := n.staged.begin.Rev
+			rev := n.staged.next.Rev
 			n.staged = nil
 			return n.nack(rev, wire.WhyDigest, nil)
 		}
@@ -186,7 +201,7 @@ func (n *Node) welcome(w *wire.Welcome) []Effect {
 		why := fmt.Sprintf("the control plane is at epoch %d, this node follows %d", w.Epoch, n.state.Epoch)
 		return append([]Effect{Alarm{why}}, n.close(why)...)
 	}
-	if w.Mode < wire.ModeResume || w.Mode > wire.ModeSnapshot {
+	if w.Mode < wire.ModeResume || w.Mode > wire.ModeVerify {
 		return n.close(fmt.Sprintf("a welcome of unknown mode %d", w.Mode))
 	}
 	n.phase, n.session, n.epoch = nodeLive, w.Session, w.Epoch
@@ -194,18 +209,22 @@ func (n *Node) welcome(w *wire.Welcome) []Effect {
 	if n.epoch == n.state.Epoch {
 		n.state.forget(w.Floor)
 	}
-	return append(n.lane.open(w.Acked), n.tick(n.now)...)
+	out := append(n.lane.open(w.Acked), n.tick(n.now)...)
+	if w.Mode == wire.ModeResume && n.holdsRevoked() {
+		out = append(out, n.nack(w.Rev, wire.WhyRevoked, nil)...)
+	}
+	return out
 }
 
 func (n *Node) nack(refused int64, why wire.Why, bad []wire.BadKey) []Effect {
 	return []Effect{Send{&wire.Nack{Session: n.session, Epoch: n.state.Epoch, Rev: n.state.Rev, RefusedRev: refused, Why: why, Bad: bad}}}
 }
 
-func (n *Node) ack(refused []int64) []Effect {
+func (n *Node) ack() []Effect {
 	if n.phase != nodeLive {
 		return nil
 	}
-	return []Effect{Send{&wire.Ack{Session: n.session, Epoch: n.state.Epoch, Rev: n.state.Rev, Refused: refused}}}
+	return []Effect{Send{&wire.Ack{Session: n.session, Epoch: n.state.Epoch, Rev: n.state.Rev, Refused: n.refuses()}}}
 }
 
 // follow takes a Delta, if it leads on from where the node stands to where the server says that it does.
@@ -215,12 +234,15 @@ func (n *Node) follow(d *wire.Delta) []Effect {
 	case n.pending != nil:
 		return n.close("the change before is not done")
 	case n.epoch == n.state.Epoch && d.ToRev <= n.state.Rev && d.FromRev < n.state.Rev:
-		return n.ack(nil) // it came twice
+		return n.ack() // it came twice
 	case n.epoch != n.state.Epoch || d.FromRev != n.state.Rev || d.ToRev < d.FromRev:
 		return n.nack(d.ToRev, wire.WhyGap, nil)
 	}
 	if bad := unfit(d.Puts); len(bad) > 0 {
 		return n.nack(d.ToRev, wire.WhyKey, bad)
+	}
+	if slices.ContainsFunc(d.Puts, n.knowsRevoked) {
+		return n.nack(d.ToRev, wire.WhyRevoked, nil)
 	}
 	count, digest := n.state.preview(d)
 	if d.IsComplete && (count != d.Count || digest != d.Digest) {
@@ -244,7 +266,7 @@ func (n *Node) replace(rev, items int64) []Effect {
 	switch {
 	case n.pending != nil:
 		return n.close("the change before is not done")
-	case g == nil || g.begin.Rev != rev:
+	case g == nil || g.next.Rev != rev:
 		return n.nack(rev, wire.WhyGap, nil)
 	case !g.isWhole(items):
 		return n.nack(rev, wire.WhyDigest, nil)
@@ -255,6 +277,9 @@ func (n *Node) replace(rev, items int64) []Effect {
 	}
 	if bad := unfit(set); len(bad) > 0 {
 		return n.nack(rev, wire.WhyKey, bad)
+	}
+	if slices.ContainsFunc(set, n.knowsRevoked) {
+		return n.nack(rev, wire.WhyRevoked, nil)
 	}
 	put, cut := diff(n.state, g.next)
 	for id := range n.cut { // taken out by a change that failed: the set decides anew
@@ -314,16 +339,17 @@ func (n *Node) persisted(done bool) []Effect {
 }
 
 func (n *Node) applied(refused []int64) []Effect {
-	if n.pending == nil {
+	c := n.pending
+	n.pending = nil
+	if c == nil {
+		n.refuse(refused)
 		return nil
 	}
-	for _, k := range n.pending.put {
-		if _, revoked := n.state.Revoked[k.ID]; revoked {
-			refused = append(refused, k.ID) // the database may think that it is valid; somebody should know
-		}
+	n.stillRefused(c)
+	for _, id := range refused {
+		n.refused[id] = struct{}{}
 	}
-	n.pending = nil
-	return n.ack(refused[:min(len(refused), wire.MaxItems)])
+	return n.ack()
 }
 
 // compare holds what the node has against what the server thinks it sent.

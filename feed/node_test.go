@@ -45,7 +45,7 @@ func TestNodeCutsThenPersistsThenAppliesThenAcks(t *testing.T) {
 	if out := n.Step(Applied{[]int64{2}}); !reflect.DeepEqual(out, want) {
 		t.Fatalf("last %+v", out)
 	}
-	if out := n.Step(Received{d}); !reflect.DeepEqual(frames(out), []wire.Frame{&wire.Ack{Session: session, Epoch: 1, Rev: 7}}) {
+	if out := n.Step(Received{d}); !reflect.DeepEqual(frames(out), []wire.Frame{&wire.Ack{Session: session, Epoch: 1, Rev: 7, Refused: []int64{2}}}) {
 		t.Errorf("the same once more: %+v", out)
 	}
 }
@@ -100,15 +100,30 @@ func TestARevokedKeyStaysDead(t *testing.T) {
 	set := digestOf(key(1), key(2))
 	n.Step(Received{&wire.SnapshotBegin{Epoch: 1, Rev: 4, Count: 2, Digest: set}})
 	n.Step(Received{&wire.SnapshotChunk{Puts: []wire.Key{key(1), key(2)}}})
-	out := n.Step(Received{&wire.SnapshotEnd{Rev: 4, Items: 2}})
-	if p, ok := has[Persist](out); !ok || p.Next.Digest != set {
-		t.Fatalf("got %+v", out)
+	for name, out := range map[string][]Effect{
+		"a set":    n.Step(Received{&wire.SnapshotEnd{Rev: 4, Items: 2}}),
+		"a change": n.Step(Received{&wire.Delta{FromRev: 9, ToRev: 10, Puts: []wire.Key{key(1)}, IsComplete: true, Count: 1, Digest: digestOf(key(1))}}),
+	} {
+		if nack, ok := frames(out)[0].(*wire.Nack); !ok || len(out) != 1 || nack.Why != wire.WhyRevoked {
+			t.Errorf("%s with it: %+v", name, out)
+		}
 	}
-	if out := n.Step(Persisted{true}); !reflect.DeepEqual(out, []Effect{Apply{[]wire.Key{key(2)}}}) {
-		t.Errorf("applied %+v", out)
+	want := []wire.Frame{&wire.Revoked{Session: session, KeyIDs: []int64{1}, IsLast: true}}
+	if got := frames(n.Step(Received{&wire.RevokedAsk{}})); !reflect.DeepEqual(got, want) {
+		t.Errorf("given back %+v", got)
 	}
-	if got := frames(n.Step(Applied{})); !reflect.DeepEqual(got, []wire.Frame{&wire.Ack{Session: session, Epoch: 1, Rev: 4, Refused: []int64{1}}}) {
-		t.Errorf("acknowledged %+v", got)
+
+	s = stateWith(9, key(1), key(2)) // as after a disk that was full
+	s.Revoked[1] = 8
+	n = joined(t, s)
+	if got := n.Valid(); !reflect.DeepEqual(got, []wire.Key{key(2)}) {
+		t.Errorf("valid: %+v", got)
+	}
+	n.Step(Disconnected{})
+	n.Step(Connected{})
+	out := frames(n.Step(Received{&wire.Welcome{Session: session, Epoch: 1, Rev: 9, Mode: wire.ModeResume}}))
+	if nack, ok := out[len(out)-1].(*wire.Nack); !ok || nack.Why != wire.WhyRevoked {
+		t.Errorf("resumed with it: %+v", out)
 	}
 	n.State().forget(100)
 	if got := n.Valid(); !reflect.DeepEqual(got, []wire.Key{key(2)}) {
@@ -156,7 +171,7 @@ func TestNodeFollowsNoLowerEpoch(t *testing.T) {
 	s.Epoch = 3
 	for name, w := range map[string]*wire.Welcome{
 		"a lower epoch":   {Epoch: 2, Mode: wire.ModeSnapshot},
-		"an unknown mode": {Epoch: 3, Mode: wire.ModeVerify},
+		"an unknown mode": {Epoch: 3, Mode: wire.ModeVerify + 1},
 	} {
 		n := NewNode(NodeConfig{ID: 1}, s, nil)
 		n.Step(Connected{})

@@ -23,7 +23,10 @@ func (s *Server) sendChanges(e ChangesRead) []Effect {
 		return out
 	}
 	s.floor = e.Position.Floor
-	if e.Position.Rev < s.sentRev || e.Position.Floor > s.sentRev || len(e.Rows) > wire.MaxItems ||
+	if e.Position.Rev < s.sentRev {
+		return s.close(fmt.Sprintf("the database went back from revision %d to %d", s.sentRev, e.Position.Rev))
+	}
+	if e.Position.Floor > s.sentRev || len(e.Rows) > wire.MaxItems ||
 		e.IsPartial && len(e.Rows) == 0 {
 		return s.resync()
 	}
@@ -56,12 +59,13 @@ func (s *Server) sendChanges(e ChangesRead) []Effect {
 
 // resync is the one way out when rows are not enough.
 func (s *Server) resync() []Effect {
-	s.needsSnapshot = true
+	s.repair = new(repair)
 	return s.pump()
 }
 
-func (s *Server) sendSnapshot(e SnapshotRead) []Effect {
-	if !s.isReading || s.phase != serverLive {
+// sendSet sends the whole set, or what differs of it.
+func (s *Server) sendSet(e SnapshotRead) []Effect {
+	if !s.isReading || s.repair == nil || s.repair.step != repairReads {
 		return nil
 	}
 	s.isReading = false
@@ -69,14 +73,44 @@ func (s *Server) sendSnapshot(e SnapshotRead) []Effect {
 		return out
 	}
 	s.quarantine.keep(e.Keys)
-	var out []Effect
 	// The set itself is the truth: a wrong digest beside it must not keep nodes from getting it.
-	begin := &wire.SnapshotBegin{Epoch: s.epoch, Rev: e.Position.Rev}
-	var chunks []Effect
+	var buckets wire.BucketDigests
+	var count int64
+	var digest wire.Digest
+	for _, k := range e.Keys {
+		if s.quarantine.holds(k) {
+			continue
+		}
+		count++
+		sum := k.Sum()
+		digest.Add(sum)
+		buckets[wire.Bucket(k.ID)].Add(sum)
+	}
+	var out []Effect
+	if c, d := s.quarantine.expected(e.Position); c != count || d != digest {
+		out = append(out, Alarm{fmt.Sprintf("the digest of node %d's set in the database is wrong", s.nodeID)})
+	}
+	s.floor, s.sentRev, s.isInFlight = e.Position.Floor, e.Position.Rev, true
+	s.isComplete, s.digest = true, digest
+	if s.repair.isWhole || s.repair.prints == nil {
+		out = append(out, Send{&wire.SnapshotBegin{Epoch: s.epoch, Rev: s.sentRev, Count: count, Digest: digest}})
+		return append(out, s.sendChunks(e, nil)...)
+	}
+	parts := wire.Differing(s.repair.prints, buckets.Prints())
+	out = append(out, Send{&wire.PatchBegin{Epoch: s.epoch, Rev: s.sentRev, Parts: parts, Count: count, Digest: digest}})
+	return append(out, s.sendChunks(e, &parts)...)
+}
+
+// sendChunks sends the keys of the parts, or all, and all tombstones: the node remembers them for a database that is
+// restored later.
+func (s *Server) sendChunks(e SnapshotRead, parts *wire.Parts) []Effect {
+	var out []Effect
+	var items int64
 	chunk := new(wire.SnapshotChunk)
 	add := func() {
+		items++
 		if len(chunk.Dels)+len(chunk.Puts) >= changeLimit {
-			chunks, chunk = append(chunks, Send{chunk}), new(wire.SnapshotChunk)
+			out, chunk = append(out, Send{chunk}), new(wire.SnapshotChunk)
 		}
 	}
 	for _, id := range e.Revoked {
@@ -84,19 +118,10 @@ func (s *Server) sendSnapshot(e SnapshotRead) []Effect {
 		add()
 	}
 	for _, k := range e.Keys {
-		if s.quarantine.holds(k) {
-			continue
+		if !s.quarantine.holds(k) && (parts == nil || parts.Has(k.ID)) {
+			chunk.Puts = append(chunk.Puts, k)
+			add()
 		}
-		begin.Count++
-		begin.Digest.Add(k.Sum())
-		chunk.Puts = append(chunk.Puts, k)
-		add()
 	}
-	if count, digest := s.quarantine.expected(e.Position); count != begin.Count || digest != begin.Digest {
-		out = append(out, Alarm{fmt.Sprintf("the digest of node %d's set in the database is wrong", s.nodeID)})
-	}
-	s.floor, s.sentRev, s.isInFlight = e.Position.Floor, begin.Rev, true
-	s.isComplete, s.digest = true, begin.Digest
-	out = append(append(out, Send{begin}), chunks...)
-	return append(out, Send{chunk}, Send{&wire.SnapshotEnd{Rev: begin.Rev, Items: begin.Count + int64(len(e.Revoked))}})
+	return append(out, Send{chunk}, Send{&wire.SnapshotEnd{Rev: s.sentRev, Items: items}})
 }

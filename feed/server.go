@@ -28,12 +28,28 @@ const (
 	serverIsClosed                    // nothing happens any more
 )
 
+// maxEpoch bounds the epoch that a node may claim, so that none drives the database's to where it cannot rise.
+const maxEpoch = 1 << 20
+
+// ServerConfig says what a stream is of.
+type ServerConfig struct {
+	NodeID  int64
+	Session uint64 // random
+	// Quarantine is the node's, kept from stream to stream.
+	Quarantine Quarantine
+	// HasPeers says that other control planes serve the same database, or believe to. A node that is ahead then may have
+	// followed the right one, and this one be left over from before a failover: it stops. Without peers, the node proves
+	// that the database was restored, and the epoch rises.
+	HasPeers bool
+}
+
 // Server is the control side of one stream of one node. Its whole memory of the node's set is which revision was sent
 // and which was acknowledged.
 type Server struct {
 	nodeID     int64
 	session    uint64
 	quarantine Quarantine
+	hasPeers   bool
 
 	phase    serverPhase
 	hello    *wire.Hello
@@ -43,10 +59,12 @@ type Server struct {
 	ackedRev int64
 	digest   wire.Digest // of the set at sentRev, if isComplete
 	// isComplete: sentRev is where the database stood. isInFlight: sentRev is neither acknowledged nor refused.
-	// isReading: a read is under way. isDirty: there may be rows above sentRev. needsSnapshot: rows are not enough.
-	isComplete, isInFlight, isReading, isDirty, needsSnapshot bool
+	// isReading: a read, or Entomb or RaiseEpoch, is under way. isDirty: there may be rows above sentRev.
+	isComplete, isInFlight, isReading, isDirty bool
+	repair                                     *repair // nil: rows are enough
 
-	failures int // refusals and failed reads in a row
+	isRaised bool // the epoch was raised for this node
+	failures int  // refusals and failed reads in a row
 	now      int64
 	wall     int64
 	retryAt  int64
@@ -54,9 +72,9 @@ type Server struct {
 	beatAt   int64
 }
 
-// NewServer returns the machine of a new stream. Session is random; q is the node's, kept from stream to stream.
-func NewServer(nodeID int64, session uint64, q Quarantine) *Server {
-	return &Server{nodeID: nodeID, session: session, quarantine: q}
+// NewServer returns the machine of a new stream.
+func NewServer(c ServerConfig) *Server {
+	return &Server{nodeID: c.NodeID, session: c.Session, quarantine: c.Quarantine, hasPeers: c.HasPeers}
 }
 
 // SentRev is the revision to which the frames sent so far lead.
@@ -85,7 +103,9 @@ func (s *Server) Step(e Event) []Effect {
 	case ChangesRead:
 		return s.sendChanges(e)
 	case SnapshotRead:
-		return s.sendSnapshot(e)
+		return s.sendSet(e)
+	case Entombed:
+		return s.entombed(e.Count)
 	case ReadFailed:
 		return s.readFailed()
 	case UsageBooked:
@@ -118,10 +138,10 @@ func (s *Server) tick(now int64) []Effect {
 	return append(out, s.pump()...)
 }
 
-// sign is the sign of life. While a snapshot is owed it claims nothing about the set.
+// sign is the sign of life. While a repair is owed it claims nothing about the set.
 func (s *Server) sign() *wire.ServerBeat {
 	b := &wire.ServerBeat{ServerTime: s.wall, Floor: s.floor}
-	if !s.needsSnapshot || s.isInFlight {
+	if s.repair == nil || s.isInFlight {
 		b.Epoch, b.Rev, b.IsComplete, b.Digest = s.epoch, s.sentRev, s.isComplete, s.digest
 	}
 	return b
@@ -133,9 +153,8 @@ func (s *Server) pump() []Effect {
 		return nil
 	}
 	switch {
-	case s.needsSnapshot:
-		s.isReading, s.isDirty = true, false
-		return []Effect{ReadSnapshot{}}
+	case s.repair != nil:
+		return s.mend()
 	case s.isDirty:
 		s.isReading, s.isDirty = true, false
 		return []Effect{ReadChanges{After: s.sentRev, Limit: changeLimit}}
@@ -156,18 +175,29 @@ func (s *Server) receive(f wire.Frame) []Effect {
 	case s.phase == serverWaits:
 		return s.close("a frame before the hello")
 	}
+	if s.phase != serverLive {
+		return nil
+	}
 	switch f := f.(type) {
 	case *wire.Ack:
 		if f.Session == s.session {
 			return s.ack(f.Epoch, f.Rev, f.Refused)
 		}
 	case *wire.Nack:
-		if f.Session == s.session && f.RefusedRev == s.sentRev && s.phase == serverLive {
+		if f.Session == s.session && f.RefusedRev == s.sentRev {
 			return s.refused(f)
 		}
 	case *wire.NodeBeat:
 		if f.Session == s.session {
 			return s.beat(f)
+		}
+	case *wire.Revoked:
+		if f.Session == s.session {
+			return s.givenBack(f)
+		}
+	case *wire.BucketPrints:
+		if f.Session == s.session {
+			return s.shown(f)
 		}
 	case *wire.Usage:
 		return []Effect{BookUsage{f}}
@@ -181,20 +211,21 @@ func (s *Server) welcome(p Position, cursors map[uint64]uint64) []Effect {
 		return nil
 	}
 	h := s.hello
+	var out []Effect
+	if isAhead := h.Epoch == p.Epoch && h.Rev > p.Rev; h.Epoch > p.Epoch || isAhead {
+		why := fmt.Sprintf("node %d follows epoch %d at revision %d, the database is at epoch %d, revision %d: it is older than what the node has seen",
+			s.nodeID, h.Epoch, h.Rev, p.Epoch, p.Rev)
+		out = append(out, Alarm{why})
+		switch {
+		case s.isRaised || h.Epoch > maxEpoch || s.hasPeers && !isAhead:
+			return append(out, s.close(why)...)
+		case !s.hasPeers:
+			s.isRaised = true
+			return append(out, RaiseEpoch{Above: h.Epoch})
+		}
+	}
 	s.hello = nil
-	if h.Epoch > p.Epoch {
-		why := fmt.Sprintf("node %d follows epoch %d, the database is at %d", s.nodeID, h.Epoch, p.Epoch)
-		return append([]Effect{Alarm{why}}, s.close(why)...)
-	}
-	count, digest := s.quarantine.expected(p)
-	mode := wire.ModeSnapshot
-	switch {
-	case h.Epoch != p.Epoch:
-	case h.Rev == p.Rev && h.Digest == digest && h.Count == count:
-		mode = wire.ModeResume
-	case h.Rev < p.Rev && h.Rev >= p.Floor:
-		mode = wire.ModeDelta
-	}
+	mode := s.choose(h, p)
 	s.phase, s.epoch, s.floor = serverLive, p.Epoch, p.Floor
 	s.beatAt = s.now + Heartbeat
 	w := &wire.Welcome{Session: s.session, Epoch: p.Epoch, Rev: p.Rev, Mode: mode, ServerTime: s.wall,
@@ -202,18 +233,40 @@ func (s *Server) welcome(p Position, cursors map[uint64]uint64) []Effect {
 	for _, st := range h.Streams {
 		w.Acked = append(w.Acked, wire.StreamSeq{Stream: st.Stream, Seq: cursors[st.Stream]})
 	}
-	out := []Effect{Send{w}, Welcomed{mode}}
-	if mode == wire.ModeSnapshot {
+	out = append(out, Send{w}, Welcomed{mode})
+	switch mode {
+	case wire.ModeSnapshot, wire.ModeVerify:
 		if h.Epoch == p.Epoch && h.Rev == p.Rev {
 			out = append(out, s.alarmDigest(h.Rev))
 		}
-		s.needsSnapshot = true
+		s.repair = &repair{isWhole: mode == wire.ModeSnapshot}
+		if h.Epoch == 0 { // it knows of nothing
+			s.repair.step = repairReads
+		}
 		return append(out, s.pump()...)
+	case wire.ModeResume, wire.ModeDelta:
 	}
 	s.sentRev, s.ackedRev = h.Rev, h.Rev
-	s.isComplete, s.digest = mode == wire.ModeResume, digest
-	s.isDirty = s.isDirty || mode == wire.ModeDelta
-	return append(append(out, Acked{Rev: h.Rev}), s.pump()...)
+	if s.isComplete = mode == wire.ModeResume; s.isComplete {
+		s.digest = h.Digest
+	}
+	if s.isDirty = s.isDirty || mode == wire.ModeDelta; mode == wire.ModeResume {
+		out = append(out, Acked{Rev: h.Rev, Refused: h.Refused})
+	}
+	return append(out, s.pump()...)
+}
+
+func (s *Server) choose(h *wire.Hello, p Position) wire.Mode {
+	count, digest := s.quarantine.expected(p)
+	switch {
+	case h.Epoch == p.Epoch && h.Rev == p.Rev && h.Digest == digest && h.Count == count:
+		return wire.ModeResume
+	case h.Epoch == p.Epoch && h.Rev < p.Rev && h.Rev >= p.Floor:
+		return wire.ModeDelta
+	case h.Epoch == 0 || h.Count == 0:
+		return wire.ModeSnapshot
+	}
+	return wire.ModeVerify
 }
 
 func (s *Server) alarmDigest(rev int64) Effect {
@@ -226,6 +279,9 @@ func (s *Server) readFailed() []Effect {
 	}
 	if s.isReading {
 		s.isReading, s.isDirty = false, true
+		if s.repair != nil {
+			s.repair.again()
+		}
 		s.backOff()
 	}
 	return nil
@@ -238,12 +294,16 @@ func (s *Server) backOff() {
 }
 
 func (s *Server) ack(epoch, rev int64, refused []int64) []Effect {
-	if s.phase != serverLive || !s.isInFlight || epoch != s.epoch || rev != s.sentRev {
+	if !s.isInFlight || epoch != s.epoch || rev != s.sentRev {
 		return nil
 	}
-	s.isInFlight, s.needsSnapshot = false, false
+	s.isInFlight, s.repair = false, nil
 	s.ackedRev, s.failures, s.retryAt = rev, 0, 0
-	return append([]Effect{Acked{Rev: rev, Refused: refused}}, s.pump()...)
+	var out []Effect
+	if s.isComplete { // only then was the set compared with the database's
+		out = append(out, Acked{Rev: rev, Refused: refused})
+	}
+	return append(out, s.pump()...)
 }
 
 // refused handles a Nack of what was sent last. The node stands at n.Rev.
@@ -260,15 +320,22 @@ func (s *Server) refused(n *wire.Nack) []Effect {
 		out = append(out, Alarm{fmt.Sprintf("node %d cannot write its disk", s.nodeID)})
 	case wire.WhyDigest:
 		out = append(out, s.alarmDigest(n.RefusedRev))
+	case wire.WhyRevoked:
+		out = append(out, Alarm{fmt.Sprintf("node %d knows keys to be revoked that live in the database, which was restored: run `stile restore`", s.nodeID)})
 	case wire.WhyGap: // frames were lost; that heals
 	}
 	canFollow := n.Epoch == s.epoch && n.Rev <= s.sentRev && n.Rev >= s.floor
 	switch {
+	case s.repair != nil && n.Why == wire.WhyRevoked:
+		s.repair = &repair{isWhole: s.repair.isWhole}
+	case s.repair != nil:
+		s.repair.isWhole = s.repair.isWhole || n.Why == wire.WhyDigest
+		s.repair.again()
 	case canFollow && (n.Why == wire.WhyKey || n.Why == wire.WhyDisk):
 		s.sentRev, s.ackedRev = n.Rev, n.Rev
 		s.isComplete, s.isDirty = false, true
 	default:
-		s.needsSnapshot = true
+		s.repair = new(repair)
 	}
 	if n.Why == wire.WhyDisk || s.failures > 0 {
 		s.backOff()
@@ -279,17 +346,14 @@ func (s *Server) refused(n *wire.Nack) []Effect {
 }
 
 func (s *Server) beat(b *wire.NodeBeat) []Effect {
-	if s.phase != serverLive {
-		return nil
-	}
 	out := []Effect{Alive{Load: b.Load, ActiveKeys: b.ActiveKeys, Sessions: b.Sessions}}
 	if b.Epoch != s.epoch || b.Rev != s.sentRev {
 		return out
 	}
 	if !s.isComplete || b.Digest == s.digest {
-		return append(out, s.ack(b.Epoch, b.Rev, nil)...) // the Ack itself may be lost
+		return append(out, s.ack(b.Epoch, b.Rev, b.Refused)...) // the Ack itself may be lost
 	}
-	if s.isInFlight || s.needsSnapshot {
+	if s.isInFlight || s.repair != nil {
 		return out // sent before what is under way arrived
 	}
 	out = append(out, s.alarmDigest(b.Rev))

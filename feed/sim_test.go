@@ -21,6 +21,9 @@ var (
 
 // changeDB is what people and programs do to the database.
 func (w *world) changeDB() {
+	if w.isDBFull {
+		return
+	}
 	ids := slices.Sorted(maps.Keys(w.db.rows))
 	pick := int64(0)
 	if len(ids) > 0 {
@@ -29,13 +32,17 @@ func (w *world) changeDB() {
 	row, ok := w.db.rows[pick]
 	switch n := w.rng.IntN(10); {
 	case n < 4 || !ok:
-		k := wire.Key{ID: w.nextKey, Seed: wire.Seed{byte(w.nextKey), 1}, NotAfter: w.rng.Int64N(1000)}
+		w.keys++
+		k := wire.Key{ID: w.db.nextID, Seed: wire.Seed{byte(w.keys), byte(w.keys >> 8), 1}, NotAfter: w.rng.Int64N(1000)}
 		if w.chance(5) {
 			k.MaxSessions = -1 // no node can hold it
 		} else if w.chance(5) {
 			k.MaxSessions = planeRefuses
 		}
-		w.nextKey++
+		if w.db.nextID++; w.made[k.ID] && !w.wasUnnoticed {
+			w.fail("key id %d is handed out twice", k.ID)
+		}
+		w.made[k.ID] = true
 		w.db.put(k)
 	case n < 6 && !row.IsRevoked:
 		k := row.Key
@@ -47,7 +54,7 @@ func (w *world) changeDB() {
 	case n < 9 && !row.IsRevoked:
 		w.db.revoke(pick)
 	default:
-		w.db.compact(min(w.db.rev-int64(w.rng.IntN(10)), w.backup.rev)) // no backup is older
+		w.compact()
 	}
 	w.note("db %d", w.db.rev)
 	if w.chance(80) { // the rest is another process, of whose changes only the comparison tells
@@ -67,9 +74,18 @@ func (w *world) traffic() {
 	}
 }
 
+// compact forgets tombstones that the node has and no backup lacks.
+func (w *world) compact() {
+	floor := min(w.db.rev-int64(w.rng.IntN(10)), w.backup.rev)
+	if w.bug == "tombstones are compacted while a backup lacks them" {
+		floor = w.db.rev
+	}
+	w.db.compact(min(floor, w.acked))
+}
+
 // disaster is a fault that people have to do with.
 func (w *world) disaster() {
-	switch w.rng.IntN(7) {
+	switch w.rng.IntN(11) {
 	case 0:
 		w.cutLink()
 	case 1:
@@ -85,26 +101,81 @@ func (w *world) disaster() {
 	case 5:
 		w.restoreDB()
 	case 6:
-		w.restoreDisk()
+		w.restoreDisk(w.oldDisk)
+	case 7:
+		w.isDBFull = !w.isDBFull
+	case 8:
+		w.failOver()
+	case 9:
+		w.serverSkew, w.nodeSkew = w.years(), w.years()
+	case 10:
+		if w.chance(30) { // a new machine
+			w.restoreDisk(&simDisk{state: NewState(), reports: map[uint64][]*wire.Usage{}})
+		}
 	}
 }
 
-// restoreDB puts a backup back, as the restore command does: the epoch rises.
+// years is how wrong a wall clock is, in milliseconds.
+func (w *world) years() int64 { return w.rng.Int64N(9) * 31_557_600_000 * (w.rng.Int64N(3) - 1) }
+
+// raise is the epoch's rise that a restored database should have.
+func (w *world) raise(above int64) {
+	w.db.raise(above, w.bug)
+	w.high = max(w.high, w.db.epoch)
+}
+
+// restoreDB puts a backup back. Mostly the high-water file, the timeline or the operator makes the epoch rise above all
+// there were; else it rises by one, or nobody takes notice.
 func (w *world) restoreDB() {
-	if w.chance(50) {
+	if w.chance(40) {
 		return
 	}
-	w.note("restore db")
-	epoch := w.db.epoch
-	w.db = w.backup.clone()
-	w.db.epoch = epoch + 1
+	w.db, w.old, w.isDBFull = w.backup.clone(), nil, false
+	switch n := w.rng.IntN(10); {
+	case n < 6:
+		w.raise(w.high)
+		w.isUnnoticed = false
+	case n < 8 && w.hasPeers:
+		w.isUnnoticed, w.wasUnnoticed = true, true
+		w.raise(w.db.epoch)
+	default:
+		w.isUnnoticed, w.wasUnnoticed = true, true
+	}
+	w.note("restore db: epoch %d", w.db.epoch)
 	clear(w.confirmed)
 	w.q = Quarantine{}
 	w.cutLink()
 }
 
-// restoreDisk starts the node from an older disk: it cannot know what it was told since, and reports are gone.
-func (w *world) restoreDisk() {
+// failOver makes another machine the primary. The old one may go on to answer.
+func (w *world) failOver() {
+	if !w.hasPeers || w.isUnnoticed {
+		return
+	}
+	w.old = w.db
+	w.db = w.db.clone()
+	w.raise(w.high)
+	w.note("fail over: epoch %d", w.db.epoch)
+	if w.chance(50) {
+		w.cutLink()
+	}
+}
+
+// operate is what an operator does about the alarms: whoever put a backup back says so, with the epoch that the nodes
+// follow.
+func (w *world) operate() {
+	if w.isUnnoticed || w.hasPeers && w.node != nil && w.node.state.Epoch > w.db.epoch {
+		w.isUnnoticed = false
+		w.raise(0)
+		if w.hasPeers && w.node != nil && w.node.state.Epoch >= w.db.epoch {
+			w.raise(w.node.state.Epoch)
+		}
+		w.note("operator: epoch %d", w.db.epoch)
+	}
+}
+
+// restoreDisk starts the node from another disk: it cannot know what it was told since, and reports are gone.
+func (w *world) restoreDisk(from *simDisk) {
 	if w.chance(50) {
 		return
 	}
@@ -113,21 +184,24 @@ func (w *world) restoreDisk() {
 		w.kill()
 	}
 	for id, reports := range w.disk.reports {
-		for _, u := range reports[min(len(w.oldDisk.reports[id]), len(reports)):] {
+		for _, u := range reports {
+			if slices.ContainsFunc(from.reports[id], func(kept *wire.Usage) bool { return kept.Seq == u.Seq }) {
+				continue
+			}
 			for _, e := range u.Entries {
 				w.uncertain[e.KeyID] += e.Up + e.Down
 			}
 		}
 	}
-	w.disk = w.oldDisk.clone()
+	w.disk = from.clone()
 	clear(w.confirmed)
 	clear(w.dead)
 }
 
 func (w *world) tick(step int64) {
 	w.now += step
-	w.stepNode(Ticked{Now: w.now, Wall: w.now})
-	w.stepServer(Ticked{Now: w.now, Wall: w.now})
+	w.stepNode(Ticked{Now: w.now, Wall: w.now + w.nodeSkew})
+	w.stepServer(Ticked{Now: w.now, Wall: w.now + w.serverSkew})
 	w.compareRevs()
 }
 
@@ -145,7 +219,7 @@ func (w *world) act() {
 		w.traffic()
 	case n < 85:
 		w.report()
-	case n < 96:
+	case n < 94:
 		w.tick(w.rng.Int64N(3000))
 		if w.node == nil && w.chance(50) {
 			w.boot()
@@ -153,8 +227,12 @@ func (w *world) act() {
 		if w.node != nil && w.server == nil && w.chance(60) {
 			w.connect()
 		}
-	case n < 97:
+	case n < 95:
 		w.tick(60_000) // a partition, or a machine that slept
+		w.prune()
+		if w.chance(20) {
+			w.operate()
+		}
 	default:
 		w.disaster()
 	}
@@ -162,8 +240,12 @@ func (w *world) act() {
 
 // settle lets everything have its time without faults.
 func (w *world) settle() {
-	w.isCalm, w.isFull = true, false
+	w.isCalm, w.isFull, w.isDBFull, w.old = true, false, false, nil
+	if w.serving != w.db {
+		w.cutLink()
+	}
 	for range 120 {
+		w.operate()
 		if w.node == nil {
 			w.boot()
 		}
@@ -172,7 +254,10 @@ func (w *world) settle() {
 		}
 		w.finishRead()
 		w.report()
-		for len(w.down)+len(w.up) > 0 && w.node != nil && w.server != nil {
+		for n := 0; len(w.down)+len(w.up) > 0 && w.node != nil && w.server != nil && w.failure == ""; n++ {
+			if n == 1000 {
+				w.fail("they talk without end")
+			}
 			w.deliverUp()
 			w.deliverDown()
 		}
@@ -184,7 +269,7 @@ func (w *world) settle() {
 func simulate(seed uint64, bug string, log io.Writer) (failure string, trace uint64) {
 	w := newWorld(seed, bug)
 	w.log = log
-	for range 300 {
+	for range 600 {
 		if w.act(); w.failure != "" {
 			return w.failure, w.trace
 		}
@@ -261,6 +346,16 @@ var mutations = []string{
 	"what was reported is reported again",
 	"a restarted process goes on with the old stream",
 	"reports are deleted with their ack",
+	"what is given back is dropped",
+	"an epoch change forgets revocations",
+	"tombstones do not travel with sets",
+	"tombstones are compacted while a backup lacks them",
+	"key ids are handed out again",
+	"a set is read of another moment",
+	"patches change nothing",
+	"what a restored database lacks is not sent again",
+	"an old primary raises its epoch",
+	"an old primary is believed",
 }
 
 func TestTheSimulatorFindsPlantedBugs(t *testing.T) {

@@ -27,9 +27,10 @@ func (w *world) checkNode() {
 // checkAcked holds when the server hears that the node has the set at a revision.
 func (w *world) checkAcked(a Acked) {
 	w.note("acked %d", a.Rev)
-	if w.server.epoch != w.db.epoch || a.Rev > w.db.rev {
+	if w.serving != w.db || w.server.epoch != w.db.epoch || a.Rev > w.db.rev {
 		return
 	}
+	w.acked = a.Rev
 	refused := map[int64]bool{}
 	for _, id := range a.Refused {
 		refused[id] = true
@@ -85,7 +86,12 @@ func (w *world) checkRest() {
 			w.fail("at rest key %d is valid and should not be", id)
 		}
 	}
-	for id := int64(1); id < w.nextKey; id++ {
+	for id := range w.dead {
+		if row, ok := w.db.rows[id]; ok && !row.IsRevoked {
+			w.fail("at rest key %d lives in the database, and was revoked", id)
+		}
+	}
+	for id := range w.truth {
 		got, want := w.db.usage[id], w.truth[id]
 		if got > want || got < want-w.uncertain[id] {
 			w.fail("key %d: %d bytes are booked, %d were counted (%d uncertain)", id, got, want, w.uncertain[id])

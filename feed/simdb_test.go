@@ -10,14 +10,14 @@ import (
 
 // simDB is the database of one node: rows, revisions, usage.
 type simDB struct {
-	epoch, rev, floor int64
-	rows              map[int64]Row
-	cursors           map[uint64]uint64
-	usage             map[int64]int64
+	epoch, rev, floor, nextID int64
+	rows                      map[int64]Row
+	cursors                   map[uint64]uint64
+	usage                     map[int64]int64
 }
 
 func newSimDB() *simDB {
-	return &simDB{epoch: 1, rows: map[int64]Row{}, cursors: map[uint64]uint64{}, usage: map[int64]int64{}}
+	return &simDB{epoch: 1, nextID: 1, rows: map[int64]Row{}, cursors: map[uint64]uint64{}, usage: map[int64]int64{}}
 }
 
 func (db *simDB) clone() *simDB {
@@ -34,6 +34,26 @@ func (db *simDB) put(k wire.Key) {
 func (db *simDB) revoke(id int64) {
 	db.rev++
 	db.rows[id] = Row{Rev: db.rev, Key: wire.Key{ID: id}, IsRevoked: true}
+}
+
+// raise begins an epoch: ids are handed out that none before can have had, and whoever compares revisions takes notice.
+func (db *simDB) raise(above int64, bug string) {
+	db.epoch = max(db.epoch, above) + 1
+	db.rev++
+	if bug != "key ids are handed out again" {
+		db.nextID = max(db.nextID, db.epoch<<32)
+	}
+}
+
+// entomb makes keys tombstones, those of them that live.
+func (db *simDB) entomb(ids []int64) (count int) {
+	for _, id := range ids {
+		if r, ok := db.rows[id]; ok && !r.IsRevoked {
+			db.revoke(id)
+			count++
+		}
+	}
+	return count
 }
 
 // compact forgets all tombstones up to a revision.

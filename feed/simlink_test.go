@@ -31,7 +31,15 @@ func (w *world) deliverDown() {
 
 // tamper plants the bugs that are a node believing what it should check.
 func (w *world) tamper(f wire.Frame) wire.Frame {
+	s := w.node.state
 	switch f := f.(type) {
+	case *wire.Welcome:
+		c := *f
+		if w.bug == "what a restored database lacks is not sent again" {
+			c.Acked = w.node.lane.held()
+		}
+		c.Epoch = w.believed(c.Epoch)
+		return &c
 	case *wire.Delta:
 		d := *f
 		switch w.bug {
@@ -45,14 +53,42 @@ func (w *world) tamper(f wire.Frame) wire.Frame {
 		if w.bug == "an empty set means no change" && f.Count == 0 {
 			return &wire.ServerBeat{}
 		}
-	case *wire.ServerBeat:
-		if w.bug == "the digest of a change is not checked" || w.bug == "changes without their revocations" {
-			b := *f
-			b.IsComplete = false
-			return &b
+		c := *f
+		c.Epoch = w.believed(c.Epoch)
+		return &c
+	case *wire.PatchBegin:
+		c := *f
+		c.Epoch = w.believed(c.Epoch)
+		if w.bug == "patches change nothing" {
+			w.isPatching, c.Parts, c.Count, c.Digest = true, wire.Parts{}, int64(len(s.Keys)), s.Digest
 		}
+		return &c
+	case *wire.SnapshotChunk:
+		if w.isPatching {
+			return &wire.SnapshotChunk{}
+		}
+	case *wire.SnapshotEnd:
+		if w.isPatching {
+			w.isPatching = false
+			return &wire.SnapshotEnd{Rev: f.Rev}
+		}
+	case *wire.ServerBeat:
+		b := *f
+		if w.bug == "the digest of a change is not checked" || w.bug == "changes without their revocations" {
+			b.IsComplete = false
+		}
+		b.Epoch = w.believed(b.Epoch)
+		return &b
 	}
 	return f
+}
+
+// believed is the epoch that a node takes a frame to be of.
+func (w *world) believed(epoch int64) int64 {
+	if w.bug == "an old primary is believed" && epoch != 0 {
+		return max(epoch, w.node.state.Epoch)
+	}
+	return epoch
 }
 
 // recode sends a frame through the codec.
@@ -100,6 +136,9 @@ func (w *world) deliverUp() {
 	f = recode(f)
 	if a, ok := f.(*wire.Ack); ok && w.bug == "acks of earlier streams count" {
 		a.Session = w.server.session
+	}
+	if h, ok := f.(*wire.Hello); ok && w.bug == "an old primary is believed" {
+		h.Epoch = min(h.Epoch, w.serving.epoch)
 	}
 	w.note("up %T", f)
 	w.stepServer(Received{f})

@@ -18,14 +18,27 @@ type world struct {
 	bug     string
 	isCalm  bool // no more faults
 	now     int64
-	nextKey int64
+	keys    int64 // ever made
 	trace   uint64
 	log     io.Writer // nil: nobody reads along
 	failure string
 
-	db      *simDB
-	backup  *simDB
+	// hasPeers: the database has replicas, and old is a primary from before a failover, which still answers.
+	hasPeers bool
+	db       *simDB
+	old      *simDB
+	backup   *simDB
+	high     int64 // the highest epoch that there was
+	// isUnnoticed: a backup was put back and the epoch did not rise above all before. wasUnnoticed: that happened once.
+	isUnnoticed          bool
+	wasUnnoticed         bool
+	made                 map[int64]bool // key ids
+	isDBFull             bool
+	serverSkew, nodeSkew int64 // of the wall clocks
+
+	serving *simDB  // the stream's
 	server  *Server // nil: no stream
+	acked   int64   // by the present stream
 	reading Event   // the answer of a read, on its way
 	q       Quarantine
 
@@ -38,6 +51,8 @@ type world struct {
 	stream  uint64
 	seq     uint64
 	isFull  bool // the disk refuses writes
+	// isPatching: a planted bug swallows a patch.
+	isPatching bool
 
 	down, up, late []wire.Frame // late: frames of earlier streams that are still on their way up
 
@@ -49,7 +64,7 @@ type world struct {
 }
 
 func newWorld(seed uint64, bug string) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 77)), bug: bug, now: 1000, nextKey: 1, db: newSimDB(), q: Quarantine{},
+	w := &world{made: map[int64]bool{}, rng: rand.New(rand.NewPCG(seed, 77)), bug: bug, now: 1000, db: newSimDB(), high: 1, hasPeers: seed%3 == 0, q: Quarantine{},
 		disk:  &simDisk{state: NewState(), reports: map[uint64][]*wire.Usage{}},
 		truth: map[int64]int64{}, uncertain: map[int64]int64{}, dead: map[int64]bool{}, confirmed: map[int64]wire.Key{}}
 	w.backup, w.oldDisk = w.db.clone(), w.disk.clone()
@@ -103,11 +118,15 @@ func (w *world) boot() {
 		w.stream = w.rng.Uint64() | 1
 	}
 	if w.bug != "the planes stay empty after a restart" {
+		var refused []int64
 		for _, k := range w.node.Valid() {
-			w.put(k)
+			if !w.put(k) {
+				refused = append(refused, k.ID)
+			}
 		}
+		w.stepNode(Applied{refused})
 	}
-	w.stepNode(Ticked{Now: w.now, Wall: w.now})
+	w.stepNode(Ticked{Now: w.now, Wall: w.now + w.nodeSkew})
 	w.note("boot with %d keys", len(w.planes))
 }
 
@@ -125,17 +144,11 @@ func (w *world) cutLink() {
 	if w.server != nil {
 		w.note("cut")
 		w.late = append(w.late, w.up...)
-		w.down, w.up, w.server, w.reading = nil, nil, nil, nil
+		w.down, w.up, w.server, w.reading, w.acked = nil, nil, nil, nil, 0
 	}
 	if w.node != nil {
 		w.stepNode(Disconnected{})
 	}
-}
-
-func (w *world) connect() {
-	w.server = NewServer(1, w.rng.Uint64(), w.q)
-	w.stepServer(Ticked{Now: w.now, Wall: w.now})
-	w.stepNode(Connected{})
 }
 
 func (w *world) stepNode(e Event) {
@@ -230,6 +243,9 @@ func (w *world) persist(p Persist) bool {
 		w.fail("the node went from epoch %d back to %d", w.disk.state.Epoch, p.Epoch)
 	}
 	if p.Next != nil {
+		if w.bug == "an epoch change forgets revocations" && p.Epoch != w.disk.state.Epoch {
+			clear(p.Next.Revoked)
+		}
 		w.disk.state = cloneState(p.Next)
 	} else if err := w.disk.state.Follow(p.Delta); err != nil {
 		w.fail("the change does not fit the disk: %v", err)
@@ -256,7 +272,7 @@ func (w *world) report() {
 	if len(entries) == 0 {
 		return
 	}
-	u := &wire.Usage{Stream: w.stream, Seq: w.seq + 1, To: w.now, Entries: entries}
+	u := &wire.Usage{Stream: w.stream, Seq: w.seq + 1, To: w.now + w.nodeSkew, Entries: entries}
 	switch {
 	case w.bug == "a report is sent before it is saved":
 		if w.isFull || w.chance(20) {
@@ -292,4 +308,17 @@ func (w *world) sendReport(f SendReport) {
 		}
 	}
 	w.stepNode(ReportMissing{f.Stream})
+}
+
+// prune removes reports that even the oldest database has booked.
+func (w *world) prune() {
+	for _, id := range slices.Clone(w.disk.streams) {
+		booked := min(w.backup.cursors[id], w.db.cursors[id])
+		w.disk.reports[id] = slices.DeleteFunc(slices.Clone(w.disk.reports[id]), func(u *wire.Usage) bool { return u.Seq <= booked })
+		if len(w.disk.reports[id]) == 0 && id != w.stream {
+			delete(w.disk.reports, id)
+			w.disk.streams = slices.DeleteFunc(w.disk.streams, func(s uint64) bool { return s == id })
+			w.stepNode(StreamPruned{id})
+		}
+	}
 }

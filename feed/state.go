@@ -106,16 +106,42 @@ func (s *State) forget(floor int64) {
 
 // staging is a set on its way.
 type staging struct {
-	begin wire.SnapshotBegin
-	next  *State
-	items int64
+	parts  *wire.Parts // that are replaced; nil: all
+	count  int64
+	digest wire.Digest // of the whole set
+	next   *State
+	items  int64
 }
 
 func newStaging(begin *wire.SnapshotBegin, from *State) *staging {
+	return &staging{count: begin.Count, digest: begin.Digest, next: from.successor(begin.Epoch, begin.Rev)}
+}
+
+// newPatch begins with what stays.
+func newPatch(begin *wire.PatchBegin, from *State) *staging {
+	g := &staging{parts: &begin.Parts, count: begin.Count, digest: begin.Digest, next: from.successor(begin.Epoch, begin.Rev)}
+	for id, k := range from.Keys {
+		if !begin.Parts.Has(id) {
+			g.next.Keys[id] = k
+			g.next.Digest.Add(k.Sum())
+		}
+	}
+	return g
+}
+
+// successor returns a state without keys that knows what s knows of revocations. Revisions of another epoch mean
+// nothing in this one: its tombstones count as told by the new revision.
+func (s *State) successor(epoch, rev int64) *State {
 	next := NewState()
-	next.Epoch, next.Rev, next.Floor = begin.Epoch, begin.Rev, from.Floor
-	next.Revoked = maps.Clone(from.Revoked)
-	return &staging{begin: *begin, next: next}
+	next.Epoch, next.Rev = epoch, rev
+	if epoch == s.Epoch {
+		next.Floor, next.Revoked = s.Floor, maps.Clone(s.Revoked)
+		return next
+	}
+	for id := range s.Revoked {
+		next.Revoked[id] = rev
+	}
+	return next
 }
 
 // add takes a part of the set; it reports whether the set can still be the one announced.
@@ -123,22 +149,22 @@ func (g *staging) add(c *wire.SnapshotChunk) bool {
 	g.items += int64(len(c.Dels) + len(c.Puts))
 	for _, del := range c.Dels {
 		if del.Reason == wire.ReasonRevoked {
-			g.next.Revoked[del.KeyID] = g.begin.Rev
+			g.next.Revoked[del.KeyID] = g.next.Rev
 		}
 	}
 	for _, k := range c.Puts {
-		if _, twice := g.next.Keys[k.ID]; twice {
+		if _, twice := g.next.Keys[k.ID]; twice || g.parts != nil && !g.parts.Has(k.ID) {
 			return false
 		}
 		g.next.Keys[k.ID] = k
 		g.next.Digest.Add(k.Sum())
 	}
-	return int64(len(g.next.Keys)) <= g.begin.Count
+	return int64(len(g.next.Keys)) <= g.count
 }
 
 // isWhole reports whether the set is the one announced.
 func (g *staging) isWhole(items int64) bool {
-	return g.items == items && int64(len(g.next.Keys)) == g.begin.Count && g.next.Digest == g.begin.Digest
+	return g.items == items && int64(len(g.next.Keys)) == g.count && g.next.Digest == g.digest
 }
 
 // diff returns the keys of next that from has not, or has otherwise, and the ids of usable keys of from that next has not.

@@ -38,7 +38,8 @@ type Config struct {
 	Store vpn.NodeStore
 	// RecordUsage books a report once and returns the stream's cursor: vpn.Service.RecordUsage.
 	RecordUsage func(ctx context.Context, r vpn.UsageReport) (uint64, error)
-	// Replicas are the other processes that serve the same database; nil = there can be none.
+	// Replicas are the other processes that serve the same database; nil = there can be none. Where there are, a node that
+	// follows a higher epoch is turned away: this process may be left over from before a failover.
 	Replicas vpn.Replicas
 	// Now defaults to time.Now.
 	Now func() time.Time
@@ -80,9 +81,12 @@ func New(cfg Config) (*Hub, error) {
 	return h, nil
 }
 
-// Run compares what the streams have sent with the store, each second, and keeps in touch with the other replicas, until
-// ctx ends.
+// Run compares what the streams have sent with the store, each second, keeps in touch with the other replicas, and has old
+// tombstones removed, until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
+	var compacting sync.WaitGroup
+	defer compacting.Wait()
+	compacting.Go(func() { h.compactEvery(ctx) })
 	if h.replica != nil {
 		return h.replica.run(ctx)
 	}
@@ -228,6 +232,12 @@ func (h *Hub) Wake(changes ...vpn.NodeRev) {
 func (h *Hub) WaitApplied(ctx context.Context, nodeID, rev int64) bool {
 	n := h.known(nodeID)
 	return n != nil && n.waitApplied(ctx, rev)
+}
+
+// Refuses implements vpn.Nodes.
+func (h *Hub) Refuses(nodeID, keyID int64) bool {
+	n := h.known(nodeID)
+	return n != nil && n.refuses(keyID)
 }
 
 // Live implements vpn.Nodes.

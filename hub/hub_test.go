@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -26,8 +27,14 @@ type set struct {
 	vpn.NodeStore // what the hub does not call
 
 	rev    atomic.Int64
+	epoch  atomic.Int64 // less 1
 	key    vpn.NodeKey
 	isDown atomic.Bool
+
+	mu        sync.Mutex
+	entombed  []int64
+	compacted map[int64]int64 // node → confirmed revision
+	before    time.Time
 }
 
 func newSet() *set {
@@ -40,7 +47,7 @@ func (s *set) position() vpn.NodePosition {
 	k := wireKey(&s.key)
 	var d wire.Digest
 	d.Add(k.Sum())
-	return vpn.NodePosition{Epoch: 1, Rev: s.rev.Load(), Count: 1, Digest: d}
+	return vpn.NodePosition{Epoch: 1 + s.epoch.Load(), Rev: s.rev.Load(), Count: 1, Digest: d}
 }
 
 func (s *set) NodePosition(_ context.Context, id int64) (vpn.NodePosition, error) {
@@ -63,6 +70,28 @@ func (s *set) NodeChanges(context.Context, int64, int64, int) ([]vpn.NodeKey, vp
 
 func (s *set) NodeRevs(context.Context) ([]vpn.NodeRev, error) {
 	return []vpn.NodeRev{{NodeID: 1, Rev: s.rev.Load()}, {NodeID: 2, Rev: s.rev.Load()}}, nil
+}
+
+func (s *set) RaiseEpoch(_ context.Context, above int64, _ vpn.Audit) (int64, error) {
+	s.epoch.Store(above)
+	return above + 1, nil
+}
+
+func (s *set) EntombKeys(_ context.Context, _ int64, ids []int64, _ vpn.Audit) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entombed = append(s.entombed, ids...)
+	return 1, nil
+}
+
+func (s *set) CompactTombstones(_ context.Context, nodeID, acked int64, before time.Time) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.compacted == nil {
+		s.compacted = map[int64]int64{}
+	}
+	s.compacted[nodeID], s.before = acked, before
+	return 0, nil
 }
 
 func (s *set) UsageCursor(context.Context, int64) (map[uint64]uint64, error) { return nil, nil }
@@ -93,10 +122,15 @@ func start(t *testing.T, s *set) (*Hub, context.Context, *bytes.Buffer) {
 }
 
 func join(ctx context.Context, t *testing.T, h *Hub, id int64) *peer {
+	return joinAs(ctx, t, h, &wire.Hello{NodeID: id})
+}
+
+func joinAs(ctx context.Context, t *testing.T, h *Hub, hello *wire.Hello) *peer {
 	here, there := wire.Pipe()
 	p := &peer{t: t, link: here, ended: make(chan error, 1)}
-	go func() { p.ended <- h.Serve(ctx, id, there) }()
-	p.send(&wire.Hello{Proto: wire.Protocol, NodeID: id})
+	go func() { p.ended <- h.Serve(ctx, hello.NodeID, there) }()
+	hello.Proto = wire.Protocol
+	p.send(hello)
 	return p
 }
 

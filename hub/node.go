@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"stile/feed"
@@ -17,6 +18,8 @@ type node struct {
 	stream *stream // the one here; nil: none
 	// state is that of the node's newest stream, here or at another replica.
 	state vpn.NodeStream
+	// refused are keys that the node holds and does not honour, as the stream here was told.
+	refused []int64
 	// changed is closed, and replaced, when state.Session, state.Applied or state.IsOnline changes.
 	changed chan struct{}
 }
@@ -70,7 +73,7 @@ func (n *node) begin(s *stream, session, replica int64, isMoving bool) bool {
 func (n *node) detach(s *stream, isMoving bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.stream = nil
+	n.stream, n.refused = nil, nil
 	if n.state.Session == s.session && !isMoving {
 		n.state.IsOnline, n.state.Applied, n.state.Load, n.state.ActiveDevices, n.state.Sessions = false, 0, 0, 0, 0
 		n.tell()
@@ -132,6 +135,12 @@ func (n *node) waitApplied(ctx context.Context, rev int64) bool {
 			return false
 		}
 	}
+}
+
+func (n *node) refuses(keyID int64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Contains(n.refused, keyID)
 }
 
 func (n *node) now() vpn.NodeStream {

@@ -52,7 +52,8 @@ func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &stream{hub: h, id: nodeID, node: n, link: link, wake: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}),
-		machine: feed.NewServer(nodeID, binary.BigEndian.Uint64(random[:]), n.quarantine)}
+		machine: feed.NewServer(feed.ServerConfig{NodeID: nodeID, Session: binary.BigEndian.Uint64(random[:]),
+			Quarantine: n.quarantine, HasPeers: h.replica != nil})}
 	if err := n.attach(ctx, s); err != nil {
 		return err
 	}
@@ -168,6 +169,10 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		s.step(ctx, s.readChanges(ctx, f))
 	case feed.ReadSnapshot:
 		s.step(ctx, s.readSnapshot(ctx))
+	case feed.Entomb:
+		s.step(ctx, s.entomb(ctx, f.KeyIDs))
+	case feed.RaiseEpoch:
+		s.step(ctx, s.raiseEpoch(ctx, f.Above))
 	case feed.BookUsage:
 		s.bookUsage(ctx, f.Report)
 	case feed.Welcomed:
@@ -179,7 +184,10 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		for _, id := range f.Refused {
 			log.Error("a node refuses a key", "node", s.id, "key", id)
 		}
-		s.update(true, func(n *vpn.NodeStream) { n.Epoch, n.Applied = s.machine.Epoch(), f.Rev })
+		s.update(true, func(n *vpn.NodeStream) {
+			n.Epoch, n.Applied = s.machine.Epoch(), f.Rev
+			s.node.refused = f.Refused
+		})
 	case feed.Alive:
 		s.update(false, func(n *vpn.NodeStream) {
 			n.Load, n.ActiveDevices, n.Sessions, n.At = int(f.Load), int(f.ActiveKeys), int(f.Sessions), s.hub.cfg.Now()
@@ -203,7 +211,7 @@ func (s *stream) send(ctx context.Context, f wire.Frame) {
 }
 
 func (s *stream) bookUsage(ctx context.Context, u *wire.Usage) {
-	r := vpn.UsageReport{NodeID: s.id, Stream: u.Stream, Seq: u.Seq, Entries: make([]vpn.UsageEntry, len(u.Entries))}
+	r := vpn.UsageReport{NodeID: s.id, Stream: u.Stream, Seq: u.Seq, To: time.UnixMilli(u.To), Entries: make([]vpn.UsageEntry, len(u.Entries))}
 	for i, e := range u.Entries {
 		r.Entries[i] = vpn.UsageEntry(e)
 	}

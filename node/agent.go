@@ -67,9 +67,12 @@ func Open(cfg Config) (*Agent, error) {
 	}
 	a.disk, a.journal = d, j
 	a.machine = feed.NewNode(feed.NodeConfig{ID: cfg.ID, BootID: randomID(), Version: cfg.Version}, state, j.held())
-	a.planes.restore(a.machine.Valid())
+	a.restore()
 	return a, nil
 }
+
+// restore puts the whole set into the planes.
+func (a *Agent) restore() { a.machine.Step(feed.Applied{Refused: a.planes.restore(a.machine.Valid())}) }
 
 // randomID is never 0.
 func randomID() uint64 {
@@ -150,7 +153,7 @@ func (a *Agent) tick(ctx context.Context) {
 	defer a.publish(now)
 	a.step(ctx, feed.Ticked{Now: 1 + now.Sub(a.began).Milliseconds(), Wall: now.UnixMilli()})
 	if a.planes.isStale {
-		a.planes.restore(a.machine.Valid())
+		a.restore()
 	}
 	gone, err := a.journal.prune(now)
 	if err != nil {

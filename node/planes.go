@@ -18,17 +18,23 @@ type planes struct {
 	isStale bool
 }
 
-// restore replaces the whole set.
-func (p *planes) restore(keys []wire.Key) {
+// restore replaces the whole set and returns the keys that a plane refused.
+func (p *planes) restore(keys []wire.Key) (refused []int64) {
 	put := planeKeys(keys)
 	p.ledger.Apply(put, nil, true)
 	p.isStale = false
 	for _, plane := range p.list {
-		if err := plane.Apply(put, nil, true); err != nil {
+		if plane.Apply(put, nil, true) == nil {
+			continue
+		}
+		if err := plane.Apply(nil, nil, true); err != nil {
 			p.log.Error("a data plane did not take the set of keys", "protocol", plane.Protocol(), "error", err)
 			p.isStale = true
+			continue
 		}
+		refused = append(refused, p.putEach(plane, put)...)
 	}
+	return refused
 }
 
 // cut ends the sessions of keys and refuses new ones.
@@ -50,11 +56,17 @@ func (p *planes) put(keys []wire.Key) (refused []int64) {
 		if plane.Apply(put, nil, false) == nil {
 			continue
 		}
-		for i := range put { // one bad key must not keep the others out
-			if err := plane.Apply(put[i:i+1], nil, false); err != nil {
-				p.log.Error("a data plane refuses a key", "protocol", plane.Protocol(), "key", put[i].ID, "error", err)
-				refused = append(refused, put[i].ID)
-			}
+		refused = append(refused, p.putEach(plane, put)...)
+	}
+	return refused
+}
+
+// putEach makes keys valid one by one: one bad key must not keep the others out.
+func (p *planes) putEach(plane dataplane.Plane, put []dataplane.Key) (refused []int64) {
+	for i := range put {
+		if err := plane.Apply(put[i:i+1], nil, false); err != nil {
+			p.log.Error("a data plane refuses a key", "protocol", plane.Protocol(), "key", put[i].ID, "error", err)
+			refused = append(refused, put[i].ID)
 		}
 	}
 	return refused

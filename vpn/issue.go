@@ -228,7 +228,7 @@ func stateRefusal(server *ListedServer, view *View, protocol Protocol, hasKey bo
 func (s *Service) awaitApplied(ctx context.Context, key Key) bool {
 	ctx, cancel := context.WithTimeout(ctx, s.keyWait)
 	defer cancel()
-	return s.waitApplied(ctx, WaitKey, key.ServerID, key.Rev)
+	return s.waitApplied(ctx, WaitKey, key.ServerID, key.Rev) && !s.nodes.Refuses(key.ServerID, key.ID)
 }
 
 func (s *Service) issued(key Key, server *ListedServer, protocol Protocol, e *Entitlement, now time.Time) *IssuedKey {

@@ -98,6 +98,16 @@ func newFrame(t FrameType) Frame {
 		return new(SnapshotChunk)
 	case TypeSnapshotEnd:
 		return new(SnapshotEnd)
+	case TypeVerify:
+		return new(Verify)
+	case TypeBucketPrints:
+		return new(BucketPrints)
+	case TypePatchBegin:
+		return new(PatchBegin)
+	case TypeRevokedAsk:
+		return new(RevokedAsk)
+	case TypeRevoked:
+		return new(Revoked)
 	case TypeAck:
 		return new(Ack)
 	case TypeNack:

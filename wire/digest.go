@@ -47,3 +47,42 @@ func Bucket(keyID int64) int {
 	sum := sha256.Sum256(b[:])
 	return int(sum[0])
 }
+
+// BucketDigests are the digests of a set's buckets.
+type BucketDigests [Buckets]Digest
+
+// Add puts a key into its bucket.
+func (d *BucketDigests) Add(k Key) { d[Bucket(k.ID)].Add(k.Sum()) }
+
+// Prints tells buckets apart by the first 8 bytes of their digests. That is enough to find where two sets differ: the
+// whole digest is compared when they should be the same.
+type Prints [Buckets][8]byte
+
+// Prints returns the prints of the digests.
+func (d *BucketDigests) Prints() *Prints {
+	p := new(Prints)
+	for i := range d {
+		copy(p[i][:], d[i][:])
+	}
+	return p
+}
+
+// Parts is a set of buckets, one bit each.
+type Parts [Buckets / 8]byte
+
+// Differing returns the buckets in which two sets differ.
+func Differing(a, b *Prints) Parts {
+	var p Parts
+	for i := range a {
+		if a[i] != b[i] {
+			p[i/8] |= 1 << (i % 8)
+		}
+	}
+	return p
+}
+
+// Has reports whether the bucket of a key is among the parts.
+func (p Parts) Has(keyID int64) bool {
+	i := Bucket(keyID)
+	return p[i/8]&(1<<(i%8)) != 0
+}

@@ -102,3 +102,22 @@ func TestKeyCheck(t *testing.T) {
 		}
 	}
 }
+
+func TestPartsNameWhereSetsDiffer(t *testing.T) {
+	var here, there BucketDigests
+	for id := int64(1); id <= 1000; id++ {
+		here.Add(testKey(id))
+		if id != 981 {
+			there.Add(testKey(id))
+		}
+	}
+	parts := Differing(here.Prints(), there.Prints())
+	for id := int64(1); id <= 1000; id++ {
+		if parts.Has(id) != (Bucket(id) == Bucket(981)) {
+			t.Errorf("key %d in bucket %d: %v", id, Bucket(id), parts.Has(id))
+		}
+	}
+	if parts := Differing(here.Prints(), here.Prints()); parts != (Parts{}) {
+		t.Errorf("the same sets differ in %v", parts)
+	}
+}

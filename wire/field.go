@@ -12,7 +12,8 @@ func (f *Hello) appendTo(b []byte) []byte {
 	b = append(b, f.Digest[:]...)
 	b = appendList(b, f.Streams, appendStream)
 	b = appendUints(b, f.Caps)
-	return appendText(b, f.Version)
+	b = appendText(b, f.Version)
+	return appendList(b, f.Refused, appendID)
 }
 
 func (f *Hello) readFrom(r *reader) {
@@ -21,6 +22,7 @@ func (f *Hello) readFrom(r *reader) {
 	r.fixed(f.Digest[:])
 	f.Streams = readList(r, 2, readStream)
 	f.Caps, f.Version = r.uint(), r.text()
+	f.Refused = readList(r, 1, readID)
 }
 
 func (*Welcome) Type() FrameType { return TypeWelcome }
@@ -88,16 +90,72 @@ func (f *SnapshotEnd) appendTo(b []byte) []byte { return appendInts(b, f.Rev, f.
 
 func (f *SnapshotEnd) readFrom(r *reader) { f.Rev, f.Items = r.int(), r.int() }
 
+func (*Verify) Type() FrameType { return TypeVerify }
+
+func (*Verify) appendTo(b []byte) []byte { return b }
+
+func (*Verify) readFrom(*reader) {}
+
+func (*BucketPrints) Type() FrameType { return TypeBucketPrints }
+
+func (f *BucketPrints) appendTo(b []byte) []byte {
+	b = appendUints(b, f.Session)
+	for i := range f.Prints {
+		b = append(b, f.Prints[i][:]...)
+	}
+	return b
+}
+
+func (f *BucketPrints) readFrom(r *reader) {
+	f.Session = r.uint()
+	for i := range f.Prints {
+		r.fixed(f.Prints[i][:])
+	}
+}
+
+func (*PatchBegin) Type() FrameType { return TypePatchBegin }
+
+func (f *PatchBegin) appendTo(b []byte) []byte {
+	b = append(appendInts(b, f.Epoch, f.Rev), f.Parts[:]...)
+	return append(appendInts(b, f.Count), f.Digest[:]...)
+}
+
+func (f *PatchBegin) readFrom(r *reader) {
+	f.Epoch, f.Rev = r.int(), r.int()
+	r.fixed(f.Parts[:])
+	f.Count = r.int()
+	r.fixed(f.Digest[:])
+}
+
+func (*RevokedAsk) Type() FrameType { return TypeRevokedAsk }
+
+func (f *RevokedAsk) appendTo(b []byte) []byte { return appendInts(b, f.After) }
+
+func (f *RevokedAsk) readFrom(r *reader) { f.After = r.int() }
+
+func (*Revoked) Type() FrameType { return TypeRevoked }
+
+func (f *Revoked) appendTo(b []byte) []byte {
+	b = appendInts(appendUints(b, f.Session), f.After)
+	return appendBool(appendList(b, f.KeyIDs, appendID), f.IsLast)
+}
+
+func (f *Revoked) readFrom(r *reader) {
+	f.Session, f.After = r.uint(), r.int()
+	f.KeyIDs = readList(r, 1, readID)
+	f.IsLast = r.bool()
+}
+
 func (*Ack) Type() FrameType { return TypeAck }
 
 func (f *Ack) appendTo(b []byte) []byte {
 	b = appendInts(appendUints(b, f.Session), f.Epoch, f.Rev)
-	return appendList(b, f.Refused, func(b []byte, id *int64) []byte { return appendInts(b, *id) })
+	return appendList(b, f.Refused, appendID)
 }
 
 func (f *Ack) readFrom(r *reader) {
 	f.Session, f.Epoch, f.Rev = r.uint(), r.int(), r.int()
-	f.Refused = readList(r, 1, func(r *reader, id *int64) { *id = r.int() })
+	f.Refused = readList(r, 1, readID)
 }
 
 func (*Nack) Type() FrameType { return TypeNack }
@@ -136,13 +194,15 @@ func (*NodeBeat) Type() FrameType { return TypeNodeBeat }
 
 func (f *NodeBeat) appendTo(b []byte) []byte {
 	b = appendInts(appendUints(b, f.Session), f.Epoch, f.Rev)
-	return appendInts(append(b, f.Digest[:]...), f.Load, f.ActiveKeys, f.Sessions)
+	b = appendInts(append(b, f.Digest[:]...), f.Load, f.ActiveKeys, f.Sessions)
+	return appendList(b, f.Refused, appendID)
 }
 
 func (f *NodeBeat) readFrom(r *reader) {
 	f.Session, f.Epoch, f.Rev = r.uint(), r.int(), r.int()
 	r.fixed(f.Digest[:])
 	f.Load, f.ActiveKeys, f.Sessions = r.int(), r.int(), r.int()
+	f.Refused = readList(r, 1, readID)
 }
 
 func (*Usage) Type() FrameType { return TypeUsage }
@@ -194,3 +254,7 @@ func readRemoval(r *reader, d *Removal) { d.KeyID, d.Reason = r.int(), Reason(r.
 func appendStream(b []byte, s *StreamSeq) []byte { return appendUints(b, s.Stream, s.Seq) }
 
 func readStream(r *reader, s *StreamSeq) { s.Stream, s.Seq = r.uint(), r.uint() }
+
+func appendID(b []byte, id *int64) []byte { return appendInts(b, *id) }
+
+func readID(r *reader, id *int64) { *id = r.int() }

@@ -6,8 +6,7 @@ const Protocol = 1
 // FrameType is the first byte of a frame. A receiver skips types that it does not know.
 type FrameType byte
 
-// Types of frames. 0x14–0x17 are kept for the search of differing buckets, 0x1a–0x1b for giving tombstones back,
-// 0x30–0x3f for the configuration of nodes.
+// Types of frames. 0x30–0x3f are kept for the configuration of nodes.
 const (
 	TypeHello         FrameType = 0x01
 	TypeWelcome       FrameType = 0x02
@@ -15,8 +14,13 @@ const (
 	TypeSnapshotBegin FrameType = 0x11
 	TypeSnapshotChunk FrameType = 0x12
 	TypeSnapshotEnd   FrameType = 0x13
+	TypeVerify        FrameType = 0x14
+	TypeBucketPrints  FrameType = 0x15
+	TypePatchBegin    FrameType = 0x16
 	TypeAck           FrameType = 0x18
 	TypeNack          FrameType = 0x19
+	TypeRevokedAsk    FrameType = 0x1a
+	TypeRevoked       FrameType = 0x1b
 	TypeServerBeat    FrameType = 0x20
 	TypeNodeBeat      FrameType = 0x21
 	TypeUsage         FrameType = 0x28
@@ -55,6 +59,8 @@ type Hello struct {
 	Streams []StreamSeq
 	Caps    uint64
 	Version string
+	// Refused is as in Ack.
+	Refused []int64
 }
 
 // StreamSeq is a position in a usage stream.
@@ -74,7 +80,7 @@ const (
 	ModeDelta Mode = 2
 	// ModeSnapshot: the whole set follows.
 	ModeSnapshot Mode = 3
-	// ModeVerify: bucket digests follow. Kept for a later protocol; a node of this one closes the stream.
+	// ModeVerify: the server asks which parts of the set differ.
 	ModeVerify Mode = 4
 )
 
@@ -146,13 +152,49 @@ type SnapshotEnd struct {
 	Items int64
 }
 
+// Verify asks the node for its BucketPrints.
+type Verify struct{}
+
+// BucketPrints answers a Verify: what the node holds, bucket by bucket.
+type BucketPrints struct {
+	Session uint64
+	Prints  Prints
+}
+
+// PatchBegin opens the parts of a set that differ. SnapshotChunks with their keys and a SnapshotEnd follow; only then do
+// the parts take effect, all at once.
+type PatchBegin struct {
+	Epoch int64
+	Rev   int64
+	// Parts are replaced, and nothing else is.
+	Parts Parts
+	// Count and Digest are of the whole set.
+	Count  int64
+	Digest Digest
+}
+
+// RevokedAsk asks for the ids of revoked keys that the node knows, above After.
+type RevokedAsk struct {
+	After int64
+}
+
+// Revoked answers a RevokedAsk. The database may have been restored since the node heard of them.
+type Revoked struct {
+	Session uint64
+	After   int64
+	// KeyIDs rise and are above After.
+	KeyIDs []int64
+	// IsLast: there are none above these.
+	IsLast bool
+}
+
 // Ack says that a revision is on the node's disk and in its data planes.
 type Ack struct {
 	Session uint64
 	Epoch   int64
 	Rev     int64
-	// Refused are keys which the node holds but does not honour: a data plane could not take them, or they were revoked
-	// before the database was restored.
+	// Refused are all keys which the node holds but does not honour: a data plane could not take them, or they were
+	// revoked before the database was restored. At most MaxItems are named.
 	Refused []int64
 }
 
@@ -169,6 +211,8 @@ const (
 	WhyKey Why = 3
 	// WhyDisk: the node could not write.
 	WhyDisk Why = 4
+	// WhyRevoked: a key of the set is one that the node knows to be revoked.
+	WhyRevoked Why = 5
 )
 
 // BadKey names a key's record that was refused.
@@ -213,6 +257,8 @@ type NodeBeat struct {
 	// ActiveKeys had traffic in the last 180 seconds; Sessions are open now.
 	ActiveKeys int64
 	Sessions   int64
+	// Refused is as in Ack.
+	Refused []int64
 }
 
 // Usage is a numbered report of traffic. Numbers of a stream start at 1 and rise by one.

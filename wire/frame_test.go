@@ -26,7 +26,7 @@ func sampleFrames() []Frame {
 	digest := Digest{1, 2, 3}
 	return []Frame{
 		&Hello{Proto: Protocol, NodeID: 7, BootID: 1 << 60, Epoch: 3, Rev: 900, Count: 2, Digest: digest,
-			Streams: []StreamSeq{{Stream: 9, Seq: 4}, {Stream: 1 << 63, Seq: 1}}, Caps: 5, Version: "1.2.3"},
+			Streams: []StreamSeq{{Stream: 9, Seq: 4}, {Stream: 1 << 63, Seq: 1}}, Caps: 5, Version: "1.2.3", Refused: []int64{6}},
 		&Welcome{Session: 8, Epoch: 3, Rev: 901, Mode: ModeDelta, ServerTime: 1_790_000_000_000,
 			Acked: []StreamSeq{{Stream: 9, Seq: 3}}, HeartbeatSeconds: 15, Floor: 100},
 		&Delta{FromRev: 900, ToRev: 901, Dels: []Removal{{KeyID: 5, Reason: ReasonRevoked}}, Puts: []Key{testKey(6)},
@@ -34,10 +34,15 @@ func sampleFrames() []Frame {
 		&SnapshotBegin{Epoch: 3, Rev: 901, Count: 2, Digest: digest},
 		&SnapshotChunk{Dels: []Removal{{KeyID: 5, Reason: ReasonQuarantined}}, Puts: []Key{testKey(6), {ID: -1, NotAfter: -5}}},
 		&SnapshotEnd{Rev: 901, Items: 3},
+		&Verify{},
+		&BucketPrints{Session: 8, Prints: Prints{{1}, {}, {2, 3}}},
+		&PatchBegin{Epoch: 3, Rev: 901, Parts: Parts{5, 31: 128}, Count: 2, Digest: digest},
+		&RevokedAsk{After: 4},
+		&Revoked{Session: 8, After: 4, KeyIDs: []int64{5, 7}, IsLast: true},
 		&Ack{Session: 8, Epoch: 3, Rev: 901, Refused: []int64{6}},
 		&Nack{Session: 8, Epoch: 3, Rev: 900, RefusedRev: 901, Why: WhyKey, Bad: []BadKey{{KeyID: 6, Sum: testKey(6).Sum()}}},
 		&ServerBeat{ServerTime: 1, Epoch: 3, Rev: 901, IsComplete: true, Digest: digest, Floor: 100},
-		&NodeBeat{Session: 8, Epoch: 3, Rev: 901, Digest: digest, Load: 40, ActiveKeys: 3, Sessions: 12},
+		&NodeBeat{Session: 8, Epoch: 3, Rev: 901, Digest: digest, Load: 40, ActiveKeys: 3, Sessions: 12, Refused: []int64{6}},
 		&Usage{Stream: 9, Seq: 4, From: 1, To: 2, Sessions: 3, Entries: []UsageEntry{{KeyID: 6, Up: 10, Down: 1 << 40}}},
 		&UsageAck{Stream: 9, Seq: 4},
 	}

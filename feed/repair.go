@@ -1,0 +1,126 @@
+package feed
+
+import (
+	"fmt"
+
+	"stile/wire"
+)
+
+// askPatience is how long, in milliseconds, an answer of the node is waited for before it is asked again.
+const askPatience = 5_000
+
+// repair is the way of a node's set back into step when rows are not enough: the node gives back the ids that it knows
+// to be revoked, shows its buckets, and gets those that differ, or the whole set.
+type repair struct {
+	step repairStep
+	// isWhole: the whole set is sent, whatever the node shows.
+	isWhole bool
+	// after: revoked ids up to this one were given back and are tombstones; those up to next will be.
+	after, next int64
+	isLast      bool // none are above next
+	prints      *wire.Prints
+	askedAt     int64 // 0: not asked yet
+}
+
+type repairStep int
+
+const (
+	repairAsksRevoked repairStep = iota // for the revoked ids that the node knows
+	repairEntombs                       // them
+	repairAsksPrints                    // for what its buckets hold
+	repairReads                         // the set, and sends it
+)
+
+// enter begins a step.
+func (r *repair) enter(step repairStep) { r.step, r.askedAt = step, 0 }
+
+// again goes back to where the repair must begin anew after it was refused or a read failed.
+func (r *repair) again() {
+	switch {
+	case r.step == repairAsksRevoked || r.step == repairEntombs:
+		r.enter(repairAsksRevoked)
+	case r.isWhole:
+		r.enter(repairReads)
+	default:
+		r.enter(repairAsksPrints)
+	}
+}
+
+// mend goes on with the repair.
+func (s *Server) mend() []Effect {
+	r := s.repair
+	switch r.step {
+	case repairReads:
+		s.isReading, s.isDirty = true, false
+		return []Effect{ReadSnapshot{}}
+	case repairAsksRevoked, repairAsksPrints:
+		if r.askedAt != 0 && s.now-r.askedAt <= askPatience {
+			return nil
+		}
+		r.askedAt = s.now
+		if r.step == repairAsksRevoked {
+			return []Effect{Send{&wire.RevokedAsk{After: r.after}}}
+		}
+		return []Effect{Send{&wire.Verify{}}}
+	case repairEntombs:
+	}
+	return nil
+}
+
+// givenBack takes ids that the node knows to be revoked.
+func (s *Server) givenBack(f *wire.Revoked) []Effect {
+	r := s.repair
+	if r == nil || r.step != repairAsksRevoked || f.After != r.after {
+		return nil
+	}
+	next := f.After
+	for _, id := range f.KeyIDs {
+		if id <= next {
+			return s.close("revoked keys are not in order")
+		}
+		next = id
+	}
+	if len(f.KeyIDs) == 0 && !f.IsLast {
+		return s.close("no revoked keys, and yet more of them")
+	}
+	r.next, r.isLast = next, f.IsLast
+	if len(f.KeyIDs) == 0 {
+		return s.entombed(0)
+	}
+	r.enter(repairEntombs)
+	s.isReading = true
+	return []Effect{Entomb{f.KeyIDs}}
+}
+
+// entombed goes on when the ids given back are tombstones.
+func (s *Server) entombed(count int) []Effect {
+	r := s.repair
+	if r == nil || r.step > repairEntombs {
+		return nil
+	}
+	s.isReading = false
+	r.after = r.next
+	r.enter(repairAsksRevoked)
+	if r.isLast {
+		r.enter(repairAsksPrints)
+		if r.isWhole {
+			r.enter(repairReads)
+		}
+	}
+	var out []Effect
+	if count > 0 {
+		out = append(out, Alarm{fmt.Sprintf("%d keys of node %d, revoked after the database's backup was made, are revoked again", count, s.nodeID)})
+	}
+	return append(out, s.pump()...)
+}
+
+// shown takes what the node's buckets hold.
+func (s *Server) shown(f *wire.BucketPrints) []Effect {
+	r := s.repair
+	if r == nil || r.step != repairAsksPrints {
+		return nil
+	}
+	r.prints = &f.Prints
+	r.enter(repairReads)
+	return s.pump()
+}
