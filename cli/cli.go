@@ -28,6 +28,7 @@ type commands struct {
 	Voucher VoucherCmd `cmd:"" group:"operate" help:"Make and list codes that give periods of a plan."`
 	Audit   AuditCmd   `cmd:"" group:"operate" help:"Show who changed what."`
 	Import  ImportCmd  `cmd:"" group:"operate" help:"Bring accounts from another application."`
+	Restore RestoreCmd `cmd:"" group:"operate" help:"Put a backup of the database in place, or say that one was."`
 
 	Login   LoginCmd   `cmd:"" group:"use" help:"Sign in on this machine."`
 	Status  StatusCmd  `cmd:"" group:"use" help:"Show the subscription, the traffic and the devices."`

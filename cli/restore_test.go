@@ -1,0 +1,136 @@
+package cli_test
+
+import (
+	"context"
+	"database/sql"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // to make the backup, as the sqlite3 command does
+
+	"stile/client"
+	"stile/wire"
+)
+
+// backUp copies the database of a running program.
+func (m *machine) backUp() string {
+	m.t.Helper()
+	path := filepath.Join(m.t.TempDir(), "backup.db")
+	db, err := sql.Open("sqlite", filepath.Join(m.data, "stile.db"))
+	if err == nil {
+		_, err = db.ExecContext(context.Background(), "VACUUM INTO $1", path)
+	}
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return path
+}
+
+// The program is killed, an older database is put back, and the node still knows what was revoked since.
+func TestRestoreBringsNoKeyBack(t *testing.T) {
+	m := newMachine(t, "")
+	m.addUser("user@example.com")
+	site := endless(t)
+	phone := m.signIn("user@example.com", "phone")
+	old := phone.key()
+	backup := m.backUp()
+	next := phone.rotated(old.ServerID)
+	m.kill()
+	if said := m.stile("restore", backup); !strings.Contains(said, "begins epoch") || !strings.Contains(said, "stile.db.replaced") {
+		t.Errorf("says %q", said)
+	}
+	m.start()
+	m.until("the revoked key is dead in the database, too", func() bool {
+		return strings.Contains(m.log.String(), "revoked again")
+	})
+	fresh := phone.key()
+	tunnel, err := client.NewTunnel(atPortOf(t, old.Key, fresh.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DialContext: tunnel.DialContext}
+	defer transport.CloseIdleConnections()
+	if resp, err := (&http.Client{Transport: transport, Timeout: 2 * time.Second}).Get(site.URL); err == nil {
+		_ = resp.Body.Close()
+		t.Error("the key that was replaced after the backup works again")
+	}
+	if fresh.KeyID == old.KeyID || fresh.KeyID == next.KeyID {
+		t.Errorf("key id %d is given out again", fresh.KeyID)
+	}
+	if !startDownload(t, fresh.Key, site.URL).flows() {
+		t.Errorf("nothing comes through the new key\n%s", m.log)
+	}
+	if said := m.refusal("restore", backup); !strings.Contains(said, "another stile serve") {
+		t.Errorf("beside a running program: %q", said)
+	}
+}
+
+// atPortOf is a key on the ports of another: a program that starts again has others.
+func atPortOf(t *testing.T, key, other string) string {
+	t.Helper()
+	u, err := url.Parse(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = at.Host
+	return u.String()
+}
+
+func TestRestoreKeepsWhatItCannotReplace(t *testing.T) {
+	m := &machine{t: t, data: t.TempDir()}
+	m.stile("plan", "add", "standard")
+	junk := filepath.Join(t.TempDir(), "junk.db")
+	if err := os.WriteFile(junk, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.refusal("restore", junk)
+	m.refusal("restore", junk+".none")
+	if said := m.stile("plan", "list"); !strings.Contains(said, "standard") {
+		t.Errorf("after a restore that failed: %q", said)
+	}
+	if said := m.stile("restore", "--above", "6"); !strings.Contains(said, "epoch 7") {
+		t.Errorf("says %q", said)
+	}
+	m.refusal("restore", "--above", "99999999")
+	if said := m.stile("audit"); !strings.Contains(said, "database.restored") {
+		t.Errorf("the audit log says %q", said)
+	}
+}
+
+func TestRestoreOnPostgreSQL(t *testing.T) {
+	engines(t, func(t *testing.T, dsn string) {
+		if dsn == "" {
+			return
+		}
+		m := newMachine(t, dsn)
+		m.addUser("user@example.com")
+		phone := m.signIn("user@example.com", "phone")
+		first := phone.key()
+		if said := m.stile("restore"); !strings.Contains(said, "epoch 2") { // while it runs
+			t.Errorf("says %q", said)
+		}
+		m.until("the node follows the epoch, and keys are ready", func() bool {
+			var key wire.IssuedKey
+			status := phone.post("/api/key", map[string]any{"server_id": first.ServerID, "rotate": true}, &key)
+			return status == http.StatusOK && key.KeyID>>32 == 2 && key.Ready
+		})
+		if said := m.refusal("restore", filepath.Join(m.data, "secret.key")); !strings.Contains(said, "PostgreSQL's own means") {
+			t.Errorf("says %q", said)
+		}
+		if status := phone.get("/api/user", nil); status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	})
+}
