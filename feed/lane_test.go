@@ -46,8 +46,20 @@ func TestLaneGoesBackWithTheDatabase(t *testing.T) {
 	if _, alarms := has[Alarm](n.Step(ReportMissing{7})); !alarms {
 		t.Error("a report that is gone raises no alarm")
 	}
+	if _, begins := has[NewStream](n.Step(ReportMissing{7})); begins {
+		t.Error("a stream that is not written to any more begins another")
+	}
 	if got := sent(n.Step(ReportSaved{8, 1})); !reflect.DeepEqual(got, []uint64{1}) {
 		t.Errorf("another stream is held up: %v", got)
+	}
+}
+
+func TestAStreamThatCannotGoOnIsLeft(t *testing.T) {
+	n := joined(t, NewState())
+	n.Step(ReportSaved{7, 1})
+	n.Step(ReportSaved{7, 2})
+	if _, begins := has[NewStream](n.Step(ReportMissing{7})); !begins {
+		t.Error("what is counted from now on could never be booked")
 	}
 }
 
