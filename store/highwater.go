@@ -30,7 +30,9 @@ func openHighWater(database string) (*highWater, error) {
 	}
 	h := &highWater{file: f}
 	content, err := io.ReadAll(f)
-	if err == nil && len(content) > 0 {
+	if err == nil && len(content) == 0 {
+		_, err = fmt.Fprintf(f, waterLine+waterLine, 0, 0)
+	} else if err == nil {
 		_, err = fmt.Sscanf(string(content), "%d\n%d\n", &h.epoch, &h.mark)
 	}
 	if err == nil && (h.epoch < 0 || h.epoch > maxEpoch || h.mark < 0) {
