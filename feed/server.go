@@ -178,6 +178,11 @@ func (s *Server) receive(f wire.Frame) []Effect {
 	if s.phase != serverLive {
 		return nil
 	}
+	return s.heed(f)
+}
+
+// heed takes a frame of a node that was welcomed.
+func (s *Server) heed(f wire.Frame) []Effect {
 	switch f := f.(type) {
 	case *wire.Ack:
 		if f.Session == s.session {

@@ -1,9 +1,15 @@
 package store_test
 
 import (
+	"bytes"
+	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"stile/accesskey"
 	"stile/store"
@@ -119,4 +125,42 @@ func TestAnotherClusterOrTimelineBeginsAnEpoch(t *testing.T) {
 	if now != origin || len(origin) < 3 {
 		t.Errorf("origin %q, then %q", origin, now)
 	}
+}
+
+// Some providers keep the question for the timeline to themselves: the store works without the answer, and says so.
+func TestWithoutATimelineTheStoreWorks(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	db := raw(t, dsn)
+	role := "plain_" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	for _, statement := range []string{
+		"CREATE ROLE " + role + " LOGIN",
+		"GRANT ALL ON SCHEMA public TO " + role,
+		"REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC",
+	} {
+		_, err := db.ExecContext(t.Context(), statement)
+		ok(t, err)
+	}
+	u, err := url.Parse(dsn)
+	ok(t, err)
+	u.User = url.User(role)
+	query := u.Query()
+	if query.Has("user") {
+		query.Set("user", role)
+		u.RawQuery = query.Encode()
+	}
+	var log bytes.Buffer
+	s, err := store.Open(t.Context(), store.Config{DSN: u.String(), Secret: secret, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	ok(t, err)
+	h := setup(t, s)
+	_, err = s.RaiseEpoch(t.Context(), 0, vpn.Audit{Action: "database.restored"})
+	ok(t, err)
+	if got := epochOf(t, s, h); got != 2 {
+		t.Errorf("epoch %d", got)
+	}
+	ok(t, s.Close())
+	if !strings.Contains(log.String(), "does not say on which timeline") {
+		t.Errorf("the log says %q", &log)
+	}
+	_, err = db.ExecContext(t.Context(), "DROP OWNED BY "+role+"; DROP ROLE "+role)
+	ok(t, err)
 }
