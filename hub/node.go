@@ -137,6 +137,13 @@ func (n *node) waitApplied(ctx context.Context, rev int64) bool {
 	}
 }
 
+// newlyRefused returns those of the keys that were not refused when the stream last told.
+func (n *node) newlyRefused(ids []int64) []int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return slices.Contains(n.refused, id) })
+}
+
 func (n *node) refuses(keyID int64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -181,7 +181,7 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 			n.IsOnline, n.Version, n.Load, n.ActiveDevices, n.Sessions, n.At = true, s.version, 0, 0, 0, s.hub.cfg.Now()
 		})
 	case feed.Acked:
-		for _, id := range f.Refused {
+		for _, id := range s.node.newlyRefused(f.Refused) {
 			log.Error("a node refuses a key", "node", s.id, "key", id)
 		}
 		s.update(true, func(n *vpn.NodeStream) {

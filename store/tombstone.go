@@ -74,6 +74,7 @@ func (s *Store) CompactTombstones(ctx context.Context, nodeID, acked int64, befo
 						SELECT COALESCE(MIN(rev), $2 + 1)
 						FROM access_key
 						WHERE server_id = $1
+							AND removed_at > 0
 							AND removed_at > $3
 					)
 				ORDER BY rev
