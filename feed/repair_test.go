@@ -87,6 +87,21 @@ func TestServerSendsTheBucketsThatDiffer(t *testing.T) {
 	}
 }
 
+func TestARefusalThatComesTwiceDoesNotDisturbTheRepair(t *testing.T) {
+	s, _ := greeted(t, &wire.Hello{}, Position{Epoch: 2, Rev: 10, Count: 1, Digest: digestOf(key(1))})
+	read := SnapshotRead{Position: Position{Epoch: 2, Rev: 10, Count: 1, Digest: digestOf(key(1))}, Keys: []wire.Key{key(1)}}
+	s.Step(read)
+	nack := &wire.Nack{Session: session, RefusedRev: 10, Why: wire.WhyRevoked}
+	s.Step(Received{nack})
+	s.Step(Received{&wire.Revoked{Session: session, IsLast: true}})
+	if out := s.Step(Received{nack}); out != nil {
+		t.Errorf("the second: %+v", out)
+	}
+	if got := frames(s.Step(read)); len(got) == 0 || got[0].Type() != wire.TypeSnapshotBegin {
+		t.Errorf("then sent %+v", got)
+	}
+}
+
 func TestServerAsksAgain(t *testing.T) {
 	s := repairing(t, Position{Epoch: 2})
 	if got := frames(s.Step(Ticked{Now: 1000 + askPatience})); got != nil {

@@ -22,6 +22,9 @@ func (s *Server) sendChanges(e ChangesRead) []Effect {
 	if out := s.movedAway(e.Position); out != nil {
 		return out
 	}
+	if s.repair != nil { // found to be needed meanwhile
+		return s.pump()
+	}
 	s.floor = e.Position.Floor
 	if e.Position.Rev < s.sentRev {
 		return s.close(fmt.Sprintf("the database went back from revision %d to %d", s.sentRev, e.Position.Rev))

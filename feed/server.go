@@ -311,8 +311,12 @@ func (s *Server) ack(epoch, rev int64, refused []int64) []Effect {
 	return append(out, s.pump()...)
 }
 
-// refused handles a Nack of what was sent last. The node stands at n.Rev.
+// refused handles a Nack of what was sent last. The node stands at n.Rev. While a repair has sent nothing there is nothing
+// to refuse: such a Nack came twice.
 func (s *Server) refused(n *wire.Nack) []Effect {
+	if s.repair != nil && !s.isInFlight {
+		return nil
+	}
 	s.isInFlight = false
 	var out []Effect
 	switch n.Why {
