@@ -212,6 +212,7 @@ func TestAReplicaWaitsForTheNodesOfOthers(t *testing.T) {
 	}
 	f := r.follow(r.b, wire.Hello{Version: "v1"})
 	r.until("the other replica sees the node", func() bool { return r.a.Live(r.server.ID).IsOnline })
+	r.until("the first set is acknowledged", func() bool { return r.b.known(r.server.ID).now().Epoch == 1 })
 	f.holds.Store(true)
 	held := r.change(r.a)
 	r.until("the change arrives", func() bool { return f.has(held.Rev) })
