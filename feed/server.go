@@ -311,49 +311,6 @@ func (s *Server) ack(epoch, rev int64, refused []int64) []Effect {
 	return append(out, s.pump()...)
 }
 
-// refused handles a Nack of what was sent last. The node stands at n.Rev. While a repair has sent nothing there is nothing
-// to refuse: such a Nack came twice.
-func (s *Server) refused(n *wire.Nack) []Effect {
-	if s.repair != nil && !s.isInFlight {
-		return nil
-	}
-	s.isInFlight = false
-	var out []Effect
-	switch n.Why {
-	case wire.WhyKey:
-		for _, bad := range n.Bad {
-			s.quarantine[bad.KeyID] = bad.Sum
-			out = append(out, Quarantined{bad.KeyID})
-		}
-	case wire.WhyDisk:
-		out = append(out, Alarm{fmt.Sprintf("node %d cannot write its disk", s.nodeID)})
-	case wire.WhyDigest:
-		out = append(out, s.alarmDigest(n.RefusedRev))
-	case wire.WhyRevoked:
-		out = append(out, Alarm{fmt.Sprintf("node %d knows keys to be revoked that live in the database, which was restored: run `stile restore`", s.nodeID)})
-	case wire.WhyGap: // frames were lost; that heals
-	}
-	canFollow := n.Epoch == s.epoch && n.Rev <= s.sentRev && n.Rev >= s.floor
-	switch {
-	case s.repair != nil && n.Why == wire.WhyRevoked:
-		s.repair = &repair{isWhole: s.repair.isWhole}
-	case s.repair != nil:
-		s.repair.isWhole = s.repair.isWhole || n.Why == wire.WhyDigest
-		s.repair.again()
-	case canFollow && (n.Why == wire.WhyKey || n.Why == wire.WhyDisk):
-		s.sentRev, s.ackedRev = n.Rev, n.Rev
-		s.isComplete, s.isDirty = false, true
-	default:
-		s.repair = new(repair)
-	}
-	if n.Why == wire.WhyDisk || s.failures > 0 {
-		s.backOff()
-	} else {
-		s.failures++ // the first is answered at once
-	}
-	return append(out, s.pump()...)
-}
-
 func (s *Server) beat(b *wire.NodeBeat) []Effect {
 	out := []Effect{Alive{Load: b.Load, ActiveKeys: b.ActiveKeys, Sessions: b.Sessions}}
 	if b.Epoch != s.epoch || b.Rev != s.sentRev {
