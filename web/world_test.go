@@ -33,6 +33,8 @@ func (*nodes) Wake(...vpn.NodeRev) {}
 
 func (n *nodes) WaitApplied(context.Context, int64, int64) bool { return !n.isSlow.Load() }
 
+func (*nodes) Refuses(int64, int64) bool { return false }
+
 func (*nodes) Live(id int64) vpn.NodeLive {
 	return vpn.NodeLive{IsOnline: true, ActiveDevices: int(id) * 17, At: time.Unix(1_790_000_000, 0)}
 }
