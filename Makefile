@@ -17,16 +17,19 @@ BENCHTIME ?= 1s
 SEEDS ?= 100000
 ROUNDS ?= 200
 
-.PHONY: help run build test check deps tools fmt vet lint vuln rooms bench sim soak fuzz clean
+.PHONY: help run build extension test check deps tools fmt vet lint vuln rooms bench sim soak fuzz clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## run the demo: everything on loopback, in a temporary directory
 	$(GO) run ./cmd/stile demo
 
 build: ## build bin/stile, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/stile ./cmd/stile
+
+extension: ## build extension/dist from extension/src
+	$(GO) run ./extension/build
 
 test: deps ## install what the tests need (or say what is missing), and run all of them
 	$(GO) test -race -timeout 20m ./...

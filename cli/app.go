@@ -38,6 +38,8 @@ type appConfig struct {
 	databaseFlags
 	listener       net.Listener
 	publicURL      string // "" = http:// and the listener's address
+	brand          string // what the service calls itself in the browser extension
+	language       string // that extension's, for browsers that speak neither: ru or en
 	supportURL     string
 	trustedProxies []netip.Prefix
 	signInFailures int
@@ -97,7 +99,7 @@ func (a *app) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.server = api.NewServer(a.closing(beside(handler, site))) //nolint:contextcheck // as above
+	a.server = api.NewServer(a.closing(site.beside(handler))) //nolint:contextcheck // as above
 	if a.cfg.nodes != nil {
 		if a.nodes, err = openNodes(ctx, a); err != nil {
 			return err

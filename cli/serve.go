@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"stile/extension"
 )
 
 // defaultPorts carry Shadowsocks unless told otherwise: 16 ports serve 1,024 clients without salt tags quickly.
@@ -22,6 +24,8 @@ type ServeCmd struct {
 	Listen         string         `default:"127.0.0.1:8000" help:"Address of the API."`
 	PublicURL      string         `name:"public-url" placeholder:"URL" help:"Address that clients use, such as https://vpn.example.net; by default http:// and --listen."`
 	TrustedProxy   []netip.Prefix `placeholder:"CIDR" help:"Reverse proxies whose X-Forwarded-For names the client; repeatable."`
+	Brand          string         `default:"Stile" placeholder:"NAME" help:"What the service calls itself in the browser extension, at most 45 characters."`
+	Language       string         `enum:"ru,en" default:"ru" help:"ru or en: the extension's language for browsers that speak neither."`
 	SupportURL     string         `name:"support-url" placeholder:"URL" help:"Page or address where users find help."`
 	PaymentSecret  string         `placeholder:"SECRET" help:"Shared secret, of at least 32 characters, that payments are signed with; without it none are taken. Better set by STILE_PAYMENT_SECRET."`
 	SignInFailures int            `default:"5" help:"Failed sign-ins a minute that an account may have from one address; an address may have six times as many."`
@@ -95,7 +99,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	cfg := appConfig{
 		databaseFlags: c.databaseFlags, publicURL: strings.TrimRight(c.PublicURL, "/"), trustedProxies: c.TrustedProxy,
-		supportURL: c.SupportURL, signInFailures: c.SignInFailures, paymentSecret: []byte(c.PaymentSecret), log: log,
+		brand: c.Brand, language: c.Language, supportURL: c.SupportURL, signInFailures: c.SignInFailures,
+		paymentSecret: []byte(c.PaymentSecret), log: log,
 	}
 	if u, err := url.Parse(cfg.publicURL); cfg.publicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
 		return cfg, fmt.Errorf("--public-url %q: want an address such as https://vpn.example.net", c.PublicURL)
@@ -148,7 +153,10 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 	if err != nil {
 		return err
 	}
-	t.printf("Serving the API at %[1]s/api and the dashboard at %[1]s/\n", app.url())
+	t.printf("Serving the API at %[1]s/api and the dashboard at %[1]s/
+", app.url())
+	t.printf("The browser extension: %[1]sextension-chromium.zip and extension-firefox.zip
+", app.url()+extension.Path)
 	if app.node != nil {
 		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.planes.ports)
 		if port := app.node.planes.httpsPort(); port != 0 {

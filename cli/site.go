@@ -6,19 +6,36 @@ import (
 	"strings"
 
 	"stile/api"
+	"stile/extension"
+	"stile/internal/buildinfo"
 	"stile/web"
 )
 
-// newSite makes the dashboard beside the API.
-func (a *app) newSite() (*web.Site, error) {
-	return web.New(a.service, web.Config{
-		PublicURL: a.cfg.publicURL, Document: api.Document(), Log: a.cfg.log,
-		ClientAddress: func(r *http.Request) netip.Addr { return api.ClientAddress(r, a.cfg.trustedProxies) },
-	})
+// site is what is served beside the API.
+type site struct {
+	dashboard *web.Site
+	downloads *extension.Downloads
 }
 
-// beside serves what the API's map has, or would refuse as its own, by the API, and all else by the dashboard.
-func beside(apiHandler, site http.Handler) http.Handler {
+// newSite makes the dashboard and the browser extension's archives.
+func (a *app) newSite() (*site, error) {
+	var s site
+	var err error
+	if s.dashboard, err = web.New(a.service, web.Config{
+		PublicURL: a.cfg.publicURL, Document: api.Document(), Log: a.cfg.log,
+		ClientAddress: func(r *http.Request) netip.Addr { return api.ClientAddress(r, a.cfg.trustedProxies) },
+	}); err != nil {
+		return nil, err
+	}
+	s.downloads, err = extension.NewDownloads(extension.Config{
+		URL: a.url(), Name: a.cfg.brand, Language: a.cfg.language, Version: buildinfo.Version(),
+	})
+	return &s, err
+}
+
+// beside serves what the API's map has, or would refuse as its own, by the API, the extension where it is, and all else by
+// the dashboard.
+func (s *site) beside(apiHandler http.Handler) http.Handler {
 	paths := map[string]bool{"/api": true}
 	for _, r := range api.Routes() {
 		if !strings.HasPrefix(r.Path, "/api/") {
@@ -26,11 +43,13 @@ func beside(apiHandler, site http.Handler) http.Handler {
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := r.URL.Path
-		if strings.HasPrefix(p, "/api/") || strings.HasPrefix(p, "//") || paths[p] {
+		switch p := r.URL.Path; {
+		case strings.HasPrefix(p, "/api/") || strings.HasPrefix(p, "//") || paths[p]:
 			apiHandler.ServeHTTP(w, r)
-			return
+		case strings.HasPrefix(p, extension.Path):
+			s.downloads.ServeHTTP(w, r)
+		default:
+			s.dashboard.ServeHTTP(w, r)
 		}
-		site.ServeHTTP(w, r)
 	})
 }

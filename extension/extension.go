@@ -84,7 +84,8 @@ func Assemble(built map[string][]byte, target Target, c Config) (map[string][]by
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	files := maps.Clone(built)
+	files := make(map[string][]byte, len(built)+2)
+	maps.Copy(files, built)
 	var err error
 	if files["manifest.json"], err = manifest(target, &c); err != nil {
 		return nil, err
