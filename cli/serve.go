@@ -153,10 +153,8 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 	if err != nil {
 		return err
 	}
-	t.printf("Serving the API at %[1]s/api and the dashboard at %[1]s/
-", app.url())
-	t.printf("The browser extension: %[1]sextension-chromium.zip and extension-firefox.zip
-", app.url()+extension.Path)
+	t.printf("Serving the API at %[1]s/api and the dashboard at %[1]s/\n", app.url())
+	t.printf("The browser extension: %[1]sextension-chromium.zip and extension-firefox.zip\n", app.url()+extension.Path)
 	if app.node != nil {
 		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.planes.ports)
 		if port := app.node.planes.httpsPort(); port != 0 {

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,8 +81,8 @@ func program(t testing.TB, debian string, paths ...string) string {
 	return ""
 }
 
-// start runs a browser with an environment of its own and ends it with the test.
-func start(t testing.TB, name, home string, args ...string) {
+// start runs a browser with an environment of its own and ends it with the test, or when it is told to.
+func start(t testing.TB, name, home string, args ...string) (stop func()) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "LANG=C.UTF-8", "MOZ_REMOTE_ALLOW_SYSTEM_ACCESS=1")
@@ -92,16 +94,22 @@ func start(t testing.TB, name, home string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it writes down what it keeps
+		late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
+		late.Stop()
 		_ = log.Close()
+	})
+	t.Cleanup(func() {
+		stop()
 		if t.Failed() {
 			if text, err := os.ReadFile(log.Name()); err == nil && testing.Verbose() {
 				t.Logf("the browser said:\n%s", tail(string(text), 2000))
 			}
 		}
 	})
+	return stop
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }

@@ -12,19 +12,27 @@ import (
 
 // chromium is a headless Chromium, driven through the DevTools protocol.
 type chromium struct {
-	t  testing.TB
-	rc *rpc
-	id string
+	t    testing.TB
+	rc   *rpc
+	id   string
+	stop func()
 }
 
 // startChromium starts a fresh browser. Names below .test are this machine for it, and all others are not found: what it
 // resolves itself goes no further. spki are the keys whose certificates it trusts.
-func startChromium(t testing.TB, dir string, spki []string, more ...string) *chromium {
+func startChromium(t testing.TB, dir string, spki ...string) *chromium {
+	t.Helper()
+	return startChromiumIn(t, t.TempDir(), dir, spki...)
+}
+
+// startChromiumIn starts a browser whose profile is kept in a directory.
+func startChromiumIn(t testing.TB, home, dir string, spki ...string) *chromium {
 	t.Helper()
 	path := program(t, "chromium", "/usr/lib/chromium/chromium", "chromium")
-	home := t.TempDir()
 	profile := filepath.Join(home, "profile")
-	args := append([]string{
+	port := filepath.Join(profile, "DevToolsActivePort")
+	_ = os.Remove(port) // of an earlier run
+	args := []string{
 		"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 		"--gaia-url=http://127.0.0.1:9/", "--user-data-dir=" + profile, "--lang=en-US",
@@ -32,16 +40,16 @@ func startChromium(t testing.TB, dir string, spki []string, more ...string) *chr
 		"--disable-extensions-except=" + dir, "--load-extension=" + dir, "--disable-features=DisableLoadExtensionCommandLineSwitch",
 		"--ignore-certificate-errors-spki-list=" + strings.Join(spki, ","),
 		"--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-	}, more...)
-	start(t, path, home, append(args, "about:blank")...)
+		"about:blank",
+	}
+	c := &chromium{t: t, stop: start(t, path, home, args...)}
 	var endpoint string
 	until(t, "Chromium tells where it listens", func() bool {
-		raw, err := os.ReadFile(filepath.Join(profile, "DevToolsActivePort"))
+		raw, err := os.ReadFile(port)
 		port, address, ok := strings.Cut(strings.TrimSpace(string(raw)), "\n")
 		endpoint = "ws://127.0.0.1:" + port + address
 		return err == nil && ok
 	})
-	c := &chromium{t: t}
 	var err error
 	if c.rc, err = dialRPC(endpoint); err != nil {
 		t.Fatal(err)

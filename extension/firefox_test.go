@@ -2,6 +2,7 @@ package extension_test
 
 import (
 	"archive/zip"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -24,9 +25,6 @@ type firefox struct {
 	rc *rpc
 }
 
-// idleTime is after how long Firefox ends an idle worker, so that killWorker needs only to wait.
-const idleTime = 2 * time.Second
-
 // startFirefox starts a fresh browser that trusts an authority (a PEM file, unless ""), resolves names itself only to this
 // machine, and installs the extension of a directory for the time that it runs.
 func startFirefox(t testing.TB, dir, id, ca string, names ...string) *firefox {
@@ -40,23 +38,22 @@ func startFirefox(t testing.TB, dir, id, ca string, names ...string) *firefox {
 	trust(t, profile, ca)
 	uuids, _ := json.Marshal(map[string]string{id: firefoxHost})
 	prefs := map[string]any{
-		"extensions.webextensions.uuids":                    string(uuids),
-		"extensions.background.idle.timeout":                idleTime.Milliseconds(),
-		"network.dns.localDomains":                          strings.Join(names, ","),
-		"network.proxy.allow_hijacking_localhost":           true,
-		"network.captive-portal-service.enabled":            false,
-		"network.connectivity-service.enabled":              false,
-		"browser.shell.checkDefaultBrowser":                 false,
-		"datareporting.policy.dataSubmissionEnabled":        false,
-		"app.update.disabledForTesting":                     true,
-		"browser.safebrowsing.malware.enabled":              false,
-		"browser.safebrowsing.phishing.enabled":             false,
-		"services.settings.server":                          "data:,#remote-settings-dummy/v1",
-		"intl.locale.requested":                             "en-US",
-		"intl.accept_languages":                             "en-US, en",
-		"browser.startup.homepage_override.mstone":          "ignore",
-		"dom.security.https_first":                          false,
-		"media.peerconnection.ice.obfuscate_host_addresses": true,
+		"extensions.webextensions.uuids":             string(uuids),
+		"network.dns.localDomains":                   strings.Join(names, ","),
+		"network.proxy.allow_hijacking_localhost":    true,
+		"network.captive-portal-service.enabled":     false,
+		"network.connectivity-service.enabled":       false,
+		"browser.shell.checkDefaultBrowser":          false,
+		"datareporting.policy.dataSubmissionEnabled": false,
+		"app.update.disabledForTesting":              true,
+		"browser.safebrowsing.malware.enabled":       false,
+		"browser.safebrowsing.phishing.enabled":      false,
+		"services.settings.server":                   "data:,#remote-settings-dummy/v1",
+		"intl.locale.requested":                      "en-US",
+		"intl.accept_languages":                      "en-US, en",
+		"browser.startup.homepage_override.mstone":   "ignore",
+		"dom.security.https_first":                   false,
+		"media.peerconnection.ice.loopback":          true, // here is no other network
 	}
 	var text strings.Builder
 	for name, v := range prefs {
@@ -129,8 +126,20 @@ func (f *firefox) must(method string, params, result any) {
 
 func (f *firefox) extension() string { return "moz-extension://" + firefoxHost + "/" }
 
-// killWorker waits until Firefox has ended the worker by itself. An open page of the extension does not keep it.
-func (f *firefox) killWorker() { time.Sleep(2 * idleTime) }
+// killWorker ends the worker from the browser's own side, as its idle timer does.
+func (f *firefox) killWorker() {
+	f.t.Helper()
+	var tree struct {
+		Contexts []struct {
+			Context string `json:"context"`
+		} `json:"contexts"`
+	}
+	f.must("browsingContext.getTree", map[string]any{"moz:scope": "chrome"}, &tree)
+	f.must("script.evaluate", map[string]any{
+		"expression":   `WebExtensionPolicy.getByHostname(` + quote(firefoxHost) + `).extension.terminateBackground().then(() => "")`,
+		"awaitPromise": true, "target": map[string]any{"context": tree.Contexts[0].Context},
+	}, nil)
+}
 
 func (f *firefox) open(url string) page {
 	f.t.Helper()
@@ -152,11 +161,29 @@ type firefoxTab struct {
 
 func (p *firefoxTab) load(url string) {
 	p.f.t.Helper()
-	// A page that fails is an error here too; what is shown then is looked at by the tests.
-	_ = p.f.rc.call(p.f.t.Context(), "", "browsingContext.navigate", map[string]any{"context": p.context, "url": url, "wait": "complete"}, nil)
+	// Waiting for the navigation itself would be for ever when the extension loads the tab again meanwhile. A request that
+	// the extension cancels leaves the old document where it is, and Firefox's page about an error is never complete.
+	_, _ = p.evalWithin(time.Second, `(() => { window.isOld = true; if (location.protocol !== "moz-extension:") document.body.textContent = ""; })()`)
+	_ = p.f.rc.call(p.f.t.Context(), "", "browsingContext.navigate", map[string]any{"context": p.context, "url": url, "wait": "none"}, nil)
+	for until := time.Now().Add(loadTime); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		raw, _ := p.evalWithin(time.Second, `window.isOld === undefined && (document.readyState === "complete" || document.documentURI.startsWith("about:neterror"))`)
+		if string(raw) == "true" {
+			return
+		}
+	}
 }
 
+// loadTime is after how long a page that has not come is taken for one that does not.
+const loadTime = 6 * time.Second
+
 func (p *firefoxTab) eval(expression string) (json.RawMessage, error) {
+	return p.evalWithin(callTime, expression)
+}
+
+// evalWithin gives up sooner: a document that goes away takes the answer with it.
+func (p *firefoxTab) evalWithin(limit time.Duration, expression string) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(p.f.t.Context(), limit)
+	defer cancel()
 	var done struct {
 		Type   string `json:"type"`
 		Result struct {
@@ -164,7 +191,7 @@ func (p *firefoxTab) eval(expression string) (json.RawMessage, error) {
 		} `json:"result"`
 		ExceptionDetails json.RawMessage `json:"exceptionDetails"`
 	}
-	err := p.f.rc.call(p.f.t.Context(), "", "script.evaluate", map[string]any{
+	err := p.f.rc.call(ctx, "", "script.evaluate", map[string]any{
 		"expression": asText(expression), "awaitPromise": true, "userActivation": true, "target": map[string]any{"context": p.context},
 	}, &done)
 	if err == nil && done.Type == "exception" {

@@ -88,7 +88,7 @@ var shots = os.Getenv("STILE_TEST_SHOTS")
 // Every page in every state, in both languages and colours: nothing is cut off, and axe finds nothing.
 func TestLook(t *testing.T) {
 	dir := unpack(t, extension.Chromium, extension.Config{URL: "http://127.0.0.1:9", Name: "Stile", Language: "en"})
-	c := startChromium(t, dir, nil)
+	c := startChromium(t, dir)
 	p := c.open(c.extension() + "popup.html")
 	axe := loadAxe(t)
 	for _, language := range []string{"ru", "en"} {

@@ -12,7 +12,7 @@ func TestUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := startChromium(t, "", nil).blank()
+	p := startChromium(t, "").blank()
 	found := value[struct {
 		Passed   int
 		Failures []string

@@ -18,15 +18,15 @@ const listAge = 5 * 60_000;
 const pingAge = 10 * 60_000;
 /** How long a probe may take, and how often a key is probed that the server has not confirmed yet. */
 const probePatience = 8000;
-const probeTries = 4;
-const probePause = 700;
-/** At most so often a failed page makes us look at the proxy, in milliseconds. */
-const checkEvery = 10_000;
+const probeTries = 3;
+const probePause = 500;
+/** How long after a page failed we look at the proxy, in milliseconds. */
+const checkPause = 300;
 
 let memory: Memory;
 const api = new API(config.api, () => languageOf(memory.prefs));
 const route = newRoute(isOurs => void dispatch({ type: "control", isOurs }));
-const guard = new Guard(() => dispatch({ type: "challenged" }), () => dispatch({ type: "rejected" }), () => memory.state);
+const guard = new Guard(() => dispatch({ type: "challenged" }), username => dispatch({ type: "rejected", username }), () => memory.state);
 const ready = begin();
 
 async function begin(): Promise<void> {
@@ -49,12 +49,16 @@ async function dispatch(event: Event): Promise<void> {
 }
 
 async function run(event: Event): Promise<void> {
+  const before = memory.state.phase;
   const [next, effects] = step(memory.state, event);
   if (next !== memory.state) {
     memory.state = next;
     await save({ state: next }).catch(() => undefined); // a full disk must not keep the proxy from being set
     await face(next);
     setAlarms(next);
+    if (next.phase === "connected" && before !== "connected") {
+      void reloadFailed();
+    }
   }
   for (const effect of effects) {
     const follows = await carryOut(effect);
@@ -276,27 +280,34 @@ watch(part => void (async () => {
   }
 })());
 
-let checkedAt = 0;
-/** Tabs whose page failed at the proxy: they are loaded again once it works. */
+/** Failures behind which the proxy could be. A probe is cheap, so some of them may be a site's own. */
+const suspicious = /PROXY|TUNNEL|HTTP2|REFUSED|RESET|CLOSED|TIMED?_?OUT/;
+
+/** Tabs whose page failed. They are loaded again when that helps: the browser has new credentials, or a new way. */
 const failedTabs = new Set<number>();
+let check: Promise<void> | null = null;
+
+async function reloadFailed(): Promise<void> {
+  const tabs = [...failedTabs];
+  failedTabs.clear();
+  await Promise.all(tabs.map(id => chrome.tabs.reload(id).catch(() => undefined)));
+}
+
+async function checkProxy(): Promise<void> {
+  await ready;
+  await new Promise(resolve => setTimeout(resolve, checkPause)); // failures come in swarms
+  const answered = guard.answered;
+  await run({ type: "failed" });
+  if (memory.state.phase === "connected") {
+    await (guard.answered === answered ? failedTabs.clear() : reloadFailed());
+  }
+}
 
 chrome.webRequest.onErrorOccurred.addListener(d => {
-  if (!/PROXY|TUNNEL/.test(d.error)) {
-    return;
+  if (suspicious.test(d.error) && d.tabId >= 0) {
+    failedTabs.add(d.tabId);
+    check ??= checkProxy().finally(() => { check = null; });
   }
-  failedTabs.add(d.tabId);
-  void (async () => {
-    await ready;
-    if (Date.now() - checkedAt > checkEvery) {
-      checkedAt = Date.now();
-      await run({ type: "failed" });
-    }
-    if (memory.state.phase === "connected") {
-      const tabs = [...failedTabs];
-      failedTabs.clear();
-      await Promise.all(tabs.map(id => chrome.tabs.reload(id).catch(() => undefined)));
-    }
-  })();
 }, { urls: ["<all_urls>"], types: ["main_frame"] });
 
 // Listening is enough: it makes the browser start the worker, which then does what is to be done.

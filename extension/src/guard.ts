@@ -3,25 +3,35 @@
 
 import type { Key, State } from "./machine";
 
+/** For how long the answer about a key is not asked for again, in milliseconds. */
+const renewPause = 1000;
 /** How many request ids are remembered. */
 const maxSeen = 500;
 
+/** Firefox sends the credentials with every request, so whenever the proxy asks, it has refused them. */
+const isSentAtOnce = chrome.proxy.onRequest !== undefined;
+
 export class Guard {
-  private readonly seen = new Set<string>();
-  /** The credentials that worked last: the browser has them, so that it asks again means that they don't any more. */
-  private proven = "";
+  /** How often the proxy was given credentials. */
+  answered = 0;
+  /** The user name that a request was answered with. */
+  private readonly seen = new Map<string, string>();
+  /** The credentials that the browser was given last. It keeps them, so when it asks again, they may work no more. */
+  private given = "";
+  /** When the key was last asked for because of that. */
+  private renewedAt = 0;
   private renewal: Promise<void> | null = null;
   private began!: () => void;
   private readonly hasBegun = new Promise<void>(resolve => { this.began = resolve; });
 
   /** challenged and rejected resolve when the state shows what came of it. */
-  constructor(private readonly challenged: () => Promise<void>, private readonly rejected: () => Promise<void>, private readonly state: () => State) {
+  constructor(private readonly challenged: () => Promise<void>, private readonly rejected: (username: string) => Promise<void>, private readonly state: () => State) {
     chrome.webRequest.onAuthRequired.addListener((d, answer) => void this.answer(d).then(answer, () => answer({ cancel: true })),
       { urls: ["<all_urls>"] }, ["asyncBlocking"]);
   }
 
   async begin(): Promise<void> {
-    this.proven = String((await chrome.storage.session.get(["proven"]))["proven"] ?? "");
+    this.given = String((await chrome.storage.session.get(["given"]))["given"] ?? "");
     this.began();
   }
 
@@ -35,8 +45,6 @@ export class Guard {
     } catch {
       return false;
     }
-    this.proven = credentials(key);
-    await chrome.storage.session.set({ proven: this.proven });
     return true;
   }
 
@@ -45,25 +53,33 @@ export class Guard {
     if (!d.isProxy || !this.isOurs(d)) {
       return {}; // a web site's, or another proxy's: none of our business
     }
-    if (this.seen.has(d.requestId)) {
-      void this.rejected();
+    const username = this.seen.get(d.requestId);
+    if (username !== undefined) {
+      void this.rejected(username);
       return { cancel: true };
     }
-    this.remember(d.requestId);
+    this.remember(d.requestId, "");
     const asked = this.state().key;
-    if (asked && credentials(asked) === this.proven) {
+    if (asked && (isSentAtOnce || credentials(asked) === this.given)) {
       await this.renew();
     }
     const { key, phase } = this.state();
     if (!key || (phase !== "connected" && phase !== "connecting") || !this.isOurs(d)) {
       return { cancel: true };
     }
+    this.answered++;
+    this.remember(d.requestId, key.https.username);
+    this.given = credentials(key);
+    void chrome.storage.session.set({ given: this.given });
     return { authCredentials: { username: key.https.username, password: key.https.password } };
   }
 
-  /** Many requests are challenged at once; one of them asks for the key. */
+  /** Many requests are challenged at once; one of them asks for the key, and its answer holds for those that come late. */
   private renew(): Promise<void> {
-    this.renewal ??= this.challenged().finally(() => { this.renewal = null; });
+    if (this.renewal === null && Date.now() - this.renewedAt < renewPause) {
+      return Promise.resolve();
+    }
+    this.renewal ??= this.challenged().finally(() => { [this.renewal, this.renewedAt] = [null, Date.now()]; });
     return this.renewal;
   }
 
@@ -73,10 +89,10 @@ export class Guard {
       (d.realm === undefined || d.realm === "" || d.realm === https.realm);
   }
 
-  private remember(id: string): void {
-    this.seen.add(id);
+  private remember(id: string, username: string): void {
+    this.seen.set(id, username);
     if (this.seen.size > maxSeen) {
-      this.seen.delete(this.seen.values().next().value as string);
+      this.seen.delete(this.seen.keys().next().value as string);
     }
   }
 }

@@ -80,8 +80,8 @@ export type Event =
   | { type: "probed"; run: number; ok: boolean }
   /** The proxy asks for credentials although it was given some before. */
   | { type: "challenged" }
-  /** The proxy refused twice. */
-  | { type: "rejected" }
+  /** The proxy refused these credentials twice. */
+  | { type: "rejected"; username: string }
   /** A page failed at the proxy. */
   | { type: "failed" }
   /** What the subscription says. */
@@ -147,11 +147,11 @@ function decide(s: State, e: Event): Step {
     case "key": return e.run === s.run && isWanted(s) ? gotKey(s, e.key) : [s, []];
     case "refused": return e.run === s.run && isWanted(s) ? refused(s, e.server, e.code) : [s, []];
     case "unreachable": return e.run === s.run && isWanted(s) ? unreachable(s, e.now) : [s, []];
-    case "probed": return e.run === s.run && s.phase === "connecting" ? probed(s, e.ok) : [s, []];
+    case "probed": return e.run === s.run && (s.phase === "connecting" || s.phase === "connected") ? probed(s, e.ok) : [s, []];
     case "rotate": return isWanted(s) && s.key ? [s, [askAgain(s, s.key, true)]] : [s, []];
     case "challenged": return s.phase === "connected" && s.key ? [s, [askAgain(s, s.key, false)]] : [s, []];
-    case "rejected": return rejected(s);
-    case "failed": return s.phase === "connected" && s.key ? probe(s, s.key) : [s, []];
+    case "rejected": return rejected(s, e.username);
+    case "failed": return s.phase === "connected" && s.key ? [s, [{ do: "probe", run: s.run, key: s.key }]] : [s, []];
   }
 }
 
@@ -201,6 +201,9 @@ function probe(s: State, key: Key): Step {
 }
 
 function probed(s: State, ok: boolean): Step {
+  if (ok && s.phase === "connected") {
+    return [s, []];
+  }
   if (ok) {
     return [{ ...s, phase: "connected", reason: null, failed: [], renewed: false }, []];
   }
@@ -227,9 +230,13 @@ function unreachable(s: State, now: number): Step {
   return s.phase === "connected" ? [s, []] : probe(s, s.key);
 }
 
-function rejected(s: State): Step {
-  if ((s.phase !== "connected" && s.phase !== "connecting") || !s.key || s.renewed) {
-    return [s, s.renewed && isWanted(s) ? [{ do: "account" }] : []];
+/** Refused credentials count only while they are those at hand: requests that began with older ones come late. */
+function rejected(s: State, username: string): Step {
+  if ((s.phase !== "connected" && s.phase !== "connecting") || !s.key || s.key.https.username !== username) {
+    return [s, []];
+  }
+  if (s.renewed) {
+    return [s, [{ do: "account" }]];
   }
   const next: State = { ...s, phase: "connecting", renewed: true, run: s.run + 1 };
   return [next, [askAgain(next, s.key, false)]];

@@ -45,6 +45,22 @@ export async function load(): Promise<Memory> {
 
 export function save(part: Partial<Memory>): Promise<void> { return chrome.storage.local.set(part); }
 
+/** Reads everything and calls back with each later change. One that is made while we read is in what is returned. */
+export async function follow(changed: (part: Partial<Memory>) => void): Promise<Memory> {
+  let early: Partial<Memory> = {};
+  let isRead = false;
+  watch(part => {
+    if (isRead) {
+      changed(part);
+    } else {
+      early = { ...early, ...part };
+    }
+  });
+  const kept = await load();
+  isRead = true;
+  return { ...kept, ...early };
+}
+
 /** Calls back whenever something is written, by whichever part. */
 export function watch(changed: (part: Partial<Memory>) => void): void {
   chrome.storage.local.onChanged.addListener(changes => {

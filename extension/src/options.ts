@@ -5,10 +5,13 @@ import { parse } from "./bypass";
 import { ask } from "./command";
 import type { Words } from "./language";
 import { isWanted } from "./machine";
-import { load, save, watch, type Memory, type Prefs } from "./memory";
+import { follow, save, type Memory, type Prefs } from "./memory";
 import { dress, get, make, put } from "./page";
 
-let m: Memory = await load();
+let m: Memory = await follow(part => {
+  m = { ...m, ...part };
+  draw();
+});
 let w: Words = dress(m.prefs, "options.title");
 
 function draw(): void {
@@ -64,10 +67,6 @@ get("rotate").addEventListener("click", () => void (async () => {
   await ask({ do: "rotate" });
   put(get("rotate_text"), w.say("options.rotated"));
 })());
-watch(part => {
-  m = { ...m, ...part };
-  draw();
-});
 draw();
 put(get("private"), w.say(await chrome.extension.isAllowedIncognitoAccess() ? "options.private_on" : "options.private_off"));
 document.querySelector("main")!.hidden = false;

@@ -5,7 +5,7 @@ import { ask, type Problem as Refusal } from "./command";
 import type { Words } from "./language";
 import { drawFlag, drawList, pingText } from "./list";
 import { isWanted, reasons } from "./machine";
-import { load, save, watch, type Memory } from "./memory";
+import { follow, save, type Memory } from "./memory";
 import { dress, get, make, put } from "./page";
 import { problemOf, type Remedy } from "./problem";
 import type { Device, Server } from "./wire";
@@ -235,19 +235,18 @@ function listen(): void {
   });
 }
 
-m = await load();
-w = dress(m.prefs, null);
-get<HTMLAnchorElement>("site").href = config.api;
-get<HTMLInputElement>("email").value = m.state.email ?? "";
-listen();
-draw();
-watch(part => {
+m = await follow(part => {
   m = { ...m, ...part };
   if (part.prefs) {
     w = dress(m.prefs, null);
   }
   draw();
 });
+w = dress(m.prefs, null);
+get<HTMLAnchorElement>("site").href = config.api;
+get<HTMLInputElement>("email").value = m.state.email ?? "";
+listen();
+draw();
 void ask({ do: "refresh", isForced: false });
 isAllowed = await chrome.permissions.contains({ origins: ["<all_urls>"] });
 draw();

@@ -120,10 +120,11 @@ test("a rotated key takes the place of the old one without a pause", () => {
 });
 
 test("a key that is refused twice is asked for again, then the subscription is read, then it is said", () => {
-  const r = connected().take({ type: "rejected" });
+  const r = connected().take({ type: "rejected", username: "u" });
   expect(r, "connecting", "key", null, ["key"]);
   expect(r.hear(run => ({ type: "key", run, key: key(1) })), "connecting", "key", null, ["proxy", "account"]);
   expect(r.take({ type: "account", allowed: true, reason: null }), "blocked", "nowhere", "key_refused", ["proxy"]);
+  expect(connected().take({ type: "rejected", username: "older" }), "connected", "key", null, []);
 });
 
 test("signed out elsewhere: nothing goes out, and a new sign-in connects", () => {
@@ -160,8 +161,9 @@ test("a worker that wakes", () => {
 
 test("a page that fails makes us look at the proxy", () => {
   const r = connected().take({ type: "failed" });
-  expect(r, "connecting", "key", null, ["probe"]);
+  expect(r, "connected", "key", null, ["probe"]);
   expect(r.hear(run => ({ type: "probed", run, ok: true })), "connected", "key", null, []);
+  expect(r.take({ type: "failed" }).hear(run => ({ type: "probed", run, ok: false })), "connecting", "nowhere", null, ["proxy", "key"]);
 });
 
 // The rule above all: whatever happens in whatever order, nothing goes direct while the user wants to be connected,
@@ -178,7 +180,7 @@ test("nothing goes direct while connected", () => {
       const events: Event[] = [
         signedIn, { type: "connect", choice: chance(2) ? null : chance(3) }, { type: "retry", now }, { type: "rotate" }, { type: "challenged" },
         { type: "wake", isFresh: chance(2) === 0, now }, { type: "key", run, key: key(chance(3), chance(2) ? "p" : "q", chance(4) ? null : now - 1) },
-        { type: "refused", run, server: chance(3), code: codes[chance(codes.length)] ?? "" }, { type: "unreachable", run, now }, { type: "rejected" },
+        { type: "refused", run, server: chance(3), code: codes[chance(codes.length)] ?? "" }, { type: "unreachable", run, now }, { type: "rejected", username: "u" },
         { type: "probed", run, ok: chance(2) === 0 }, { type: "failed" }, { type: "account", allowed: chance(2) === 0, reason: chance(2) ? null : "account_blocked" },
         { type: "unauthenticated", token: chance(2) ? "t" : "x" }, { type: "control", isOurs: chance(2) === 0 },
         ...(chance(6) === 0 ? [{ type: "disconnect" } as const, { type: "sign_out" } as const] : []),
