@@ -68,6 +68,8 @@ type plainPasswords struct{}
 
 func (plainPasswords) Hash(_ context.Context, password string) (string, error) { return password, nil }
 
+func (plainPasswords) Reads(string) bool { return true }
+
 func (plainPasswords) Verify(_ context.Context, hash, password string) (ok, weak bool, err error) {
 	return hash != "" && hash == password, false, nil
 }
