@@ -138,6 +138,7 @@ func TestAnotherExtension(t *testing.T) {
 	tell(true)
 	s.shows("problem_title", "Another extension controls the connection")
 	s.shows("problem_action", "Find out which")
+	s.shows("status", "Not protected")
 	tell(false)
 	s.shows("status", "Protected")
 	s.leaks = s.site.count(direct)

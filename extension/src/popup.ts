@@ -44,7 +44,8 @@ function drawHome(): void {
   const power = get("power");
   power.ariaLabel = w.say(phase === "connecting" ? "button.cancel" : isOn ? "button.disconnect" : "button.connect");
   power.title = power.ariaLabel;
-  const shown = phase === "signed_out" ? "idle" : phase;
+  // What another extension does with the requests is not in our hand: then nothing is stopped.
+  const shown = phase === "signed_out" || m.state.reason === reasons.otherExtension ? "idle" : phase;
   put(get("status"), w.say(`status.${shown}`));
   const place = server ? server.city || server.country || server.name : "";
   put(get("hint"), shown === "connected" ? (place && w.say("hint.connected", { place })) : w.say(`hint.${shown}`));
