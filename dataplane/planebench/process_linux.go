@@ -161,6 +161,14 @@ func Start(b *testing.B, command *exec.Cmd, address string, patience time.Durati
 	}
 }
 
+// Reload asks the server to read its configuration again.
+func (p *Process) Reload(b *testing.B) {
+	b.Helper()
+	if err := p.command.Process.Signal(syscall.SIGHUP); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // StartSelf runs this binary in a role and waits until it is ready.
 func StartSelf(b *testing.B, address string, role ...string) *Process {
 	b.Helper()

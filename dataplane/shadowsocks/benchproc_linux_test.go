@@ -49,17 +49,22 @@ func startLibev(b *testing.B, port int, method string) *planebench.Process {
 
 // startOutline runs outline-ss-server, built from bench/peers, with keys 1 to n.
 func startOutline(b *testing.B, binary string, port, n int) *planebench.Process {
+	config := filepath.Join(b.TempDir(), "outline.yml")
+	writeOutline(b, config, port, planebench.Keys(n))
+	return planebench.Start(b, exec.Command(binary, "-config", config, "-replay_history", "10000"), planebench.Local(port), time.Minute)
+}
+
+// writeOutline writes outline-ss-server's configuration with some keys.
+func writeOutline(b *testing.B, config string, port int, keys []dataplane.Key) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "services:\n  - listeners:\n      - type: tcp\n        address: %q\n    keys:\n", planebench.Local(port))
-	for _, key := range planebench.Keys(n) {
+	for _, key := range keys {
 		fmt.Fprintf(&text, "      - {id: %q, cipher: chacha20-ietf-poly1305, secret: %q}\n",
 			strconv.FormatInt(key.ID, 10), accesskey.Seed(key.Seed).Shadowsocks().Password)
 	}
-	config := filepath.Join(b.TempDir(), "outline.yml")
 	if err := os.WriteFile(config, []byte(text.String()), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	return planebench.Start(b, exec.Command(binary, "-config", config, "-replay_history", "10000"), planebench.Local(port), time.Minute)
 }
 
 // buildOutline builds outline-ss-server, which has a module of its own so that ours does not depend on it.

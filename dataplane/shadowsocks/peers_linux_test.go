@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +33,7 @@ func BenchmarkPeers(b *testing.B) {
 	b.Run("Throughput", func(b *testing.B) { benchThroughput(b, s, outlineServer) })
 	b.Run("Lookup", func(b *testing.B) { benchLookup(b, s, outlineServer) })
 	b.Run("Revocation", func(b *testing.B) { benchRevocation(b, s) })
+	b.Run("OutlineRevocation", func(b *testing.B) { benchOutlineRevocation(b, s, outlineServer) })
 }
 
 func benchThroughput(b *testing.B, s *planebench.Site, outlineServer string) {
@@ -131,6 +135,43 @@ func benchRevocation(b *testing.B, s *planebench.Site) {
 		b.ReportMetric(p99, "ms-p99")
 	}
 }
+
+// benchOutlineRevocation takes one of two keys from outline-ss-server, as its manager does, and tells what becomes of the
+// downloads of both.
+func benchOutlineRevocation(b *testing.B, s *planebench.Site, binary string) {
+	const wait = 10 * time.Second
+	config, port := filepath.Join(b.TempDir(), "outline.yml"), 4301
+	for b.Loop() {
+		keys := planebench.Keys(2)
+		writeOutline(b, config, port, keys)
+		p := planebench.Start(b, exec.Command(binary, "-config", config), planebench.Local(port), time.Minute)
+		dial := outlineDialer(p.Address, "chacha20-ietf-poly1305", s.Address, false)
+		var moved [2]atomic.Int64
+		for i := range moved {
+			conn, err := dial(keys[i].ID)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			_, _ = conn.Write([]byte("d"))
+			go func() { _, _ = io.Copy(count{&moved[i]}, conn) }()
+		}
+		time.Sleep(time.Second)
+		writeOutline(b, config, port, keys[1:])
+		p.Reload(b)
+		time.Sleep(wait)
+		before := [2]int64{moved[0].Load(), moved[1].Load()}
+		time.Sleep(time.Second)
+		fmt.Printf("\noutline-ss-server, %v after its key was removed: a running download moves %d MB a second, another key's %d MB\n",
+			wait, (moved[0].Load()-before[0])/1e6, (moved[1].Load()-before[1])/1e6)
+		p.Stop()
+	}
+}
+
+// count counts what is written to it.
+type count struct{ n *atomic.Int64 }
+
+func (c count) Write(p []byte) (int, error) { c.n.Add(int64(len(p))); return len(p), nil }
 
 func revokeOne(b *testing.B, ledger *dataplane.Ledger, plane dataplane.Plane, dial planebench.Dialer, id int64) (milliseconds float64) {
 	key := []dataplane.Key{planebench.Key(id)}
