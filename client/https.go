@@ -93,7 +93,7 @@ func (t *httpsTunnel) connect(conn net.Conn, address string) (*bufio.Reader, err
 		return nil, err
 	}
 	ahead := bufio.NewReaderSize(conn, 1<<10)
-	resp, err := http.ReadResponse(ahead, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(ahead, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // a tunnel has none, and after a refusal the connection is closed
 	if err != nil {
 		return nil, err
 	}

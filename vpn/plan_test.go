@@ -117,7 +117,7 @@ func TestVouchersAreChecked(t *testing.T) {
 		v := good
 		change(&v)
 		_, err := b.AddVouchers(t.Context(), shell, v)
-		if refusal, ok := err.(*vpn.Error); !ok || refusal.Field != field { //nolint:errorlint // as the use case returns it
+		if refusal, ok := err.(*vpn.Error); !ok || refusal.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}

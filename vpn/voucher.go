@@ -53,7 +53,7 @@ func newVoucherCode() string {
 }
 
 // voucherConfusions are what people type for another letter or write between.
-var voucherConfusions = strings.NewReplacer("O", "0", "I", "1", "L", "1", "-", "", " ", "") //nolint:gochecknoglobals // a table
+var voucherConfusions = strings.NewReplacer("O", "0", "I", "1", "L", "1", "-", "", " ", "")
 
 // hashVoucher returns the stored form of a code, however it was typed.
 func hashVoucher(code string) TokenHash {
