@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -229,6 +231,13 @@ func (w *world) send(r *http.Request) reply {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(r)
+	for range 5 { // a refusal may come, and the connection be closed, before all of a large body is sent
+		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) || r.GetBody == nil {
+			break
+		}
+		r.Body = must(r.GetBody())(w.t)
+		resp, err = client.Do(r)
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
