@@ -37,6 +37,7 @@ func (s *Store) RemoveDevice(ctx context.Context, userID, deviceID int64, a vpn.
 		if changed, err = t.removeDevice(userID, deviceID); err != nil {
 			return err
 		}
+		a.UserID = userID
 		return t.audit(a, deviceID)
 	})
 	return changed, err
@@ -92,6 +93,7 @@ func (s *Store) RenameDevice(ctx context.Context, userID, deviceID int64, name s
 				AND user_id = $2`, deviceID, userID, name); err != nil {
 			return err
 		}
+		a.UserID = userID
 		return t.audit(a, deviceID)
 	})
 }

@@ -323,6 +323,7 @@ func (s *Store) AdoptToken(ctx context.Context, tokenID int64, p vpn.Platform, d
 		d = vpn.Device{
 			ID: id, UserID: n.UserID, ClientID: n.ClientID, Name: n.Name, Platform: p, LastSeenDay: midnight(t.now), CreatedAt: t.now,
 		}
+		a.UserID = n.UserID
 		return t.audit(a, id)
 	})
 	if err != nil {

@@ -9,9 +9,11 @@ import (
 
 // What a sealed value is for; with the row's id it is the associated data, so that a value opens in its own row only.
 const (
-	purposeSeed  = "stile access_key.seed v1"
-	purposeCheck = "stile seal_check.sealed v1"
-	purposeNodes = "stile node_authority.key v1"
+	purposeSeed    = "stile access_key.seed v1"
+	purposeCheck   = "stile seal_check.sealed v1"
+	purposeNodes   = "stile node_authority.key v1"
+	purposeWebhook = "stile webhook.secret v1"
+	purposeMail    = "stile mail token v1" // of a user's id: nothing that is stored
 )
 
 // newAEAD returns AES-256-GCM that puts a random nonce before each ciphertext.

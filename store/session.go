@@ -49,6 +49,7 @@ func (s *Store) SignIn(ctx context.Context, n vpn.NewSession, a vpn.Audit) (in v
 		if err != nil {
 			return err
 		}
+		a.UserID = n.UserID
 		return t.audit(a, in.DeviceID)
 	})
 	if err != nil {
@@ -150,6 +151,7 @@ func (s *Store) SignOut(ctx context.Context, tokenID int64, a vpn.Audit) (change
 			WHERE id = $1`, tokenID); err != nil {
 			return err
 		}
+		a.UserID = userID
 		if deviceID == 0 {
 			return t.audit(a, tokenID)
 		}

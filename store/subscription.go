@@ -87,6 +87,7 @@ func (t *tx) changeSubscription(userID int64, rule vpn.SubscriptionRule, a vpn.A
 	if err := t.saveSubscription(&u); err != nil {
 		return vpn.Subscription{}, err
 	}
+	a.UserID = userID
 	return u, t.audit(a, userID)
 }
 

@@ -113,13 +113,21 @@ func (t *tx) taken(err error) error {
 	return err
 }
 
-// audit writes the entry of a change. subjectID is used where the entry names none.
+// audit writes the entry of a change, and what the webhooks are to be told of it. subjectID is used where the entry names
+// none.
 func (t *tx) audit(a vpn.Audit, subjectID int64) error {
 	a = t.completed(a, subjectID)
-	_, err := t.exec(`
+	entry := statement{text: `
 		INSERT INTO audit (actor_id, action, subject_id, at)
-		VALUES ($1, $2, $3, $4)`, a.ActorID, a.Action, a.SubjectID, millis(a.At))
-	return err
+		VALUES ($1, $2, $3, $4)`, args: []any{a.ActorID, a.Action, a.SubjectID, millis(a.At)}}
+	if !vpn.IsEvent(a.Action) {
+		return t.together(entry)
+	}
+	userID := a.UserID
+	if vpn.IsAboutUser(a.Action) {
+		userID = a.SubjectID
+	}
+	return t.together(entry, event(a.Action, userID, a.SubjectID, a.At))
 }
 
 // completed fills in what only the transaction knows of an audit entry.

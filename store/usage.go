@@ -253,6 +253,7 @@ func (t *tx) countUsed(ids []int64, users map[int64]*userTraffic) (exceeded []in
 		return nil, err
 	}
 	var rows, due []any
+	var counted []func() error // what is told of, after the rows were read
 	err = t.eachOf(&holdSubscriptions, nil, anys(ids), func(row scanner) error {
 		var userID, planID, startsAt, expiresAt, before, resetsAt, updatedAt int64
 		if err := row.Scan(&userID, &planID, &startsAt, &expiresAt, &before, &resetsAt, &updatedAt); err != nil {
@@ -261,7 +262,13 @@ func (t *tx) countUsed(ids []int64, users map[int64]*userTraffic) (exceeded []in
 		used := before + users[userID].bytes
 		rows = append(rows, userID, planID, startsAt, expiresAt, used, resetsAt, updatedAt)
 		limit := limits[planID]
-		if limit == 0 || used < limit || (resetsAt > 0 && resetsAt <= millis(t.now)) {
+		if resetsAt > 0 && resetsAt <= millis(t.now) {
+			return nil
+		}
+		if vpn.QuotaReached(used, limit, leastQuotaNotice) {
+			counted = append(counted, func() error { return t.tellQuota(userID, before, used, limit, resetsAt) })
+		}
+		if limit == 0 || used < limit {
 			return nil
 		}
 		if before < limit {
@@ -277,6 +284,11 @@ func (t *tx) countUsed(ids []int64, users map[int64]*userTraffic) (exceeded []in
 	}
 	if err := t.execBatch(&saveUsed, 7, rows); err != nil {
 		return nil, err
+	}
+	for _, tell := range counted {
+		if err := tell(); err != nil {
+			return nil, err
+		}
 	}
 	return exceeded, t.execOf(&markDue, nil, due)
 }

@@ -55,6 +55,8 @@ type Service struct {
 	signIns      *signInThrottle
 	keyCalls     *callThrottle
 	vouchers     *callThrottle
+	// away is since when nodes are away: NoticeNow's own.
+	away map[int64]time.Time
 }
 
 // NewService joins the domain to its ports.
@@ -76,7 +78,7 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 	}
 	s := &Service{
 		store: store, nodes: nodes, passwords: passwords, log: cfg.Log, clock: cfg.Now, links: cfg.Links, keyWait: cfg.KeyWait,
-		observer: cfg.Observer,
+		observer: cfg.Observer, away: make(map[int64]time.Time),
 	}
 	epochs := new(userEpochs)
 	s.actors = newCache[TokenHash, *Actor](epochs, s.now)

@@ -39,6 +39,8 @@ type Store interface {
 	SetupStore
 	ImportStore
 	AuditStore
+	WebhookStore
+	OutboxStore
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close ends writes that have begun, refuses later ones, and closes the connections.
@@ -324,7 +326,9 @@ type Audit struct {
 	Action string
 	// SubjectID is the id of the noun, 0 when the entry's own change makes it (the store fills it in).
 	SubjectID int64
-	At        time.Time
+	// UserID is the user whom the change concerns where that is not the subject. Events carry it; the log does not keep it.
+	UserID int64
+	At     time.Time
 }
 
 // AuditStore reads the audit log.

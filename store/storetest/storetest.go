@@ -72,6 +72,15 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"setup link", setupLink},
 		{"setup link under load", setupLinkUnderLoad},
 		{"audit", audit},
+		{"webhooks", webhooks},
+		{"events", events},
+		{"deliveries", deliveries},
+		{"deliveries under load", deliveriesUnderLoad},
+		{"node events", nodeEvents},
+		{"expiry events", expiryEvents},
+		{"many expiries", manyExpiries},
+		{"quota events", quotaEvents},
+		{"mail refusals", mailRefusals},
 		{"contexts", contexts},
 	} {
 		t.Run(story.name, func(t *testing.T) {
