@@ -8,12 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"stile/api"
+	"stile/courier"
 	"stile/hub"
+	"stile/internal/buildinfo"
 	"stile/store"
 	"stile/vpn"
 )
@@ -23,6 +26,8 @@ const (
 	headerTimeout = 10 * time.Second
 	// sweepEvery is how often deadlines that time made wrong are looked for.
 	sweepEvery = 5 * time.Second
+	// noticeEvery is how often nodes and expiries are looked at for what there is to tell.
+	noticeEvery = 5 * time.Second
 	// drainTime is how long a stopping program asks clients to come back on another connection before it takes no new
 	// ones, and again before it closes idle ones.
 	drainTime = 300 * time.Millisecond
@@ -44,6 +49,7 @@ type appConfig struct {
 	trustedProxies []netip.Prefix
 	signInFailures int
 	paymentSecret  []byte
+	mailer         vpn.Mailer   // nil = no mail is sent
 	node           *nodeConfig  // nil = no embedded node
 	nodes          *nodesConfig // nil = no nodes on other machines
 	monitor        *monitor     // nil = nobody watches
@@ -57,6 +63,7 @@ type app struct {
 	store    *store.Store
 	service  *vpn.Service
 	hub      *hub.Hub
+	courier  *courier.Courier
 	node     *embeddedNode // nil without one
 	nodes    *hub.Listener // nil without one
 	server   *http.Server
@@ -99,7 +106,10 @@ func (a *app) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.server = api.NewServer(a.closing(site.beside(handler))) //nolint:contextcheck // as above
+	a.server = api.NewServer(a.closing(a.withRefusal(site.beside(handler)))) //nolint:contextcheck // as above
+	if err := a.joinCourier(); err != nil {
+		return err
+	}
 	if a.cfg.nodes != nil {
 		if a.nodes, err = openNodes(ctx, a); err != nil {
 			return err
@@ -112,6 +122,26 @@ func (a *app) join(ctx context.Context) error {
 	}
 	a.watch(passwords.Hasher)
 	return nil
+}
+
+func (a *app) joinCourier() (err error) {
+	a.courier, err = courier.New(courier.Config{
+		Store: a.store, Event: a.service.Event, Mailer: a.cfg.mailer, PublicURL: a.url(), Links: a.service.Links(),
+		Agent: "stile/" + buildinfo.Version(), Log: a.cfg.log,
+	})
+	return err
+}
+
+// withRefusal adds the page where mails can be ended.
+func (a *app) withRefusal(h http.Handler) http.Handler {
+	refusal := courier.Refusal(a.service.RefuseMail, a.cfg.log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, courier.RefusalPath) {
+			refusal.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // url is where clients reach the API: as told, or else where it listens, by the node's host when that is everywhere.
@@ -172,6 +202,8 @@ func (a *app) run(ctx context.Context) error {
 	}
 	start("hub", a.hub.Run)
 	start("sweep", func(ctx context.Context) error { a.service.SweepEvery(ctx, sweepEvery); return nil })
+	start("courier", a.courier.Run)
+	start("notices", func(ctx context.Context) error { a.service.NoticeEvery(ctx, noticeEvery); return nil })
 	if a.node != nil {
 		start("node", a.node.run)
 		start("certificate", a.node.endpoint.run)

@@ -26,6 +26,8 @@ type commands struct {
 	Plan    PlanCmd    `cmd:"" group:"operate" help:"Manage plans."`
 	Server  ServerCmd  `cmd:"" group:"operate" help:"Manage servers."`
 	Voucher VoucherCmd `cmd:"" group:"operate" help:"Make and list codes that give periods of a plan."`
+	Webhook WebhookCmd `cmd:"" group:"operate" help:"Tell other programs of events."`
+	Mail    MailCmd    `cmd:"" group:"operate" help:"Try the mail server; turn a user's notices off and on."`
 	Audit   AuditCmd   `cmd:"" group:"operate" help:"Show who changed what."`
 	Import  ImportCmd  `cmd:"" group:"operate" help:"Bring accounts from another application."`
 	Restore RestoreCmd `cmd:"" group:"operate" help:"Put a backup of the database in place, or say that one was."`

@@ -33,6 +33,9 @@ var fieldHelp = map[string]string{
 	"expires":   "want a time to come",
 	"next":      "no such plan, or the plan itself; `stile plan list` shows them",
 	"state":     "want active, maintenance or drained",
+	"url":       "want an address such as https://example.com/hook, without user, password and fragment",
+	"events":    "want up to 50 such as user.*, device.sign_in or *; nouns are user, subscription, payment, voucher, device, node, server, plan",
+	"webhooks":  "there are 100 already, which is the most",
 }
 
 // explain turns an error into what a person at the shell can act on.
@@ -47,7 +50,7 @@ func explain(err error) string {
 	case vpn.CodeConflict:
 		return fmt.Sprintf("this %s is taken already", refusal.Field)
 	case vpn.CodeNotFound:
-		return "no such user or server; `stile user list` and `stile server list` show them"
+		return "no such user, server or webhook; `stile user list`, `stile server list` and `stile webhook list` show them"
 	case vpn.CodeDeviceNotFound:
 		return "this user has no such device; `stile user show EMAIL` lists them"
 	case vpn.CodeSubscriptionRequired:

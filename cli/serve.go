@@ -32,6 +32,7 @@ type ServeCmd struct {
 
 	NodesListen string `placeholder:"ADDRESS" help:"Address where nodes on other machines dial in, such as :8443; by default none do."`
 	NodesURL    string `name:"nodes-url" placeholder:"URL" help:"Address of that for join tokens, such as https://control.example.net:8443; by default by the host of --public-url or --node-host."`
+	mailFlags
 
 	NoNode           bool           `help:"Run no embedded node."`
 	NodeHost         string         `default:"127.0.0.1" help:"Public name or address of this machine, for keys of the embedded node."`
@@ -112,6 +113,10 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 		return cfg, errors.New("--sign-in-failures: want at least 1")
 	}
 	if err := c.endpointFlags.check(); err != nil {
+		return cfg, err
+	}
+	var err error
+	if cfg.mailer, err = c.mailer(); err != nil {
 		return cfg, err
 	}
 	if c.NoNode {

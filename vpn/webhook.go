@@ -50,7 +50,7 @@ type WebhookStore interface {
 	Redeliver(ctx context.Context, deliveryID int64, a Audit) error
 }
 
-// AddWebhook makes a webhook and returns its secret, which is shown once. CodeValidationFailed names the field; CodeConflict
+// AddWebhook makes a webhook and returns its secret, which is shown once. CodeValidationFailed names the field, "webhooks"
 // when there are too many.
 func (s *Service) AddWebhook(ctx context.Context, a *Actor, address string, events []string) (w Webhook, secret string, err error) {
 	if err := a.mayManage(); err != nil {
@@ -63,7 +63,7 @@ func (s *Service) AddWebhook(ctx context.Context, a *Actor, address string, even
 	secret = "whsec_" + rand.Text() + rand.Text()
 	w, err = s.store.AddWebhook(ctx, w, secret, maxWebhooks, a.audit("webhook.add", 0))
 	if errors.Is(err, ErrTaken) {
-		return Webhook{}, "", &Error{Code: CodeConflict, Field: "webhooks", Rule: "max", Max: maxWebhooks}
+		return Webhook{}, "", &Error{Code: CodeValidationFailed, Field: "webhooks", Rule: "max", Max: maxWebhooks}
 	}
 	if err != nil {
 		return Webhook{}, "", err

@@ -1,0 +1,51 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"stile/vpn"
+)
+
+// mailPause follows each notice: so many a second are no burst to any server, and a hundred thousand are out in three hours.
+const mailPause = 100 * time.Millisecond
+
+// mail sends a notice to the user whom it concerns, unless it is no longer true or not wanted.
+func (c *Courier) mail(ctx context.Context, d *vpn.Delivery) vpn.Attempt {
+	e, err := c.cfg.Event(ctx, *d)
+	if err != nil {
+		c.cfg.Log.Error("an event cannot be read", "delivery", d.ID, "error", err)
+		return c.failed(d, 0, "the event could not be read")
+	}
+	if e.IsStale() {
+		return vpn.Attempt{Error: "no longer true"}
+	}
+	wants, err := c.cfg.Store.WantsMail(ctx, d.UserID)
+	if err != nil {
+		c.cfg.Log.Error("a user's wish cannot be read", "delivery", d.ID, "error", err)
+		return c.failed(d, 0, "the user's wish could not be read")
+	}
+	if !wants {
+		return vpn.Attempt{Error: "not wanted"}
+	}
+	defer time.Sleep(mailPause)
+	err = c.cfg.Mailer.Send(ctx, c.letters.notice(e, c.cfg.Links, RefusalURL(c.cfg.PublicURL, c.cfg.Store.MailToken(d.UserID))))
+	switch {
+	case err == nil:
+		return vpn.Attempt{Status: 250, IsDelivered: true}
+	case errors.Is(err, vpn.ErrMailRejected):
+		return vpn.Attempt{Error: printable(err.Error())}
+	}
+	c.cfg.Log.Warn("a mail could not be sent", "delivery", d.ID, "attempt", d.Attempts, "error", printable(err.Error()))
+	return c.failed(d, 0, err.Error())
+}
+
+// TestMail is a mail with which an operator sees whether mail works, in "ru" or "en".
+func TestMail(to, lang string) (vpn.Mail, error) {
+	l, err := newLetters()
+	if err != nil {
+		return vpn.Mail{}, err
+	}
+	return l.test(to, langOf(lang)), nil
+}

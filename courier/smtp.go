@@ -1,0 +1,132 @@
+package courier
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	netmail "net/mail"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/wneessen/go-mail"
+
+	"stile/vpn"
+)
+
+// SMTPConfig says which mail server to use.
+type SMTPConfig struct {
+	// URL is smtps://user:password@host:port, with TLS from the start (port 465), or smtp:// with STARTTLS (port 587), which
+	// is refused to be left out unless the host is this machine.
+	URL string
+	// From is the sender: an address, or a name with one: VPN <vpn@example.net>.
+	From string
+	// TLS defaults to the system's roots.
+	TLS *tls.Config
+}
+
+// SMTP is a vpn.Mailer on a mail server. Each mail has a connection of its own.
+type SMTP struct {
+	host    string
+	options []mail.Option
+	from    *netmail.Address
+}
+
+var _ vpn.Mailer = (*SMTP)(nil)
+
+// NewSMTP checks a configuration. Its errors never hold the URL, which may have a password.
+func NewSMTP(c SMTPConfig) (*SMTP, error) {
+	from, err := netmail.ParseAddress(c.From)
+	if err != nil {
+		return nil, fmt.Errorf("--mail-from %q: want an address such as vpn@example.net or VPN <vpn@example.net>", c.From)
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || (u.Scheme != "smtp" && u.Scheme != "smtps") {
+		return nil, errors.New("--smtp-url: want smtps://USER:PASSWORD@HOST or smtp://… (STARTTLS), with special characters escaped as in any URL")
+	}
+	port := 587
+	options := []mail.Option{mail.WithTimeout(timeout)}
+	if u.Scheme == "smtps" {
+		port, options = 465, append(options, mail.WithSSL())
+	} else if isLoopback(u.Hostname()) {
+		options = append(options, mail.WithTLSPolicy(mail.TLSOpportunistic))
+	} else {
+		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
+	}
+	if text := u.Port(); text != "" {
+		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65_535 {
+			return nil, errors.New("--smtp-url: want a port from 1 to 65535")
+		}
+	}
+	options = append(options, mail.WithPort(port))
+	if u.User != nil {
+		password, _ := u.User.Password()
+		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(u.User.Username()), mail.WithPassword(password))
+	}
+	if c.TLS != nil {
+		options = append(options, mail.WithTLSConfig(c.TLS))
+	}
+	return &SMTP{host: u.Hostname(), options: options, from: from}, nil
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && address.IsLoopback())
+}
+
+// Send implements vpn.Mailer.
+func (s *SMTP) Send(ctx context.Context, m vpn.Mail) error {
+	message, err := s.message(m)
+	if err != nil {
+		return fmt.Errorf("%w: %w", vpn.ErrMailRejected, err)
+	}
+	client, err := mail.NewClient(s.host, s.options...)
+	if err != nil {
+		return fmt.Errorf("courier: smtp: %w", err)
+	}
+	err = client.DialAndSendWithContext(ctx, message)
+	if refusal, ok := errors.AsType[*mail.SendError](err); ok && refusal.ErrorCode() >= 500 {
+		return fmt.Errorf("%w: status %d", vpn.ErrMailRejected, refusal.ErrorCode()) // the server's words may name the user
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("courier: smtp: %w", ctx.Err())
+	}
+	if opErr, ok := errors.AsType[*net.OpError](err); ok {
+		return fmt.Errorf("courier: smtp: %w", opErr)
+	}
+	if err != nil {
+		return fmt.Errorf("courier: smtp: %w", err)
+	}
+	return nil
+}
+
+// message writes a mail as RFC 5322 and MIME have it: the text, and the same as HTML.
+func (s *SMTP) message(m vpn.Mail) (*mail.Msg, error) {
+	message := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	message.FromMailAddress(s.from)
+	if err := message.To(m.To); err != nil {
+		return nil, err
+	}
+	_, domain, _ := strings.Cut(s.from.Address, "@")
+	message.SetMessageIDWithValue(messageID(domain))
+	message.SetDate()
+	message.Subject(m.Subject)
+	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office answers
+	if strings.HasPrefix(m.RefuseURL, "https://") {
+		if err := message.SetListUnsubscribeOneClick(m.RefuseURL); err != nil {
+			return nil, err
+		}
+	} else if m.RefuseURL != "" {
+		message.SetListUnsubscribe(m.RefuseURL)
+	}
+	message.SetBodyString(mail.TypeTextPlain, m.Text)
+	message.AddAlternativeString(mail.TypeTextHTML, m.HTML)
+	return message, nil
+}
+
+// messageID is new for each mail, and says nothing of this machine.
+func messageID(domain string) string { return strings.ToLower(rand.Text()) + "@" + domain }
