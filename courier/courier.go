@@ -20,13 +20,14 @@ import (
 const (
 	// lookEvery is how often it is looked for what is due.
 	lookEvery = 500 * time.Millisecond
-	// timeout bounds one attempt.
+	// timeout bounds one request.
 	timeout = 10 * time.Second
-	// batch is how many deliveries of one webhook are claimed at a time, and atOnce how many of them are under way.
-	batch  = 16
-	atOnce = 8
-	// lease is how long they are this process's: longer than it takes to end them all in time-outs.
-	lease = 30 * time.Second
+	// minBatch deliveries of one webhook are claimed at first, and then twice as many each time, up to maxBatch, while the
+	// receiver takes them within quickly; atOnce of them are under way.
+	minBatch = 8
+	maxBatch = 128
+	quickly  = time.Second
+	atOnce   = 8
 )
 
 // Store is what the courier reads and writes.
@@ -130,46 +131,59 @@ func (c *Courier) leave(id int64) {
 	delete(c.lanes, id)
 }
 
-// attempt tries a delivery and says what came of it.
-type attempt func(ctx context.Context, d *vpn.Delivery) vpn.Attempt
+// way is how the deliveries of a webhook are sent.
+type way struct {
+	// try makes an attempt, within timeout, and says what came of it.
+	try     func(ctx context.Context, d *vpn.Delivery) vpn.Attempt
+	timeout time.Duration
+	atOnce  int
+	// lease is how long claimed deliveries are this process's. What may not end within it is not begun.
+	lease time.Duration
+}
 
 // serve sends all that is due for a webhook.
 func (c *Courier) serve(ctx context.Context, id int64) {
-	for ctx.Err() == nil {
-		n, err := c.serveBatch(ctx, id)
+	for size := minBatch; ctx.Err() == nil; {
+		began := time.Now()
+		n, err := c.serveBatch(ctx, id, size)
 		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, vpn.ErrNotFound) { // it may have been removed
 				c.cfg.Log.Error("deliveries cannot be sent", "webhook", id, "error", err)
 			}
 			return
 		}
-		if n < batch {
+		switch {
+		case n < size: // the others, if there are any by now, share the next look's batch
 			return
+		case time.Since(began) < quickly:
+			size = min(2*size, maxBatch)
+		default:
+			size = minBatch
 		}
 	}
 }
 
 // serveBatch claims some deliveries, tries them, and writes down what came of it. Its error is that of the store.
-func (c *Courier) serveBatch(ctx context.Context, id int64) (int, error) {
-	try, workers, err := c.way(ctx, id)
+func (c *Courier) serveBatch(ctx context.Context, id int64, size int) (int, error) {
+	w, err := c.way(ctx, id)
 	if err != nil {
 		return 0, err
 	}
 	claimedAt := time.Now()
-	claimed, err := c.cfg.Store.ClaimDeliveries(ctx, id, lease, batch)
+	claimed, err := c.cfg.Store.ClaimDeliveries(ctx, id, w.lease, size)
 	if err != nil || len(claimed) == 0 {
 		return 0, err
 	}
 	attempts := make([]vpn.Attempt, len(claimed))
 	next := make(chan int)
 	var working sync.WaitGroup
-	for range min(workers, len(claimed)) {
+	for range min(w.atOnce, len(claimed)) {
 		working.Go(func() {
 			for i := range next {
 				d := &claimed[i]
 				attempts[i] = vpn.Attempt{RetryAt: c.cfg.Now()} // not begun: for whoever comes next
-				if ctx.Err() == nil && time.Since(claimedAt) < lease-timeout {
-					attempts[i] = c.tryOne(ctx, d, try)
+				if ctx.Err() == nil && time.Since(claimedAt) < w.lease-w.timeout {
+					attempts[i] = w.tryOne(ctx, d)
 				}
 				attempts[i].DeliveryID, attempts[i].Number = d.ID, d.Attempts
 			}
@@ -184,22 +198,24 @@ func (c *Courier) serveBatch(ctx context.Context, id int64) (int, error) {
 }
 
 // tryOne makes one attempt within its time. What has begun is ended, also when the program stops.
-func (c *Courier) tryOne(ctx context.Context, d *vpn.Delivery, try attempt) vpn.Attempt {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+func (w *way) tryOne(ctx context.Context, d *vpn.Delivery) vpn.Attempt {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.timeout)
 	defer cancel()
-	return try(ctx, d)
+	return w.try(ctx, d)
 }
 
-// way is how deliveries of a webhook are sent, and how many at once.
-func (c *Courier) way(ctx context.Context, id int64) (attempt, int, error) {
+func (c *Courier) way(ctx context.Context, id int64) (*way, error) {
 	if id == vpn.MailWebhook {
-		return c.mail, 1, nil
+		return &way{try: c.mail, timeout: 2 * smtpTimeout, atOnce: 1, lease: 4 * smtpTimeout}, nil
 	}
-	w, secret, err := c.cfg.Store.Webhook(ctx, id)
+	hook, secret, err := c.cfg.Store.Webhook(ctx, id)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return func(ctx context.Context, d *vpn.Delivery) vpn.Attempt { return c.post(ctx, w.URL, []byte(secret), d) }, atOnce, nil
+	post := func(ctx context.Context, d *vpn.Delivery) vpn.Attempt {
+		return c.post(ctx, hook.URL, []byte(secret), d)
+	}
+	return &way{try: post, timeout: timeout, atOnce: atOnce, lease: 3 * timeout}, nil
 }
 
 // failed is an attempt that is to be repeated, by the schedule.

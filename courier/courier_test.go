@@ -197,6 +197,7 @@ func (r *receiver) events() []wire.Event {
 }
 
 func TestAnEventArrives(t *testing.T) {
+	t.Parallel()
 	o, r := open(t, sqlite(t), nil), receive(t, nil)
 	ctx := t.Context()
 	_, err := o.AddPlan(ctx, shell, vpn.Plan{Code: "standard", Name: vpn.Text{EN: "Standard"}, PeriodDays: 30, DeviceLimit: 2, TrafficLimit: 1000})
@@ -276,6 +277,7 @@ func signedAsOpenSSL(t *testing.T, header, secret string, body []byte) {
 
 // A receiver that fails is tried again by the schedule, under the same number, and what came of it can be seen.
 func TestAFailingReceiverRecovers(t *testing.T) {
+	t.Parallel()
 	var isUp atomic.Bool
 	o := open(t, sqlite(t), nil)
 	r := receive(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -311,6 +313,7 @@ func TestAFailingReceiverRecovers(t *testing.T) {
 
 // One that never recovers is given up within a day, and can be sent once more by hand.
 func TestADeadReceiverIsGivenUp(t *testing.T) {
+	t.Parallel()
 	var isUp atomic.Bool
 	o := open(t, sqlite(t), nil)
 	r := receive(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -340,6 +343,7 @@ func TestADeadReceiverIsGivenUp(t *testing.T) {
 
 // A receiver that hangs delays no other.
 func TestAHangingReceiverDelaysNobody(t *testing.T) {
+	t.Parallel()
 	o := open(t, sqlite(t), nil)
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
@@ -377,6 +381,7 @@ func TestAHangingReceiverDelaysNobody(t *testing.T) {
 
 // Redirects are not followed, and an endless answer is cut.
 func TestAReceiverCannotLeadAway(t *testing.T) {
+	t.Parallel()
 	o := open(t, sqlite(t), nil)
 	var visits, written atomic.Int64
 	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visits.Add(1) }))
@@ -413,6 +418,7 @@ func TestAReceiverCannotLeadAway(t *testing.T) {
 
 // The largest event fits into what receivers must take.
 func TestAnEventIsBounded(t *testing.T) {
+	t.Parallel()
 	o, r := open(t, sqlite(t), nil), receive(t, nil)
 	o.webhook(r.URL, "*")
 	_, err := o.AddUser(t.Context(), shell, vpn.NewAccount{
@@ -430,6 +436,7 @@ func TestAnEventIsBounded(t *testing.T) {
 
 // What is removed is not sent, what is turned off waits.
 func TestAWebhookThatIsOffWaits(t *testing.T) {
+	t.Parallel()
 	o, r := open(t, sqlite(t), nil), receive(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	hook, _ := o.webhook(r.URL, "user.*")
 	o.user("user@example.com")
@@ -449,6 +456,7 @@ func TestAWebhookThatIsOffWaits(t *testing.T) {
 
 // Of two replicas each delivery goes out from one.
 func TestReplicasShareTheLine(t *testing.T) {
+	t.Parallel()
 	dsn := storetest.Postgres(t)
 	a, b := open(t, dsn, nil), open(t, dsn, nil)
 	r := receive(t, nil)

@@ -208,6 +208,7 @@ func (o *office) notice() {
 
 // A subscription's end is told a week before, a day before and then, in the user's language, each once.
 func TestNoticesOfTheEnd(t *testing.T) {
+	t.Parallel()
 	const day = 24 * time.Hour
 	p := deliver(t, nil)
 	o := open(t, sqlite(t), mailer(t, "smtp://"+p.address, nil))
@@ -269,6 +270,7 @@ func TestNoticesOfTheEnd(t *testing.T) {
 
 // Who refuses gets none, by the link of a mail; the page asks first.
 func TestNoticesCanBeRefused(t *testing.T) {
+	t.Parallel()
 	p := deliver(t, nil)
 	o := open(t, sqlite(t), mailer(t, "smtp://"+p.address, nil))
 	o.notice()
@@ -327,6 +329,7 @@ func TestNoticesCanBeRefused(t *testing.T) {
 
 // A quota's notices name what is used, and what is no longer true when it could be sent is not sent.
 func TestNoticesOfTheQuota(t *testing.T) {
+	t.Parallel()
 	p := deliver(t, nil)
 	o := open(t, sqlite(t), mailer(t, "smtp://"+p.address, nil))
 	ctx := t.Context()
@@ -368,6 +371,7 @@ func TestNoticesOfTheQuota(t *testing.T) {
 
 // A server that is away for a while gets the mail later; one that refuses an address for good is not asked again.
 func TestMailIsRetried(t *testing.T) {
+	t.Parallel()
 	p := deliver(t, nil)
 	o := open(t, sqlite(t), mailer(t, "smtp://"+p.address, nil))
 	o.notice()
@@ -378,8 +382,8 @@ func TestMailIsRetried(t *testing.T) {
 	o.clock.forward(23*24*time.Hour + time.Minute)
 	o.notice()
 	o.until("an attempt", func() bool { return o.delivery(vpn.MailWebhook).Error != "" })
-	if d := o.delivery(vpn.MailWebhook); !d.EndedAt.IsZero() {
-		t.Errorf("given up: %+v", d)
+	if d := o.delivery(vpn.MailWebhook); !d.EndedAt.IsZero() || !strings.Contains(d.Error, "451") || strings.Contains(d.Error, "ivan") {
+		t.Errorf("given up, or it names the user: %+v", d)
 	}
 	p.mu.Lock()
 	answer = nil
@@ -420,6 +424,7 @@ func certificate(t *testing.T) (*tls.Certificate, *x509.CertPool) {
 
 // A password is sent over TLS only, to a server whose certificate holds.
 func TestMailGoesOverTLS(t *testing.T) {
+	t.Parallel()
 	cert, roots := certificate(t)
 	p := deliver(t, cert)
 	m, err := courier.TestMail("user@example.com", "ru")
@@ -447,6 +452,41 @@ func TestMailGoesOverTLS(t *testing.T) {
 	cancel()
 	if err := mailer(t, "smtp://"+p.address, nil).Send(ctx, m); !errors.Is(err, context.Canceled) {
 		t.Errorf("with an ended context: %v", err)
+	}
+}
+
+// A server that takes the connection and then says nothing costs no more than the time of an attempt.
+func TestASilentMailServerIsLeft(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+		}
+	}()
+	slow := deliver(t, nil)
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	slow.refuse = func() error { <-release; return nil }
+	m, err := courier.TestMail("user@example.com", "ru")
+	ok(t, err)
+	for _, address := range []string{listener.Addr().String(), slow.address} {
+		ended := make(chan error, 1)
+		go func() { ended <- mailer(t, "smtp://"+address, nil).Send(t.Context(), m) }()
+		select {
+		case err := <-ended:
+			if err == nil || errors.Is(err, vpn.ErrMailRejected) {
+				t.Errorf("%s: %v", address, err)
+			}
+		case <-time.After(2 * time.Minute):
+			t.Errorf("%s: it waits on", address)
+		}
 	}
 }
 

@@ -6,12 +6,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	netmail "net/mail"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/wneessen/go-mail"
 
@@ -28,6 +28,9 @@ type SMTPConfig struct {
 	// TLS defaults to the system's roots.
 	TLS *tls.Config
 }
+
+// smtpTimeout bounds the connecting to a mail server, and then all that is said there: some think long about a mail.
+const smtpTimeout = 20 * time.Second
 
 // SMTP is a vpn.Mailer on a mail server. Each mail has a connection of its own.
 type SMTP struct {
@@ -49,7 +52,7 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 		return nil, errors.New("--smtp-url: want smtps://USER:PASSWORD@HOST or smtp://… (STARTTLS), with special characters escaped as in any URL")
 	}
 	port := 587
-	options := []mail.Option{mail.WithTimeout(timeout)}
+	options := []mail.Option{mail.WithTimeout(smtpTimeout)}
 	if u.Scheme == "smtps" {
 		port, options = 465, append(options, mail.WithSSL())
 	} else if isLoopback(u.Hostname()) {
@@ -89,19 +92,20 @@ func (s *SMTP) Send(ctx context.Context, m vpn.Mail) error {
 		return fmt.Errorf("courier: smtp: %w", err)
 	}
 	err = client.DialAndSendWithContext(ctx, message)
-	if refusal, ok := errors.AsType[*mail.SendError](err); ok && refusal.ErrorCode() >= 500 {
-		return fmt.Errorf("%w: status %d", vpn.ErrMailRejected, refusal.ErrorCode()) // the server's words may name the user
-	}
-	if ctx.Err() != nil {
+	refusal, isRefusal := errors.AsType[*mail.SendError](err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
 		return fmt.Errorf("courier: smtp: %w", ctx.Err())
-	}
-	if opErr, ok := errors.AsType[*net.OpError](err); ok {
-		return fmt.Errorf("courier: smtp: %w", opErr)
-	}
-	if err != nil {
+	case !isRefusal:
 		return fmt.Errorf("courier: smtp: %w", err)
+	case refusal.ErrorCode() >= 500 && refusal.Reason != mail.ErrSMTPMailFrom: // the sender is the operator's to put right
+		err = vpn.ErrMailRejected
+	default:
+		err = errors.New("courier: smtp")
 	}
-	return nil
+	return fmt.Errorf("%w: %s: status %d", err, refusal.Reason, refusal.ErrorCode()) // the server's words may name the user
 }
 
 // message writes a mail as RFC 5322 and MIME have it: the text, and the same as HTML.

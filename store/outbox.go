@@ -91,21 +91,50 @@ func (s *Store) ClaimDeliveries(ctx context.Context, webhookID int64, lease time
 // EndAttempts implements vpn.OutboxStore.
 func (s *Store) EndAttempts(ctx context.Context, attempts []vpn.Attempt) error {
 	return s.write(ctx, "end attempts", func(t *tx) error {
-		ends := make([]statement, 0, len(attempts))
+		delivered := map[int][]any{} // by status
+		var failed []statement
 		for _, a := range attempts {
-			var endedAt int64
-			if a.IsDelivered || a.RetryAt.IsZero() {
-				a.RetryAt, endedAt = time.Time{}, millis(t.now)
+			if a.IsDelivered {
+				delivered[a.Status] = append(delivered[a.Status], a.DeliveryID, a.Number)
+				continue
 			}
-			ends = append(ends, statement{text: `
+			var endedAt int64
+			if a.RetryAt.IsZero() {
+				endedAt = millis(t.now)
+			}
+			failed = append(failed, statement{text: `
 				UPDATE delivery
-				SET due_at = $3, status = $4, error = $5, is_delivered = $6, ended_at = $7
+				SET due_at = $3, status = $4, error = $5, ended_at = $6
 				WHERE id = $1
 					AND attempts = $2
-					AND due_at > 0`, args: []any{a.DeliveryID, a.Number, millis(a.RetryAt), a.Status, a.Error, a.IsDelivered, endedAt}})
+					AND due_at > 0`, args: []any{a.DeliveryID, a.Number, millis(a.RetryAt), a.Status, a.Error, endedAt}})
 		}
-		return t.together(ends...)
+		for status, args := range delivered {
+			if err := t.endDelivered(status, args); err != nil {
+				return err
+			}
+		}
+		return t.together(failed...)
 	})
+}
+
+var endDelivered = batch{2, `
+	UPDATE delivery
+	SET due_at = 0, status = $1, error = '', is_delivered = TRUE, ended_at = $2
+	WHERE due_at > 0
+		AND (id, attempts) IN (VALUES `, "(CAST(? AS BIGINT), CAST(? AS BIGINT))", ")"}
+
+// endDelivered ends what was delivered with a status: pairs of delivery and attempt.
+func (t *tx) endDelivered(status int, pairs []any) error {
+	for len(pairs) > 0 {
+		rows := min(len(pairs)/2, maxExact)
+		args := append([]any{status, millis(t.now)}, pairs[:2*rows]...)
+		if _, err := t.exec(t.writer.batchText(&endDelivered, rows), args...); err != nil {
+			return err
+		}
+		pairs = pairs[2*rows:]
+	}
+	return nil
 }
 
 // maxPruned is the most rows that are ended or deleted in one transaction.
