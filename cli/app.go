@@ -191,7 +191,7 @@ func (a *app) closing(h http.Handler) http.Handler {
 func (a *app) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	failed := make(chan error, 6)
+	failed := make(chan error, 8)
 	var parts sync.WaitGroup
 	start := func(name string, part func(context.Context) error) {
 		parts.Go(func() {

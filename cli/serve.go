@@ -129,7 +129,6 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 		planesConfig: planesConfig{listen: c.NodeListen, ports: c.ShadowsocksPorts, allow: c.AllowTarget},
 		host:         c.NodeHost, usageEvery: c.UsageEvery, endpoint: c.endpointFlags,
 	}
-	var err error
 	if cfg.node.https, err = c.https(); err != nil {
 		return cfg, err
 	}
