@@ -52,7 +52,7 @@ func (l *letters) in(lang, key string, places *strings.Replacer) string {
 
 // count returns the form of a text that goes with a number.
 func (l *letters) count(lang, key string, n int) string {
-	form := "other"
+	var form string
 	switch plural.Cardinal.MatchPlural(language.Make(lang), n, 0, 0, 0, 0) {
 	case plural.One:
 		form = "one"
@@ -60,6 +60,8 @@ func (l *letters) count(lang, key string, n int) string {
 		form = "few"
 	case plural.Many:
 		form = "many"
+	default:
+		form = "other"
 	}
 	return l.in(lang, key+"."+form, strings.NewReplacer(":count", strconv.Itoa(n)))
 }

@@ -213,7 +213,7 @@ func TestNoticesOfTheEnd(t *testing.T) {
 	p := deliver(t, nil)
 	o := open(t, sqlite(t), mailer(t, "smtp://"+p.address, nil))
 	o.notice()
-	ivan, john := o.user("ivan@example.com"), vpn.User{}
+	ivan := o.user("ivan@example.com")
 	john, err := o.AddUser(t.Context(), shell, vpn.NewAccount{Email: "john@example.com", Password: "password123", Locale: "en"})
 	ok(t, err)
 	o.subscribe(ivan)

@@ -20,7 +20,7 @@ const (
 )
 
 // eventNouns are those whose changes are told to others.
-var eventNouns = []string{ //nolint:gochecknoglobals // a table
+var eventNouns = []string{
 	"user", "subscription", "payment", "voucher", "device", "node", "server", "plan",
 }
 

@@ -69,13 +69,14 @@ type OutboxStore interface {
 	WantsMail(ctx context.Context, userID int64) (bool, error)
 	// SetWantsMail changes that. ErrNotFound when there is no such user.
 	SetWantsMail(ctx context.Context, userID int64, wants bool) error
-	// MailToken is what proves, in a link, that its bearer got a user's mail; MailTokenUser returns the user, or ErrNotFound.
+	// MailToken is what proves, in a link, that its bearer got a user's mail.
 	MailToken(userID int64) string
+	// MailTokenUser returns the user of a MailToken, or ErrNotFound.
 	MailTokenUser(token string) (int64, error)
 }
 
 // retryDelays are the pauses after the first, second, … failed attempt; together a little less than a day.
-var retryDelays = []time.Duration{ //nolint:gochecknoglobals // a table
+var retryDelays = []time.Duration{
 	10 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 9 * time.Hour,
 }
 

@@ -1,6 +1,7 @@
 package vpn_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -118,7 +119,7 @@ func many(n int) (events []string) {
 }
 
 func asError(err error, to **vpn.Error) bool {
-	e, ok := err.(*vpn.Error) //nolint:errorlint // refusals are not wrapped
+	e, ok := errors.AsType[*vpn.Error](err)
 	*to = e
 	return ok
 }
