@@ -85,7 +85,7 @@ func New(cfg Config) (*Courier, error) {
 
 // Run sends until ctx ends, and returns when the attempts that had begun have ended.
 func (c *Courier) Run(ctx context.Context) error {
-	if err := c.cfg.Store.SetMailing(ctx, c.cfg.Mailer != nil); err != nil {
+	if err := c.cfg.Store.SetMailing(ctx, c.cfg.Mailer != nil); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("courier: %w", err)
 	}
 	var serving sync.WaitGroup

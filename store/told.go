@@ -47,16 +47,24 @@ func (s *Store) NodesTold(ctx context.Context) (map[int64]bool, error) {
 // maxExpiries is the most subscriptions whose notices are written in one transaction, but for those of one millisecond.
 const maxExpiries = 1000
 
+// maxIdle is how far the instant of a notice may lie behind while there is nothing to tell: a look alone writes nothing.
+const maxIdle = time.Hour
+
 // TellExpiries implements vpn.OutboxStore. What was told ends at an instant: whose expiry is moved over it is told again, and
 // nothing is kept for each user.
 func (s *Store) TellExpiries(ctx context.Context, name string, until time.Time, least time.Duration) (more bool, err error) {
-	more = false
 	var begin int64
+	var isAny bool
 	err = one(s.read(ctx).row(`
-		SELECT until
-		FROM expiry_notice
-		WHERE event = $1`, name), &begin)
-	if err == nil && begin >= millis(until) {
+		SELECT n.until, EXISTS (
+			SELECT 1
+			FROM subscription s
+			WHERE s.expires_at > n.until
+				AND s.expires_at <= $2
+		)
+		FROM expiry_notice n
+		WHERE n.event = $1`, name, millis(until)), &begin, &isAny)
+	if err == nil && !isAny && millis(until)-begin < maxIdle.Milliseconds() {
 		return false, nil
 	}
 	err = s.write(ctx, "tell expiries", func(t *tx) error {
