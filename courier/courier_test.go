@@ -30,6 +30,7 @@ type awayNodes struct{}
 func (awayNodes) Wake(...vpn.NodeRev)                            {}
 func (awayNodes) WaitApplied(context.Context, int64, int64) bool { return false }
 func (awayNodes) Live(int64) vpn.NodeLive                        { return vpn.NodeLive{} }
+func (awayNodes) Refuses(int64, int64) bool                      { return false }
 
 // plainPasswords hashes not at all: hashing has its own tests.
 type plainPasswords struct{}

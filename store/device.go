@@ -26,6 +26,7 @@ func (s *Store) AddDevice(ctx context.Context, n vpn.NewSession, a vpn.Audit) (i
 		if id, _, err = t.takeSlot(n); err != nil {
 			return err
 		}
+		a.UserID = n.UserID
 		return t.audit(a, id)
 	})
 	return id, err

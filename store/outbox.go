@@ -201,7 +201,7 @@ func (s *Store) WantsMail(ctx context.Context, userID int64) (wants bool, err er
 // SetWantsMail implements vpn.OutboxStore.
 func (s *Store) SetWantsMail(ctx context.Context, userID int64, wants bool) error {
 	return s.write(ctx, "set wants mail", func(t *tx) error {
-		if err := t.holdUser(userID); err != nil {
+		if err := t.lockUser(userID); err != nil {
 			return err
 		}
 		change := `

@@ -31,9 +31,10 @@ func nounOf(event string) string {
 }
 
 // IsEvent reports whether a change that is audited as this action is told to webhooks. Keys are not: they are made in
-// thousands, and nobody but their node needs to know. Neither is a new hash of the same password.
+// thousands, and nobody but their node needs to know. Neither is a new hash of the same password, nor an import, whose
+// entries are about many users each.
 func IsEvent(action string) bool {
-	return slices.Contains(eventNouns, nounOf(action)) && action != "user.rehash"
+	return slices.Contains(eventNouns, nounOf(action)) && action != "user.rehash" && !strings.HasSuffix(action, ".import")
 }
 
 // IsAboutUser reports whether the subject of an event is the user whom it concerns.

@@ -155,7 +155,7 @@ func TestWebhooksAreOperators(t *testing.T) {
 func TestEvents(t *testing.T) {
 	for action, want := range map[string]bool{
 		"user.add": true, "user.rehash": false, "subscription.set": true, "payment.take": true, "voucher.redeem": true, "device.sign_in": true,
-		"node.online": true, "server.add": true, "plan.update": true, "key.issue": false, "token.add": false, "webhook.add": false, "import.users": false,
+		"node.online": true, "server.add": true, "plan.update": true, "key.issue": false, "token.add": false, "webhook.add": false, "user.import": false, "subscription.import": false, "device.add": true, "node.join": true,
 	} {
 		if got := vpn.IsEvent(action); got != want {
 			t.Errorf("%s: %v", action, got)
