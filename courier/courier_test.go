@@ -422,9 +422,8 @@ func TestAnEventIsBounded(t *testing.T) {
 	t.Parallel()
 	o, r := open(t, sqlite(t), nil), receive(t, nil)
 	o.webhook(r.URL, "*")
-	_, err := o.AddUser(t.Context(), shell, vpn.NewAccount{
-		Email: strings.Repeat("a", 200) + "@example.com", Name: strings.Repeat("\x01", 100_000), Password: "password123",
-	})
+	long := vpn.NewUser{Email: strings.Repeat("a", 200) + "@example.com", Name: strings.Repeat("\x01", 100_000), Locale: "ru"} // as if imported
+	_, err := o.store.AddUser(t.Context(), long, vpn.Audit{Action: "user.add"})
 	ok(t, err)
 	o.until("it arrives", func() bool { return len(r.events()) == 1 })
 	if n := len(r.raw[0]); n > wire.MaxEvent {
