@@ -52,7 +52,12 @@ const description = `A VPN service in one binary.
 
 Every flag can be set by the environment variable shown beside it.`
 
-// Main runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 misused.
+// exitRefused is the exit code of a node that was shut out: EX_CONFIG of sysexits.h, which no restart mends. The unit in
+// deploy knows it.
+const exitRefused = 78
+
+// Main runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 misused, 78 a node that was
+// shut out.
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -79,6 +84,9 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 	}
 	if err := parsed.Run(); err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {
 		_, _ = fmt.Fprintf(terminal.Err, "stile: %s\n", explain(err))
+		if errors.Is(err, errRefused) {
+			return exitRefused
+		}
 		return 1
 	}
 	return 0

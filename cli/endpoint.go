@@ -50,6 +50,20 @@ func (f *endpointFlags) check() error {
 	return nil
 }
 
+// isCertified reports whether there is to be a certificate.
+func (f *endpointFlags) isCertified() bool { return f.TLSCert != "" || f.ACME }
+
+// checkHTTPSPort checks the port of an HTTPS proxy, 0 for none, which needs the endpoint's certificate.
+func checkHTTPSPort(port int, f *endpointFlags) error {
+	switch {
+	case port < 0 || port > 65_535:
+		return errors.New("--https-port: want 1 to 65535")
+	case port != 0 && !f.isCertified():
+		return errors.New("--https-port needs --tls-cert and --tls-key, or --acme")
+	}
+	return nil
+}
+
 // open listens and reads what certificates there are, for a node that is known by a host and keeps its state in dir.
 func (f *endpointFlags) open(ctx context.Context, host, dir string, log *slog.Logger) (*endpoint, error) {
 	e := &endpoint{}
@@ -114,13 +128,19 @@ func (e *endpoint) pingURL(host string, httpsPort int, otherwise string) string 
 	switch {
 	case e.ping != nil:
 		return e.ping.URL(host)
-	case httpsPort == 443:
-		return "https://" + host + "/ping"
 	case httpsPort != 0:
-		return "https://" + net.JoinHostPort(host, strconv.Itoa(httpsPort)) + "/ping"
+		return httpsPing(host, httpsPort)
 	default:
 		return otherwise
 	}
+}
+
+// httpsPing is the address of the ping that an HTTPS server answers.
+func httpsPing(host string, port int) string {
+	if port != 443 {
+		host = net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	return "https://" + host + "/ping"
 }
 
 // expiresAt is when the certificate expires; zero without one.

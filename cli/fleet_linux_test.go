@@ -1,7 +1,9 @@
 package cli_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -9,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +20,7 @@ import (
 	"time"
 
 	"stile/client"
+	"stile/internal/testca"
 	"stile/wire"
 )
 
@@ -28,12 +32,14 @@ type fleet struct {
 	node    *nodeProcess
 	site    string
 	server  int64
+	ca      string // file of the authority that certified the node's name
 }
 
 // nodeProcess is `stile node run` on a machine of its own.
 type nodeProcess struct {
 	f       *fleet
 	data    string
+	args    []string // of `stile node run`
 	log     *lockedBuffer
 	process *exec.Cmd
 	ended   chan struct{}
@@ -48,7 +54,7 @@ func newFleet(t testing.TB, dsn string) *fleet {
 	f.stile("plan", "add", "standard", "--devices", "1000", "--days", "30", "--tier", "1")
 	f.start()
 	f.site = w.serveSite()
-	line := f.stile("server", "add", "Амстердам 1", "--country", "NL", "--city", "Amsterdam", "--host", "198.18.0.2", "--ports", "8388-8389", "--json")
+	line := f.stile("server", "add", "Амстердам 1", "--country", "NL", "--city", "Amsterdam", "--host", "198.18.0.2", "--ports", "8388-8389", "--https-port", "8444", "--json")
 	var made struct {
 		ID   int64  `json:"id"`
 		Join string `json:"join"`
@@ -57,7 +63,9 @@ func newFleet(t testing.TB, dsn string) *fleet {
 		t.Fatal(err)
 	}
 	f.server = made.ID
-	f.node = &nodeProcess{f: f, data: t.TempDir(), log: new(lockedBuffer)}
+	ca, cert, key := testca.New(t).Files(t, t.TempDir(), "198.18.0.2")
+	f.ca = ca
+	f.node = &nodeProcess{f: f, data: t.TempDir(), log: new(lockedBuffer), args: []string{"--tls-cert", cert, "--tls-key", key}}
 	out, err := f.node.command(append(strings.Fields(made.Join)[1:], "--data", f.node.data)...)
 	if err != nil {
 		t.Fatalf("node join: %v\n%s", err, out)
@@ -103,6 +111,7 @@ func (n *nodeProcess) command(args ...string) (string, error) {
 func (n *nodeProcess) start() {
 	n.f.t.Helper()
 	args := append(n.f.network.on("n"), stileBinary, "node", "run", "--data", n.data, "--allow-target", "198.18.0.3/32", "--usage-every", "200ms")
+	args = append(args, n.args...)
 	n.process = exec.Command(args[0], args[1:]...)
 	n.process.Stdout, n.process.Stderr = n.log, n.log
 	if err := n.process.Start(); err != nil {
@@ -194,6 +203,24 @@ func (f *fleet) load(key wire.IssuedKey, size int64) error {
 	return err
 }
 
+// curl loads so many bytes through a key's HTTPS proxy, from u: Debian's curl with nothing but the answer of /api/key.
+func (f *fleet) curl(key wire.IssuedKey, size int64) error {
+	f.t.Helper()
+	if key.HTTPS == nil {
+		return errors.New("the key has no https")
+	}
+	args := append(f.network.on("u"), "curl", "-sS", "--max-time", "30", "--proxy-cacert", f.ca, "--proxy", key.HTTPS.URI(), "--proxytunnel",
+		"-o", "/dev/null", "-w", "%{http_connect} %{http_code} %{size_download}", fmt.Sprintf("%s/%d", f.site, size))
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	if want := fmt.Sprintf("200 200 %d", size); err == nil && string(out) != want {
+		err = fmt.Errorf("want %q", want)
+	}
+	if err != nil {
+		return fmt.Errorf("curl (Debian's curl): %w: %s", err, out)
+	}
+	return nil
+}
+
 // used is what the database has counted for a device's user.
 func (f *fleet) used(d *device) int64 {
 	f.t.Helper()
@@ -250,14 +277,78 @@ func TestFleetJoinsCarriesAndRevokes(t *testing.T) {
 		case <-time.After(30 * time.Second):
 			t.Fatalf("the revoked node goes on:\n%s", f.node.log)
 		}
-		if code := f.node.process.ProcessState.ExitCode(); code != 1 || !strings.Contains(f.node.log.String(), "stile server join") {
+		if code := f.node.process.ProcessState.ExitCode(); code != 78 || !strings.Contains(f.node.log.String(), "stile server join") {
 			t.Errorf("exit code %d:\n%s", code, f.node.log)
 		}
-		if out, err := f.node.command("node", "run", "--data", f.node.data); err == nil {
-			t.Errorf("a revoked node starts again:\n%s", out)
+		f.node.start()
+		<-f.node.ended
+		if code := f.node.process.ProcessState.ExitCode(); code != 78 {
+			t.Errorf("a revoked node that is started again ends with %d:\n%s", code, f.node.log)
 		}
 		f.online(false)
 	})
+}
+
+// A node's HTTPS proxy, on a machine that knows neither the service's secret nor the database: a key carries a page, a
+// revoked one does not and is asked for another, and strangers see a web server. The door comes with what the node is told
+// when it joins, or, to one that joined before there was any, when it starts; it is in no log.
+func TestANodesHTTPSProxyCarries(t *testing.T) {
+	f := newFleet(t, "")
+	d, key := f.user("a@example.com")
+	if err := f.curl(key, 1<<20); err != nil {
+		t.Fatalf("%v\n%s", err, f.node.log)
+	}
+	f.until("the traffic is booked", func() bool { return f.used(d) > 1<<20 })
+	name := filepath.Join(f.node.data, "identity.json")
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the identity's file: %v, %v", info.Mode(), err)
+	}
+	var identity map[string]any
+	read := func() {
+		raw, err := os.ReadFile(name)
+		if err == nil {
+			err = json.Unmarshal(raw, &identity)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	read()
+	door, _ := identity["door"].(string)
+	if raw, err := base64.StdEncoding.DecodeString(door); err != nil || len(raw) != 32 {
+		t.Fatalf("a door of %d bytes, %v", len(raw), err)
+	}
+
+	f.node.stop(syscall.SIGTERM)
+	delete(identity, "door")
+	delete(identity, "https_port")
+	raw, err := json.Marshal(identity)
+	if err == nil {
+		err = os.WriteFile(name, raw, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := f.stile("server", "set", strconv.FormatInt(f.server, 10), "--ports", "8390-8391", "--https-port", "8445"); !strings.Contains(said, "once it is restarted") {
+		t.Errorf("server set says %q", said)
+	}
+	f.node.start()
+	f.until("the node has what it was not told before", func() bool { read(); return identity["door"] == door })
+	f.until("the key goes on at the new port", func() bool {
+		status := d.post("/api/key", map[string]any{"server_id": f.server}, &key)
+		return status == http.StatusOK && key.Ready && key.HTTPS != nil && key.HTTPS.Port == 8445 && f.curl(key, 1000) == nil
+	})
+	if err := f.load(key, 1000); err != nil || key.Shadowsocks.Port < 8390 {
+		t.Errorf("Shadowsocks on port %d: %v", key.Shadowsocks.Port, err)
+	}
+	d.rotated(f.server)
+	if err := f.curl(key, 1000); err == nil || !strings.Contains(err.Error(), "407") {
+		t.Errorf("a key that was replaced: %v", err)
+	}
+	if strings.Contains(f.node.log.String()+f.log.String(), door) {
+		t.Error("the door is in a log")
+	}
 }
 
 // outage is how long the control plane is away; `make soak` makes it ten minutes.

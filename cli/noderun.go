@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"stile/accesskey"
+	"stile/dataplane"
 	"stile/internal/buildinfo"
 	"stile/node"
 )
@@ -19,7 +21,8 @@ type nodeRunFlags struct {
 	endpointFlags
 	monitorFlags
 	NodeListen       string         `placeholder:"ADDRESS" help:"Address to carry traffic on; by default all."`
-	ShadowsocksPorts *portRange     `placeholder:"PORTS" help:"Ports for Shadowsocks; by default those of the server when the node joined."`
+	ShadowsocksPorts *portRange     `placeholder:"PORTS" help:"Ports for Shadowsocks; by default those of the server."`
+	HTTPSPort        *int           `name:"https-port" placeholder:"PORT" help:"Port of the HTTPS proxy, which browsers use, 0 for none; needs --tls-cert or --acme. By default that of the server."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that users may reach although they otherwise never do; repeatable."`
 	UsageEvery       time.Duration  `default:"5s" help:"How often traffic is reported."`
 	LogFormat        string         `enum:"text,json" default:"text" help:"text or json."`
@@ -62,6 +65,11 @@ func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) 
 	if err := flags.endpointFlags.check(); err != nil {
 		return err
 	}
+	if flags.HTTPSPort != nil {
+		if err := checkHTTPSPort(*flags.HTTPSPort, &flags.endpointFlags); err != nil {
+			return err
+		}
+	}
 	log, err := newLog(t.Err, flags.LogFormat, flags.LogLevel)
 	if err != nil {
 		return err
@@ -80,12 +88,46 @@ func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) 
 	if err != nil {
 		return err
 	}
+	refresh(ctx, id, dir, log)
 	n := &joinedNode{}
 	if err := n.open(ctx, dir, id, flags, log); err != nil {
 		return errors.Join(err, n.close(ctx))
 	}
 	t.printf("Node %d, %q, of %s carries Shadowsocks on ports %s\n", id.NodeID, id.Name, id.URL, n.planes.ports)
+	if port := n.planes.httpsPort(); port != 0 {
+		t.printf("It is an HTTPS proxy for browsers on port %d\n", port)
+	}
 	return n.run(ctx, supervisor)
+}
+
+// refreshWithin bounds how long a node that starts waits to hear whether its server has changed.
+const refreshWithin = 3 * time.Second
+
+// refresh learns what the server is like now. Without an answer the node starts as what it was: it serves its keys
+// without the control plane. That it was shut out is for the transport to notice.
+func refresh(ctx context.Context, id *node.Identity, dir string, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, refreshWithin)
+	defer cancel()
+	if err := id.Refresh(ctx, dir); err != nil {
+		log.Warn("the control plane does not say whether the server has changed; its ports are taken as they were", "error", err)
+	}
+}
+
+// https says where the HTTPS proxy listens; nil when there is none. What the server lacks for one stops no other plane.
+func (f *nodeRunFlags) https(id *node.Identity, log *slog.Logger) *httpsConfig {
+	port := id.HTTPSPort
+	setFrom(&port, f.HTTPSPort)
+	switch {
+	case port == 0:
+		return nil
+	case !f.isCertified():
+		log.Error("no HTTPS proxy, although the server has a port for it: it needs --tls-cert and --tls-key, or --acme", "port", port)
+		return nil
+	case len(id.Door) != len(accesskey.Door{}):
+		log.Error("no HTTPS proxy: the control plane has not yet told this node how issued keys are known; start again when it can be reached", "port", port)
+		return nil
+	}
+	return &httpsConfig{port: port}
 }
 
 // joinedNode is a node that links over the network, with what belongs to it on this machine.
@@ -107,17 +149,25 @@ func (n *joinedNode) open(ctx context.Context, dir string, id *node.Identity, fl
 		listen: flags.NodeListen, allow: flags.AllowTarget, ports: portRange{first: id.ShadowsocksPort, count: id.ShadowsocksPorts},
 	}
 	setFrom(&cfg.ports, flags.ShadowsocksPorts)
+	cfg.https = flags.https(id, log)
 	if n.monitor, err = flags.monitorFlags.open(ctx); err != nil {
 		return err
 	}
 	if n.endpoint, err = flags.endpointFlags.open(ctx, id.Host, dir, log); err != nil {
 		return err
 	}
+	n.endpoint.secure(cfg)
 	if n.planes, err = listenPlanes(ctx, cfg, log); err != nil {
 		return err
 	}
+	var planes []dataplane.Plane
+	if cfg.https == nil {
+		planes = n.planes.list
+	} else if planes, err = n.planes.finish(accesskey.Door(id.Door)); err != nil {
+		return err
+	}
 	n.agent, err = node.Open(node.Config{
-		Dir: id.StateDir(dir), ID: id.NodeID, Version: buildinfo.Version(), Ledger: n.planes.ledger, Planes: n.planes.list,
+		Dir: id.StateDir(dir), ID: id.NodeID, Version: buildinfo.Version(), Ledger: n.planes.ledger, Planes: planes,
 		Ping: n.endpoint.ping, UsageInterval: flags.UsageEvery, Log: log, Dial: n.transport.Dial,
 	})
 	if err != nil {

@@ -129,26 +129,16 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 		planesConfig: planesConfig{listen: c.NodeListen, ports: c.ShadowsocksPorts, allow: c.AllowTarget},
 		host:         c.NodeHost, usageEvery: c.UsageEvery, endpoint: c.endpointFlags,
 	}
-	if cfg.node.https, err = c.https(); err != nil {
+	if err := checkHTTPSPort(c.HTTPSPort, &c.endpointFlags); err != nil {
 		return cfg, err
+	}
+	if c.HTTPSPort != 0 {
+		cfg.node.https = &httpsConfig{port: c.HTTPSPort}
 	}
 	if address, err := netip.ParseAddr(c.NodeHost); err == nil && address.IsLoopback() && c.NodeListen == "" {
 		cfg.node.listen = c.NodeHost
 	}
 	return cfg, nil
-}
-
-// https says where the HTTPS proxy listens; nil when there is to be none.
-func (c *ServeCmd) https() (*httpsConfig, error) {
-	switch {
-	case c.HTTPSPort < 0 || c.HTTPSPort > 65_535:
-		return nil, errors.New("--https-port: want 1 to 65535")
-	case c.HTTPSPort == 0:
-		return nil, nil
-	case c.TLSCert == "" && !c.ACME:
-		return nil, errors.New("--https-port needs --tls-cert and --tls-key, or --acme")
-	}
-	return &httpsConfig{port: c.HTTPSPort}, nil
 }
 
 // welcome says where the service is, and how to make the first operator.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ type serverFlags struct {
 	Host     string     `help:"Public name or address that keys point to."`
 	Ports    *portRange `help:"Shadowsocks ports, such as 8388-8403."`
 	HTTPS    *int       `name:"https-port" help:"Port of its HTTPS proxy; 0 is none."`
-	PingURL  string     `name:"ping-url" help:"URL that clients time; by default https://HOST/ping."`
+	PingURL  string     `name:"ping-url" help:"URL that clients time; by default https://HOST/ping, at --https-port."`
 	Capacity *int       `help:"Active devices it is meant for; 0 is unlimited."`
 	Tier     *int       `help:"Lowest plan tier that may use it."`
 	State    string     `help:"active, maintenance (listed, refuses new keys) or drained (not listed)."`
@@ -68,7 +69,7 @@ func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
 		server := vpn.Server{Name: c.Name, ShadowsocksPort: defaultPorts.first, ShadowsocksPorts: defaultPorts.count}
 		c.apply(&server)
 		if server.PingURL == "" {
-			server.PingURL = "https://" + server.Host + "/ping"
+			server.PingURL = httpsPing(server.Host, cmp.Or(server.HTTPSPort, 443))
 		}
 		server, err := s.AddServer(ctx, shell, server)
 		if err != nil {
@@ -115,12 +116,16 @@ func (c *ServerSetCmd) Run(ctx context.Context, t *Terminal) error {
 		}
 		for i := range servers {
 			if server := servers[i].Server; server.ID == c.ID {
+				before := server
 				set(&server.Name, c.Name)
 				c.apply(&server)
 				if err := s.UpdateServer(ctx, shell, server); err != nil {
 					return err
 				}
 				t.printf("Server %d changed.\n", server.ID)
+				if server.ShadowsocksPort != before.ShadowsocksPort || server.ShadowsocksPorts != before.ShadowsocksPorts || server.HTTPSPort != before.HTTPSPort {
+					t.notef("Its node listens on the new ports once it is restarted: `systemctl restart stile-node` on its machine, or `stile node run` again. New keys name them already. An embedded node takes its ports from the flags of `stile serve` instead.\n")
+				}
 				return nil
 			}
 		}

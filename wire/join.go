@@ -150,6 +150,9 @@ type Membership struct {
 	Host             string `json:"host"`
 	ShadowsocksPort  int    `json:"shadowsocks_port"`
 	ShadowsocksPorts int    `json:"shadowsocks_ports"`
+	// HTTPSPort is the HTTPS proxy's, 0 for none; Door (32 bytes) is what that proxy knows issued credentials by, a secret.
+	HTTPSPort int    `json:"https_port,omitempty"`
+	Door      []byte `json:"door,omitempty"`
 }
 
 // Codes of a NodeProblem.
