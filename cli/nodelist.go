@@ -35,7 +35,7 @@ func nodeRowOf(r *vpn.NodeReport, now time.Time) nodeRow {
 	}
 	switch {
 	case r.Identity.NodeID == 0:
-		row.State, row.Rev, row.Lag = "embedded", r.Rev, 0
+		row.State = "embedded"
 	case !r.Identity.RevokedAt.IsZero():
 		row.State = "revoked"
 	case r.Identity.JoinedAt.IsZero():

@@ -54,6 +54,7 @@ type Hub struct {
 	snapshots chan struct{}
 	// replica is this process among others; nil if there can be none.
 	replica    *replica
+	notes      notes // unused where there are replicas
 	isDraining atomic.Bool
 	counts     counts
 
@@ -74,7 +75,8 @@ func New(cfg Config) (*Hub, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	h := &Hub{cfg: cfg, began: cfg.Now(), snapshots: make(chan struct{}, snapshotsAtOnce), nodes: make(map[int64]*node)}
+	h := &Hub{cfg: cfg, began: cfg.Now(), snapshots: make(chan struct{}, snapshotsAtOnce), nodes: make(map[int64]*node),
+		notes: notes{changed: make(map[int64]bool)}}
 	if cfg.Replicas != nil {
 		h.replica = newReplica(h)
 	}
@@ -84,12 +86,13 @@ func New(cfg Config) (*Hub, error) {
 // Run compares what the streams have sent with the store, each second, keeps in touch with the other replicas, and has old
 // tombstones removed, until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
-	var compacting sync.WaitGroup
-	defer compacting.Wait()
-	compacting.Go(func() { h.compactEvery(ctx) })
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	parts.Go(func() { h.compactEvery(ctx) })
 	if h.replica != nil {
 		return h.replica.run(ctx)
 	}
+	parts.Go(func() { h.noteEvery(ctx) })
 	ticker := time.NewTicker(compareInterval)
 	defer ticker.Stop()
 	for {
@@ -166,16 +169,22 @@ func (h *Hub) begin(ctx context.Context, s *stream) error {
 func (h *Hub) end(ctx context.Context, s *stream, isHandedOver bool) {
 	s.node.detach(s, isHandedOver)
 	close(s.ended)
-	if h.replica != nil && !isHandedOver {
+	switch {
+	case isHandedOver:
+	case h.replica != nil:
 		h.replica.release(ctx, s.id)
+	default:
+		h.notes.add(s.id)
 	}
 }
 
-// share has a change of a node's state told to the other replicas.
+// share has a change of a node's state told to the other replicas, or noted.
 func (h *Hub) share(id int64, isAwaited bool) {
-	if h.replica != nil {
-		h.replica.share(id, isAwaited)
+	if h.replica == nil {
+		h.notes.add(id)
+		return
 	}
+	h.replica.share(id, isAwaited)
 }
 
 // handOverPace is the pause between the ends of two streams that are handed over: the others take so many at a time.

@@ -167,7 +167,6 @@ func (l *Listener) add(m *memberLink) bool {
 		return false
 	}
 	l.links[m.name] = m
-	l.statuses[m.by.id] = &status{link: m}
 	l.live.Add(1)
 	return true
 }
@@ -178,9 +177,6 @@ func (l *Listener) remove(m *memberLink) {
 	defer l.mu.Unlock()
 	delete(l.links, m.name)
 	delete(l.polls, m.name)
-	if s := l.statuses[m.by.id]; s != nil && s.link == m {
-		s.isChanged = true
-	}
 	l.live.Done()
 }
 
@@ -202,7 +198,6 @@ func (l *Listener) frames(w http.ResponseWriter, r *http.Request, by caller) {
 		return
 	}
 	for _, f := range frames {
-		l.hear(m, f)
 		if err := m.take(r.Context(), f); err != nil {
 			l.refuse(w, http.StatusGone, wire.NodeNoStream)
 			return

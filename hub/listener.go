@@ -43,8 +43,6 @@ type Memberships interface {
 	RenewNode(ctx context.Context, nodeID int64, key vpn.NodeKeyHash, until time.Time) (vpn.Server, error)
 	// Memberships returns what is known of every node.
 	Memberships(ctx context.Context) ([]vpn.NodeIdentity, error)
-	// NoteNodes keeps how nodes are.
-	NoteNodes(ctx context.Context, statuses []vpn.NodeStatus) error
 }
 
 // ListenerConfig is what a listener is made of.
@@ -70,8 +68,6 @@ type Listener struct {
 	mu    sync.Mutex
 	links map[string]*memberLink // by their names
 	polls map[string]*pollLink
-	// statuses are what the nodes said last, by their ids.
-	statuses map[int64]*status
 	// live are the links, isStopping that there will be no more.
 	live       sync.WaitGroup
 	isStopping bool
@@ -89,8 +85,7 @@ func NewListener(cfg ListenerConfig) (*Listener, error) {
 		cfg.PollWait = wire.PollSeconds * time.Second
 	}
 	l := &Listener{cfg: cfg, hellos: newAdmission(hellosAtOnce), joins: newAdmission(joinsAtOnce),
-		links: make(map[string]*memberLink), polls: make(map[string]*pollLink),
-		statuses: make(map[int64]*status)}
+		links: make(map[string]*memberLink), polls: make(map[string]*pollLink)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathControl, l.control)
 	mux.HandleFunc("POST "+wire.PathJoin, l.join)
@@ -119,7 +114,6 @@ func (l *Listener) Run(ctx context.Context, listener net.Listener) error {
 	l.server.BaseContext = func(net.Listener) context.Context { return inner }
 	var watching sync.WaitGroup
 	watching.Go(func() { l.watchMembers(inner) })
-	watching.Go(func() { l.noteStatuses(inner) })
 	context.AfterFunc(inner, func() { _ = l.server.Close() })
 	err := l.server.ServeTLS(listener, "", "")
 	stop()

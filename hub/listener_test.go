@@ -37,8 +37,6 @@ func (everybody) RenewNode(_ context.Context, id int64, _ vpn.NodeKeyHash, _ tim
 
 func (everybody) Memberships(context.Context) ([]vpn.NodeIdentity, error) { return nil, nil }
 
-func (everybody) NoteNodes(context.Context, []vpn.NodeStatus) error { return nil }
-
 // one keeps an authority in memory.
 type one struct{ kept *vpn.Authority }
 

@@ -75,7 +75,7 @@ func (n *node) detach(s *stream, isMoving bool) {
 	defer n.mu.Unlock()
 	n.stream, n.refused = nil, nil
 	if n.state.Session == s.session && !isMoving {
-		n.state.IsOnline, n.state.Applied, n.state.Load, n.state.ActiveDevices, n.state.Sessions = false, 0, 0, 0, 0
+		n.state.IsOnline, n.state.Load, n.state.ActiveDevices, n.state.Sessions = false, 0, 0, 0
 		n.tell()
 	}
 }
@@ -98,7 +98,7 @@ func (n *node) update(s *stream, change func(*vpn.NodeStream)) bool {
 // learn takes over what another replica says of its stream. If that is newer than the one here, this one ends.
 func (n *node) learn(other vpn.NodeStream) {
 	if !other.IsOnline {
-		other.Applied, other.Load, other.ActiveDevices, other.Sessions = 0, 0, 0, 0
+		other.Load, other.ActiveDevices, other.Sessions = 0, 0, 0
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -22,6 +22,8 @@ type flood struct {
 	pos map[int64]vpn.NodePosition
 }
 
+func (f *flood) NoteStreams(context.Context, []vpn.NodeStream) error { return nil }
+
 func floodKey(rev int64) vpn.NodeKey {
 	return vpn.NodeKey{ID: rev, Rev: rev, Seed: accesskey.Seed{byte(rev)}}
 }

@@ -92,11 +92,6 @@ func (s *Service) Memberships(ctx context.Context) ([]NodeIdentity, error) {
 	return s.store.NodeIdentities(ctx)
 }
 
-// NoteNodes keeps how nodes are. It is called by whoever holds their links.
-func (s *Service) NoteNodes(ctx context.Context, statuses []NodeStatus) error {
-	return s.store.SetNodeStatuses(ctx, statuses)
-}
-
 // NodeReports returns every server's node, in the order of the ids.
 func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, error) {
 	if err := a.mayManage(); err != nil {

@@ -51,7 +51,7 @@ var (
 // ErrNotMember says that a node was revoked, or removed, or that another machine has joined in its place.
 var ErrNotMember = errors.New("the node is no member")
 
-// NodeStatus is how a node on another machine was when it last said so.
+// NodeStatus is how a node was when it last said so: what operators see of its NodeStream.
 type NodeStatus struct {
 	NodeID int64
 	// IsOnline says that its link was up at SeenAt.
@@ -62,7 +62,7 @@ type NodeStatus struct {
 	Version string
 	// Load is 0 to 100.
 	Load int
-	// Sessions are open; ActiveKeys had traffic in the last 180 seconds.
+	// Sessions are open; ActiveKeys are devices that had traffic in the last 180 seconds.
 	Sessions   int
 	ActiveKeys int
 }

@@ -250,6 +250,8 @@ type NodeStore interface {
 	// CompactTombstones removes tombstones of a node that it has confirmed, by their revision, and that were made before an
 	// instant. It returns how many; there may be more.
 	CompactTombstones(ctx context.Context, nodeID, acked int64, before time.Time) (int, error)
+	// NoteStreams writes how the newest streams of nodes are, for operators, where no replicas publish that.
+	NoteStreams(ctx context.Context, streams []NodeStream) error
 	// NodeRevs returns the revision of every node.
 	NodeRevs(ctx context.Context) ([]NodeRev, error)
 	// UsageCursor returns the last applied number of each of a node's streams.
@@ -280,9 +282,8 @@ type MembershipStore interface {
 	NodeIdentities(ctx context.Context) ([]NodeIdentity, error)
 	// SetNodeCertified notes until when a member is certified. ErrNotFound when it is none, or not with this key.
 	SetNodeCertified(ctx context.Context, nodeID int64, key NodeKeyHash, until time.Time) error
-	// SetNodeStatuses replaces how nodes are; of unknown nodes nothing is kept.
-	SetNodeStatuses(ctx context.Context, statuses []NodeStatus) error
-	// NodeStatuses returns all of them in the order of the nodes' ids.
+	// NodeStatuses returns how the nodes were that ever linked, in the order of their ids: what NoteStreams or
+	// Replicas.Publish wrote.
 	NodeStatuses(ctx context.Context) ([]NodeStatus, error)
 	// RevokeNode ends a membership and the node's join token. ErrNotFound when the node is unknown.
 	RevokeNode(ctx context.Context, nodeID int64, a Audit) error

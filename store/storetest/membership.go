@@ -138,25 +138,22 @@ func revokedNode(w *world) {
 
 func nodeStatuses(w *world) {
 	server, other := w.server(), w.server()
-	w.joinToken(server.ID, 1, time.Hour)
-	w.joinToken(other.ID, 2, time.Hour)
-	first := vpn.NodeStatus{NodeID: server.ID, IsOnline: true, SeenAt: today, Rev: 7, Version: "1.2", Load: 30, Sessions: 4, ActiveKeys: 3}
-	second := vpn.NodeStatus{NodeID: other.ID, SeenAt: today}
-	w.ok(w.store.SetNodeStatuses(w.ctx, []vpn.NodeStatus{second, first, {NodeID: other.ID + 1000, SeenAt: today}}))
-	are := func(want ...vpn.NodeStatus) {
+	first := vpn.NodeStream{NodeID: server.ID, Session: 5, Replica: 9, IsOnline: true, Epoch: 1, Applied: 7, Version: "1.2",
+		Load: 30, ActiveDevices: 3, Sessions: 4, At: today}
+	second := vpn.NodeStream{NodeID: other.ID, Session: 1, At: today}
+	are := func(want ...vpn.NodeStream) {
 		w.Helper()
 		got, err := w.store.NodeStatuses(w.ctx)
 		w.ok(err)
 		is(w, "statuses", len(got), len(want))
-		for i := range want {
-			is(w, "status", got[i], want[i])
+		for i, n := range want {
+			is(w, "status", got[i], vpn.NodeStatus{NodeID: n.NodeID, IsOnline: n.IsOnline, SeenAt: n.At, Rev: n.Applied, Version: n.Version,
+				Load: n.Load, Sessions: n.Sessions, ActiveKeys: n.ActiveDevices})
 		}
 	}
+	w.ok(w.store.NoteStreams(w.ctx, []vpn.NodeStream{second, first}))
 	are(first, second)
-	first.IsOnline, first.SeenAt, first.Rev = false, today.Add(time.Minute), 8
-	w.ok(w.store.SetNodeStatuses(w.ctx, []vpn.NodeStatus{first}))
+	first.IsOnline, first.At, first.Applied = false, today.Add(time.Minute), 8
+	w.ok(w.store.NoteStreams(w.ctx, []vpn.NodeStream{first}))
 	are(first, second)
-	_, err := w.store.RemoveServer(w.ctx, server.ID, by("server.remove"))
-	w.ok(err)
-	are(second)
 }
