@@ -10,11 +10,17 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"stile/client"
+	"stile/internal/testca"
+	"stile/wire"
 )
 
 // The canaries: where a user comes from and where the user goes. No other part of the tests uses these addresses.
@@ -99,6 +105,85 @@ func TestPrivacy(t *testing.T) {
 		}
 	}
 	d.post("/api/logout", nil, nil)
+	if code := m.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	search("after it stopped")
+}
+
+// The same for a node on another machine: neither its directory and log nor the control plane's hold the user's address
+// or the destination, by Shadowsocks and by the HTTPS proxy, also where a destination does not answer.
+func TestPrivacyOfJoinedNodes(t *testing.T) {
+	metrics := "127.0.0.1:" + freePort(t)
+	_, cert, certKey := testca.New(t).Files(t, t.TempDir(), "127.0.0.1")
+	nodes := freePort(t)
+	m := newMachine(t, "", "--no-node", "--nodes-listen", "127.0.0.1:"+nodes, "--log-level", "debug")
+	n := m.joinNode([]string{"--ports", freePort(t), "--https-port", freePort(t)}, "--tls-cert", cert, "--tls-key", certKey, "--metrics-listen", metrics)
+	m.addUser("user@example.com")
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	useSource(t)
+	d := m.signIn("user@example.com", "laptop")
+	m.until("the node is listed", func() bool { return len(d.online()) == 1 })
+	key := d.key()
+	listener, err := net.Listen("tcp", canaryDestination+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, 1<<20))
+	})}}
+	site.Start()
+	defer site.Close()
+
+	shadowsocks := net.JoinHostPort("127.0.0.1", strconv.Itoa(key.Shadowsocks.Port))
+	entry := newForwarder(t, func() (net.Conn, error) {
+		return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(canarySource)}}).Dial("tcp", shadowsocks)
+	})
+	uri := strings.Replace(key.Key, shadowsocks, entry.address, 1)
+	if err := loadThrough(uri, site.URL, 20*time.Second); err != nil || uri == key.Key {
+		t.Fatalf("from the canary's address: %v\n%s", err, n.log)
+	}
+	_ = loadThrough(uri, "http://"+canaryName, 5*time.Second)           // does not resolve
+	_ = loadThrough(uri, "http://"+canaryDestination+":1", time.Second) // refuses
+	for _, to := range []string{site.URL, "http://" + canaryName, "http://" + canaryDestination + ":1"} {
+		out, err := exec.Command("curl", "-sS", "--max-time", "10", "--interface", canarySource, "--proxy-insecure", "--proxy", key.HTTPS.URI(),
+			"--noproxy", "", "--proxytunnel", "-o", "/dev/null", to).CombinedOutput()
+		if to == site.URL && err != nil {
+			t.Fatalf("Debian's curl: %v\n%s", err, out)
+		}
+	}
+	m.until("the traffic of both is booked", func() bool {
+		var me wire.SubscriptionResponse
+		d.get("/api/subscription", &me)
+		return me.Traffic.UsedBytes > 2<<20
+	})
+	resp, err := http.Get("http://" + metrics + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || !bytes.Contains(said, []byte("stile_node_traffic_bytes_total")) {
+		t.Fatalf("the node's metrics: %v\n%s", err, said)
+	}
+	canaries := canaryForms()
+	search := func(when string) {
+		for form, needle := range canaries {
+			for what, text := range map[string]string{"the node's log": n.log.String(), "the log": m.log.String(), "the node's metrics": string(said)} {
+				if bytes.Contains([]byte(text), needle) {
+					t.Errorf("%s: the canary is in %s (%s)", when, what, form)
+				}
+			}
+		}
+		searchFiles(t, when, n.data, canaries)
+		searchFiles(t, when, m.data, canaries)
+	}
+	search("while it runs")
+	d.post("/api/logout", nil, nil)
+	if err := n.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-n.ended
 	if code := m.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -22,8 +22,15 @@ func newReplicas(t *testing.T) (a, b *machine) {
 	t.Helper()
 	a = newMachine(t, storetest.Postgres(t))
 	a.stile("server", "set", "1", "--name", "one")
-	b = &machine{t: t, data: t.TempDir(), dsn: a.dsn, log: new(lockedBuffer)}
-	secret, err := os.ReadFile(filepath.Join(a.data, "secret.key"))
+	return a, a.beside()
+}
+
+// beside starts another replica on the same PostgreSQL.
+func (m *machine) beside(args ...string) *machine {
+	t := m.t
+	t.Helper()
+	b := &machine{t: t, data: t.TempDir(), dsn: m.dsn, args: args, log: new(lockedBuffer)}
+	secret, err := os.ReadFile(filepath.Join(m.data, "secret.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +38,7 @@ func newReplicas(t *testing.T) (a, b *machine) {
 		t.Fatal(err)
 	}
 	b.start()
-	return a, b
+	return b
 }
 
 // at is the same device, asking another replica.
