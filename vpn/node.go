@@ -46,7 +46,7 @@ type UsageReport struct {
 	Entries []UsageEntry
 }
 
-// NodeLive is what is known of a node at this moment. Only replicas write it down, for each other: see NodeStream.
+// NodeLive is what is known of a node at this moment. What of it is written down is in NodeStream.
 type NodeLive struct {
 	IsOnline bool
 	// ActiveDevices had traffic in the last 180 seconds.
