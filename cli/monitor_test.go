@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"stile/api"
+	"stile/web"
 )
 
 var metricsAnnouncement = regexp.MustCompile(`Metrics at (http://\S+)/metrics`)
@@ -109,6 +110,9 @@ func labelValues() map[string]func(string) bool {
 	}
 	routes := []string{"none"}
 	for _, r := range api.Routes() {
+		routes = append(routes, r.Path)
+	}
+	for _, r := range web.Routes() {
 		routes = append(routes, r.Path)
 	}
 	return map[string]func(string) bool{

@@ -68,7 +68,7 @@ func TestRestoreBringsNoKeyBack(t *testing.T) {
 	if !startDownload(t, fresh.Key, site.URL).flows() {
 		t.Errorf("nothing comes through the new key\n%s", m.log)
 	}
-	if said := m.refusal("restore", backup); !strings.Contains(said, "another stile serve") {
+	if said := m.refusal("restore", backup); !strings.Contains(said, "another stile process") {
 		t.Errorf("beside a running program: %q", said)
 	}
 }

@@ -22,7 +22,7 @@ func (a *app) newSite() (*site, error) {
 	var s site
 	var err error
 	if s.dashboard, err = web.New(a.service, web.Config{
-		PublicURL: a.cfg.publicURL, Document: api.Document(), Log: a.cfg.log,
+		PublicURL: a.cfg.publicURL, Document: api.Document(), Observe: a.cfg.monitor.answered(), Log: a.cfg.log,
 		ClientAddress: func(r *http.Request) netip.Addr { return api.ClientAddress(r, a.cfg.trustedProxies) },
 	}); err != nil {
 		return nil, err

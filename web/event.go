@@ -22,9 +22,13 @@ func (v *visit) event() {
 	if method != http.MethodGet && method != http.MethodPost && method != http.MethodHead {
 		method = "other"
 	}
+	took := time.Since(v.startedAt)
+	if v.site.observe != nil {
+		v.site.observe(method, route, v.status, took)
+	}
 	attrs := []slog.Attr{
 		slog.String("method", method), slog.String("route", route), slog.Int("status", v.status),
-		slog.String("took", bucket(time.Since(v.startedAt))), slog.String("request_id", v.id),
+		slog.String("took", bucket(took)), slog.String("request_id", v.id),
 	}
 	if v.code != "" {
 		attrs = append(attrs, slog.String("code", string(v.code)))

@@ -92,7 +92,7 @@ func (s *Site) newMux() *http.ServeMux {
 		methods[path] = append(methods[path], method)
 		mux.HandleFunc(e.pattern, func(_ http.ResponseWriter, r *http.Request) {
 			v := visitOf(r)
-			v.route = path
+			v.route = strings.TrimSuffix(path, "{$}")
 			v.serve(e.serve, public[e.pattern]) //nolint:contextcheck // a visit holds its request, and so the context
 		})
 	}
@@ -100,7 +100,7 @@ func (s *Site) newMux() *http.ServeMux {
 		allow := strings.ReplaceAll(strings.Join(known, ", "), "GET", "GET, HEAD")
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			v := visitOf(r)
-			v.route = path
+			v.route = strings.TrimSuffix(path, "{$}")
 			w.Header().Set("Allow", allow)
 			v.refuse(errNoMethod)
 		})

@@ -24,13 +24,17 @@ type Config struct {
 	Document []byte
 	// ClientAddress says who asks, for the throttle of sign-ins.
 	ClientAddress func(*http.Request) netip.Addr
-	Log           *slog.Logger // default slog.Default
+	// Observe is told of each request once it is answered: the method (GET, HEAD, POST or "other"), the path of the route
+	// ("none" where there is none), the status, and how long it took; nil = nobody.
+	Observe func(method, route string, status int, took time.Duration)
+	Log     *slog.Logger // default slog.Default
 }
 
 // Site serves the routes of routes.go.
 type Site struct {
 	service   *vpn.Service
 	log       *slog.Logger
+	observe   func(method, route string, status int, took time.Duration)
 	texts     *texts
 	pages     *pages
 	assets    *assets
@@ -52,7 +56,7 @@ func New(service *vpn.Service, config Config) (*Site, error) {
 		return nil, fmt.Errorf("web: PublicURL %q is not like https://vpn.example.net", config.PublicURL)
 	}
 	s := &Site{
-		service: service, log: config.Log, address: config.ClientAddress, guard: http.NewCrossOriginProtection(),
+		service: service, log: config.Log, observe: config.Observe, address: config.ClientAddress, guard: http.NewCrossOriginProtection(),
 		publicURL: strings.TrimRight(config.PublicURL, "/"), isSecure: err == nil && u.Scheme == "https",
 	}
 	if s.log == nil {
