@@ -46,6 +46,7 @@ var statuses = map[vpn.Code]int{
 	vpn.CodeVoucherInvalid:        http.StatusUnprocessableEntity,
 	vpn.CodeNotFound:              http.StatusNotFound,
 	vpn.CodeConflict:              http.StatusConflict,
+	vpn.CodeLastOwner:             http.StatusConflict,
 	vpn.CodeForbidden:             http.StatusForbidden,
 	vpn.CodeTemporarilyOverloaded: http.StatusServiceUnavailable,
 }

@@ -49,6 +49,8 @@ func explain(err error) string {
 		return fmt.Sprintf("%s: %s", refusal.Field, fieldHelp[refusal.Field])
 	case vpn.CodeConflict:
 		return fmt.Sprintf("this %s is taken already", refusal.Field)
+	case vpn.CodeLastOwner:
+		return "nobody else is an owner: make one first with `stile user role EMAIL owner`"
 	case vpn.CodeNotFound:
 		return "no such user, server or webhook; `stile user list`, `stile server list` and `stile webhook list` show them"
 	case vpn.CodeDeviceNotFound:

@@ -21,6 +21,7 @@ type UserCmd struct {
 	Password  UserPasswordCmd  `cmd:"" help:"Set a password and sign every device out."`
 	Subscribe UserSubscribeCmd `cmd:"" help:"Give periods of a plan."`
 	Expire    UserExpireCmd    `cmd:"" help:"Move the end of the subscription."`
+	Role      UserRoleCmd      `cmd:"" help:"Say what an account may do beyond using the service."`
 	Block     UserBlockCmd     `cmd:"" help:"Block an account; its keys stop at once."`
 	Unblock   UserUnblockCmd   `cmd:"" help:"Unblock an account; its keys work again."`
 	SignOut   UserSignOutCmd   `cmd:"" help:"Sign a device out and end its keys."`
@@ -49,7 +50,7 @@ type UserAddCmd struct {
 	Email         string `arg:"" help:"E-mail address to sign in with."`
 	Name          string `help:"Shown name; by default what stands before the @."`
 	Locale        string `enum:"ru,en" default:"ru" help:"Language of mails: ru or en."`
-	Operator      bool   `help:"May manage the service."`
+	Operator      bool   `help:"May manage everything: an owner. Other roles: 'stile user role'."`
 	Plan          string `placeholder:"CODE" help:"Subscribe to this plan for one period."`
 	PasswordStdin bool   `help:"Read the password from standard input; by default a random one is made and printed once."`
 	JSON          bool   `name:"json" help:"Print JSON."`
@@ -184,8 +185,9 @@ func (c *UserSignOutCmd) Run(ctx context.Context, t *Terminal) error {
 // UserTokenCmd is `stile user token`.
 type UserTokenCmd struct {
 	userRef
-	Name string `arg:"" help:"What the token is for."`
-	Days int    `help:"Expires after this many days; 0 is never."`
+	Name  string   `arg:"" help:"What the token is for."`
+	Days  int      `help:"Expires after this many days; 0 is never."`
+	Scope []string `enum:"account,admin:read,admin:write" default:"account" help:"What it is good for, within what the account may do: account, admin:read, admin:write."`
 }
 
 // Run makes the token.
@@ -195,11 +197,30 @@ func (c *UserTokenCmd) Run(ctx context.Context, t *Terminal) error {
 		if c.Days > 0 {
 			expiresAt = time.Now().AddDate(0, 0, c.Days)
 		}
-		token, err := s.AddToken(ctx, shell, u.ID, c.Name, expiresAt)
+		scopes, _ := vpn.ParseScopes(strings.Join(c.Scope, " ")) // of the enum
+		token, err := s.AddToken(ctx, shell, u.ID, c.Name, expiresAt, scopes)
 		if err != nil {
 			return err
 		}
 		t.printf("%s\n", token)
+		return nil
+	})
+}
+
+// UserRoleCmd is `stile user role`.
+type UserRoleCmd struct {
+	userRef
+	Role string `arg:"" enum:"owner,admin,support,viewer,user" help:"owner, admin, support, viewer or user."`
+}
+
+// Run changes the role.
+func (c *UserRoleCmd) Run(ctx context.Context, t *Terminal) error {
+	role, _ := vpn.ParseRole(c.Role) // one of the enum
+	return c.with(ctx, func(s *vpn.Service, u vpn.User) error {
+		if err := s.SetRole(ctx, shell, u.ID, role); err != nil {
+			return err
+		}
+		t.printf("%s: %s\n", u.Email, role)
 		return nil
 	})
 }

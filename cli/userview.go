@@ -38,8 +38,8 @@ func (c *UserListCmd) Run(ctx context.Context, t *Terminal) error {
 		cells := make([][]string, 0, len(page.Users))
 		for i := range page.Users {
 			u := &page.Users[i]
-			rows = append(rows, userRow{u.ID, u.Email, u.Name, string(u.Status), string(u.Role), u.CreatedAt})
-			cells = append(cells, []string{id(u.ID), u.Email, u.Name, string(u.Status), string(u.Role)})
+			rows = append(rows, userRow{u.ID, u.Email, u.Name, string(u.Status), roleWord(u.Role), u.CreatedAt})
+			cells = append(cells, []string{id(u.ID), u.Email, u.Name, string(u.Status), roleWord(u.Role)})
 		}
 		if c.JSON {
 			return t.printJSON(rows)
@@ -50,6 +50,14 @@ func (c *UserListCmd) Run(ctx context.Context, t *Terminal) error {
 		}
 		return nil
 	})
+}
+
+// roleWord names a role, "" for an ordinary user.
+func roleWord(r vpn.Role) string {
+	if r == "" {
+		return ""
+	}
+	return r.String()
 }
 
 // id prints an identifier.
@@ -116,7 +124,7 @@ func (c *UserShowCmd) Run(ctx context.Context, t *Terminal) error {
 func viewAccount(a *vpn.Account) accountView {
 	u := &a.User
 	v := accountView{
-		userRow: userRow{u.ID, u.Email, u.Name, string(u.Status), string(u.Role), u.CreatedAt},
+		userRow: userRow{u.ID, u.Email, u.Name, string(u.Status), roleWord(u.Role), u.CreatedAt},
 		Plan:    a.Entitlement.Plan.Code, State: string(a.Status), Access: a.Access.Allowed, Reason: string(a.Access.Reason),
 		Used: a.Traffic.Used, Limit: a.Traffic.Limit, Devices: make([]deviceRow, 0, len(a.Devices)),
 	}

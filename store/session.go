@@ -10,22 +10,24 @@ import (
 // Session implements vpn.SessionStore.
 func (s *Store) Session(ctx context.Context, hash vpn.TokenHash) (*vpn.Session, error) {
 	var v vpn.Session
+	var scopes string
 	t, u, d := &v.Token, &v.User, &v.Device
 	err := s.hotRow(ctx, `
-		SELECT t.id, t.user_id, COALESCE(t.device_id, 0), t.name, t.last_used_day, t.created_at, t.expires_at, t.is_imported,
+		SELECT t.id, t.user_id, COALESCE(t.device_id, 0), t.name, t.last_used_day, t.created_at, t.expires_at, t.is_imported, t.scopes,
 			a.name, a.email, a.email_verified_at, a.status, a.role, a.locale, a.created_at, a.updated_at,
 			COALESCE(d.client_id, ''), COALESCE(d.name, ''), COALESCE(d.platform, ''), COALESCE(d.last_seen_day, 0), COALESCE(d.created_at, 0)
 		FROM token t
 		JOIN account a ON a.id = t.user_id
 		LEFT JOIN device d ON d.id = t.device_id
 		WHERE t.hash = $1`, func(row scanner) error {
-		return row.Scan(&t.ID, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt}, &t.IsImported,
+		return row.Scan(&t.ID, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt}, &t.IsImported, &scopes,
 			&u.Name, &u.Email, instant{&u.EmailVerifiedAt}, &u.Status, &u.Role, &u.Locale, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
 			&d.ClientID, &d.Name, &d.Platform, instant{&d.LastSeenDay}, instant{&d.CreatedAt})
 	}, hash[:])
 	if err != nil {
 		return nil, err
 	}
+	t.Scopes, _ = vpn.ParseScopes(scopes) // a word of a later release is good for nothing here
 	u.ID = t.UserID
 	if t.DeviceID != 0 {
 		d.ID, d.UserID = t.DeviceID, t.UserID
@@ -122,10 +124,11 @@ func (t *tx) addToken(token vpn.Token, hash vpn.TokenHash) (id int64, err error)
 		deviceID = token.DeviceID
 	}
 	err = t.row(`
-		INSERT INTO token (user_id, device_id, hash, name, last_used_day, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		INSERT INTO token (user_id, device_id, hash, name, last_used_day, created_at, expires_at, scopes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		RETURNING id`,
 		token.UserID, deviceID, hash[:], token.Name, millis(midnight(t.now)), millis(t.now), millis(token.ExpiresAt),
+		token.Scopes.String(),
 	).Scan(&id)
 	return id, t.taken(err)
 }
@@ -192,13 +195,15 @@ func (s *Store) AddToken(ctx context.Context, token vpn.Token, hash vpn.TokenHas
 // Tokens implements vpn.SessionStore.
 func (s *Store) Tokens(ctx context.Context, userID int64) ([]vpn.Token, error) {
 	rows, err := s.read(ctx).rows(`
-		SELECT id, user_id, name, last_used_day, created_at, expires_at
+		SELECT id, user_id, name, last_used_day, created_at, expires_at, scopes
 		FROM token
 		WHERE user_id = $1
 			AND device_id IS NULL
 		ORDER BY id`, userID)
 	return list(rows, err, func(row scanner) (v vpn.Token, err error) {
-		err = row.Scan(&v.ID, &v.UserID, &v.Name, instant{&v.LastUsedDay}, instant{&v.CreatedAt}, instant{&v.ExpiresAt})
+		var scopes string
+		err = row.Scan(&v.ID, &v.UserID, &v.Name, instant{&v.LastUsedDay}, instant{&v.CreatedAt}, instant{&v.ExpiresAt}, &scopes)
+		v.Scopes, _ = vpn.ParseScopes(scopes)
 		return v, err
 	})
 }

@@ -47,7 +47,7 @@ func (s *Store) HoldsSetup(ctx context.Context, hash vpn.TokenHash) (holds bool,
 
 // RedeemSetup implements vpn.SetupStore. The link is dead, too, once there is an operator.
 func (s *Store) RedeemSetup(ctx context.Context, hash vpn.TokenHash, u vpn.NewUser, a vpn.Audit) (made vpn.User, err error) {
-	u.Role = vpn.RoleOperator
+	u.Role = vpn.RoleOwner
 	err = s.write(ctx, "redeem setup", func(t *tx) error {
 		if err := t.change(`
 			UPDATE setup_link

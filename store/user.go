@@ -168,13 +168,62 @@ func scanID(row scanner) (id int64, err error) {
 	return id, err
 }
 
+// SetRole implements vpn.UserStore.
+func (s *Store) SetRole(ctx context.Context, userID int64, role vpn.Role, a vpn.Audit) error {
+	return s.write(ctx, "set role", func(t *tx) error {
+		if err := t.changeOwner(userID, `
+			UPDATE account
+			SET role = $2, updated_at = $3
+			WHERE id = $1
+				AND ($2 = 'operator' OR`+othersOwn+`)`, userID, string(role), millis(t.now)); err != nil {
+			return err
+		}
+		return t.audit(a, userID)
+	})
+}
+
+// othersOwn is a condition of changeOwner: account $1 is not the last active owner.
+const othersOwn = `
+	role <> 'operator'
+	OR status <> 'active'
+	OR EXISTS (
+		SELECT 1
+		FROM account AS other
+		WHERE other.role = 'operator'
+			AND other.status = 'active'
+			AND other.id <> $1
+	)`
+
+// changeOwner runs a statement on an account that changes nothing if no owner would be left. The owners are held first,
+// in the order of their ids: two processes may each take the other's last one away.
+func (t *tx) changeOwner(userID int64, query string, args ...any) error {
+	rows, err := t.rows(`
+		SELECT id
+		FROM account
+		WHERE role = 'operator'
+		ORDER BY id
+		{{lock}}`)
+	if _, err := list(rows, err, scanID); err != nil {
+		return err
+	}
+	err = t.change(query, args...)
+	if err != vpn.ErrNotFound { //nolint:errorlint // never wrapped inside a transaction
+		return err
+	}
+	if err := t.lockUser(userID); err != nil {
+		return err
+	}
+	return vpn.ErrLastOwner
+}
+
 // SetUserStatus implements vpn.UserStore.
 func (s *Store) SetUserStatus(ctx context.Context, userID int64, status vpn.UserStatus, a vpn.Audit) error {
 	return s.write(ctx, "set user status", func(t *tx) error {
-		if err := t.change(`
+		if err := t.changeOwner(userID, `
 			UPDATE account
 			SET status = $2, keys_due = TRUE, updated_at = $3
-			WHERE id = $1`, userID, string(status), millis(t.now)); err != nil {
+			WHERE id = $1
+				AND ($2 = 'active' OR`+othersOwn+`)`, userID, string(status), millis(t.now)); err != nil {
 			return err
 		}
 		return t.audit(a, userID)
@@ -184,10 +233,11 @@ func (s *Store) SetUserStatus(ctx context.Context, userID int64, status vpn.User
 // RemoveUser implements vpn.UserStore.
 func (s *Store) RemoveUser(ctx context.Context, userID int64, a vpn.Audit) (changed []vpn.NodeRev, err error) {
 	err = s.write(ctx, "remove user", func(t *tx) error {
-		if err := t.change(`
+		if err := t.changeOwner(userID, `
 			UPDATE account
 			SET updated_at = $2
-			WHERE id = $1`, userID, millis(t.now)); err != nil { // holds the row: no sign-in between here and the end
+			WHERE id = $1
+				AND (`+othersOwn+`)`, userID, millis(t.now)); err != nil { // holds the row: no sign-in between here and the end
 			return err
 		}
 		if changed, err = t.signOutEverywhere(userID); err != nil {

@@ -149,7 +149,8 @@ func (w *writer) wait(ctx context.Context, t *task) error {
 // isRefusal reports an answer of the domain, which undoes its own task and no other.
 func isRefusal(err error) bool {
 	return errors.Is(err, vpn.ErrNotFound) || errors.Is(err, vpn.ErrTaken) || errors.Is(err, vpn.ErrDeviceLimit) ||
-		errors.Is(err, vpn.ErrTokenUsed) || errors.Is(err, vpn.ErrTokenExpired) || errors.Is(err, vpn.ErrLimit) || vpn.CodeOf(err) != ""
+		errors.Is(err, vpn.ErrTokenUsed) || errors.Is(err, vpn.ErrTokenExpired) || errors.Is(err, vpn.ErrLimit) ||
+		errors.Is(err, vpn.ErrLastOwner) || vpn.CodeOf(err) != ""
 }
 
 // loop serves groups until it is told to stop.

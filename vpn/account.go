@@ -19,7 +19,7 @@ type NewAccount struct {
 	Name       string
 	Password   string
 	Locale     string // "ru" (default) or "en"
-	IsOperator bool
+	IsOperator bool   // an owner
 }
 
 // ValidEmail reports whether an address is one bare e-mail address (RFC 5322 addr-spec).
@@ -30,8 +30,13 @@ func ValidEmail(email string) bool {
 
 // AddUser makes an account. CodeValidationFailed names the field; CodeConflict when the e-mail is taken.
 func (s *Service) AddUser(ctx context.Context, a *Actor, in NewAccount) (User, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Write); err != nil {
 		return User{}, err
+	}
+	if in.IsOperator {
+		if err := a.may(NounRoles, Write); err != nil {
+			return User{}, err
+		}
 	}
 	u, err := s.newUser(ctx, in)
 	if err != nil {
@@ -70,7 +75,7 @@ func (s *Service) newUser(ctx context.Context, in NewAccount) (NewUser, error) {
 		u.Name, _, _ = strings.Cut(in.Email, "@")
 	}
 	if in.IsOperator {
-		u.Role = RoleOperator
+		u.Role = RoleOwner
 	}
 	return u, nil
 }
@@ -88,7 +93,7 @@ func checkPassword(password string) error {
 
 // Users returns a page of accounts.
 func (s *Service) Users(ctx context.Context, a *Actor, f UserFilter) (UserPage, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Read); err != nil {
 		return UserPage{}, err
 	}
 	return s.store.Users(ctx, f)
@@ -96,7 +101,7 @@ func (s *Service) Users(ctx context.Context, a *Actor, f UserFilter) (UserPage, 
 
 // FindUser returns an account by its e-mail. CodeNotFound when there is none.
 func (s *Service) FindUser(ctx context.Context, a *Actor, email string) (User, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Read); err != nil {
 		return User{}, err
 	}
 	u, err := s.store.UserByEmail(ctx, NormalEmail(email))
@@ -123,7 +128,7 @@ type Account struct {
 
 // Account returns one user's state. CodeNotFound when there is no such user.
 func (s *Service) Account(ctx context.Context, a *Actor, userID int64) (Account, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Read); err != nil {
 		return Account{}, err
 	}
 	u, err := s.store.User(ctx, userID)
@@ -143,7 +148,7 @@ func (s *Service) Account(ctx context.Context, a *Actor, userID int64) (Account,
 
 // SetPassword replaces a user's password and signs all devices out.
 func (s *Service) SetPassword(ctx context.Context, a *Actor, userID int64, password string) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Write); err != nil {
 		return err
 	}
 	if err := checkPassword(password); err != nil {
@@ -157,6 +162,9 @@ func (s *Service) setPassword(ctx context.Context, a *Actor, userID int64, passw
 	if err != nil {
 		return err
 	}
+	if err := s.touch(ctx, a, userID); err != nil {
+		return err
+	}
 	nodes, err := s.store.SetPasswordHash(ctx, userID, hash, true, a.audit("user.password", userID))
 	if err != nil {
 		return notFound(err)
@@ -168,11 +176,14 @@ func (s *Service) setPassword(ctx context.Context, a *Actor, userID int64, passw
 
 // SetUserStatus blocks or unblocks an account; keys of a blocked one stop at once and work again when it is unblocked.
 func (s *Service) SetUserStatus(ctx context.Context, a *Actor, userID int64, status UserStatus) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Write); err != nil {
+		return err
+	}
+	if err := s.touch(ctx, a, userID); err != nil {
 		return err
 	}
 	if err := s.store.SetUserStatus(ctx, userID, status, a.audit("user."+string(status), userID)); err != nil {
-		return notFound(err)
+		return lastOwner(err)
 	}
 	return s.refreshAndWait(ctx, userID)
 }
@@ -186,7 +197,10 @@ func (s *Service) refreshAndWait(ctx context.Context, userID int64) error {
 
 // RemoveUser deletes an account and all it has; its keys die at once.
 func (s *Service) RemoveUser(ctx context.Context, a *Actor, userID int64) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Write); err != nil {
+		return err
+	}
+	if err := s.touch(ctx, a, userID); err != nil {
 		return err
 	}
 	return s.removeUser(ctx, a, userID)
@@ -195,7 +209,7 @@ func (s *Service) RemoveUser(ctx context.Context, a *Actor, userID int64) error 
 func (s *Service) removeUser(ctx context.Context, a *Actor, userID int64) error {
 	nodes, err := s.store.RemoveUser(ctx, userID, a.audit("user.remove", userID))
 	if err != nil {
-		return notFound(err)
+		return lastOwner(err)
 	}
 	s.changed(userID, nodes)
 	s.awaitRevoked(ctx, nodes)
@@ -204,8 +218,43 @@ func (s *Service) removeUser(ctx context.Context, a *Actor, userID int64) error 
 
 // RemoveUserDevice signs out a device of any user.
 func (s *Service) RemoveUserDevice(ctx context.Context, a *Actor, userID, deviceID int64) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounDevices, Write); err != nil {
+		return err
+	}
+	if err := s.touch(ctx, a, userID); err != nil {
 		return err
 	}
 	return s.removeDevice(ctx, a, userID, deviceID)
+}
+
+// SetRole changes what a user may do. CodeLastOwner when nobody else is an owner who can sign in.
+func (s *Service) SetRole(ctx context.Context, a *Actor, userID int64, role Role) error {
+	if err := a.may(NounRoles, Write); err != nil {
+		return err
+	}
+	if err := s.store.SetRole(ctx, userID, role, a.audit("user.role_"+role.String(), userID)); err != nil {
+		return lastOwner(err)
+	}
+	s.changed(userID, nil)
+	return nil
+}
+
+// touch makes sure that a user exists whom the actor may change.
+func (s *Service) touch(ctx context.Context, a *Actor, userID int64) error {
+	if a.IsShell {
+		return nil // the store says who does not exist
+	}
+	u, err := s.store.User(ctx, userID)
+	if err != nil {
+		return notFound(err)
+	}
+	return a.mayTouch(&u)
+}
+
+// lastOwner is notFound, and turns ErrLastOwner into its refusal.
+func lastOwner(err error) error {
+	if errors.Is(err, ErrLastOwner) {
+		return Refusal(CodeLastOwner)
+	}
+	return notFound(err)
 }

@@ -19,14 +19,6 @@ type Actor struct {
 // Shell is the operator at the machine's own shell: whoever can open the data directory.
 func Shell() *Actor { return &Actor{IsShell: true} }
 
-// mayManage returns CodeForbidden for an actor who is no operator.
-func (a *Actor) mayManage() error {
-	if a.IsShell || (a.User.Role == RoleOperator && a.User.Status == UserActive) {
-		return nil
-	}
-	return Refusal(CodeForbidden)
-}
-
 // audit begins an audit entry of the actor.
 func (a *Actor) audit(action string, subjectID int64) Audit {
 	return Audit{ActorID: a.User.ID, Action: action, SubjectID: subjectID}
@@ -68,7 +60,7 @@ func (s *Service) loadActor(ctx context.Context, hash TokenHash) (*Actor, int64,
 
 // AuditLog returns entries older than before (an id, 0 = the newest), the newest first.
 func (s *Service) AuditLog(ctx context.Context, a *Actor, before int64, limit int) ([]Audit, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounAudit, Read); err != nil {
 		return nil, err
 	}
 	return s.store.AuditLog(ctx, before, limit)

@@ -15,19 +15,29 @@ const (
 )
 
 // AddToken makes an API token for a user, who may use it in place of a sign-in. The token is returned once.
-// A zero expiresAt is never. CodeValidationFailed names the field; CodeConflict, field "tokens", when there are maxTokens.
-func (s *Service) AddToken(ctx context.Context, a *Actor, userID int64, name string, expiresAt time.Time) (string, error) {
+// A zero expiresAt is never; no scopes are ScopeAccount. A token is never good for more than the one that makes it. CodeValidationFailed names the field; CodeConflict, field "tokens", when there are maxTokens.
+func (s *Service) AddToken(ctx context.Context, a *Actor, userID int64, name string, expiresAt time.Time, scopes ...Scopes) (string, error) {
 	if userID != a.User.ID {
-		if err := a.mayManage(); err != nil {
+		if err := a.may(NounUsers, Write); err != nil {
 			return "", err
 		}
+		if err := s.touch(ctx, a, userID); err != nil {
+			return "", err
+		}
+	}
+	var all Scopes
+	for _, scope := range scopes {
+		all |= scope
+	}
+	if a.Token.ID != 0 && !a.Token.Scopes.Has(all) {
+		return "", Refusal(CodeForbidden)
 	}
 	name, err := checkName(name)
 	if err != nil {
 		return "", err
 	}
 	secret := newTokenSecret()
-	id, err := s.store.AddToken(ctx, Token{UserID: userID, Name: name, ExpiresAt: expiresAt}, hashToken(secret), maxTokens, a.audit("token.add", 0))
+	id, err := s.store.AddToken(ctx, Token{UserID: userID, Name: name, ExpiresAt: expiresAt, Scopes: all}, hashToken(secret), maxTokens, a.audit("token.add", 0))
 	if errors.Is(err, ErrLimit) {
 		return "", &Error{Code: CodeConflict, Field: "tokens", Rule: "max", Max: maxTokens}
 	}

@@ -267,7 +267,7 @@ func TestSetupMakesTheFirstOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, err := b.Browser(ctx, browser)
-	if err != nil || a.User.Role != vpn.RoleOperator {
+	if err != nil || a.User.Role != vpn.RoleOwner {
 		t.Errorf("actor %+v, %v", a, err)
 	}
 	b.refused(b.CheckSetup(ctx, secret), vpn.CodeNotFound)

@@ -28,6 +28,7 @@ const (
 	CodeServerFull            Code = "server_full"
 	CodeServerMaintenance     Code = "server_maintenance"
 	CodeVoucherInvalid        Code = "voucher_invalid"
+	CodeLastOwner             Code = "last_owner"
 	CodeNotFound              Code = "not_found"
 	CodeConflict              Code = "conflict"
 	CodeForbidden             Code = "forbidden"

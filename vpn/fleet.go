@@ -9,7 +9,7 @@ import (
 
 // AddServer makes a server. CodeValidationFailed names the field; CodeConflict when the name is taken.
 func (s *Service) AddServer(ctx context.Context, a *Actor, server Server) (Server, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounServers, Write); err != nil {
 		return Server{}, err
 	}
 	if err := checkServer(&server); err != nil {
@@ -59,7 +59,7 @@ func checkServer(server *Server) error {
 
 // UpdateServer replaces a server's values by its id; if its tier changes, the keys on it follow.
 func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounServers, Write); err != nil {
 		return err
 	}
 	if err := checkServer(&server); err != nil {
@@ -81,7 +81,7 @@ func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) err
 
 // RemoveServer deletes a server; its keys die at once.
 func (s *Service) RemoveServer(ctx context.Context, a *Actor, id int64) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounServers, Write); err != nil {
 		return err
 	}
 	nodes, err := s.store.RemoveServer(ctx, id, a.audit("server.remove", id))
@@ -95,7 +95,7 @@ func (s *Service) RemoveServer(ctx context.Context, a *Actor, id int64) error {
 
 // AllServers returns every server, also those that are in no list, with the live state.
 func (s *Service) AllServers(ctx context.Context, a *Actor) ([]ListedServer, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounServers, Read); err != nil {
 		return nil, err
 	}
 	servers, err := s.store.Servers(ctx)

@@ -58,7 +58,7 @@ func (o ImportOutcome) IsLeft() bool {
 // ImportUsers brings accounts from another application, at most 256 at a time, and returns what became of each. What is
 // there already stays as it is, so that an import can be run again. With dry, nothing is changed.
 func (s *Service) ImportUsers(ctx context.Context, a *Actor, users []ImportedUser, dry bool) ([]ImportOutcome, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Write); err != nil {
 		return nil, err
 	}
 	outcomes := make([]ImportOutcome, len(users))
@@ -87,7 +87,7 @@ func (s *Service) ImportUsers(ctx context.Context, a *Actor, users []ImportedUse
 
 // ImportTokens brings tokens as ImportUsers does accounts, after them.
 func (s *Service) ImportTokens(ctx context.Context, a *Actor, tokens []ImportedToken, dry bool) ([]ImportOutcome, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Write); err != nil {
 		return nil, err
 	}
 	now := s.now()
@@ -110,7 +110,7 @@ func (s *Service) ImportTokens(ctx context.Context, a *Actor, tokens []ImportedT
 
 // SubscribeImported gives imported accounts without a subscription one period of a plan, and returns how many there were.
 func (s *Service) SubscribeImported(ctx context.Context, a *Actor, planCode string) (int64, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounSubscriptions, Write); err != nil {
 		return 0, err
 	}
 	plan, err := s.store.PlanByCode(ctx, planCode)

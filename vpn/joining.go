@@ -19,7 +19,7 @@ const (
 // NodeJoinToken makes the secret with which the node of a server joins, once, within the hour. It replaces the one
 // before. A node that has joined stays a member until another has joined in its place. ErrNotFound as CodeNotFound.
 func (s *Service) NodeJoinToken(ctx context.Context, a *Actor, serverID int64) (secret [32]byte, expiresAt time.Time, err error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounNodes, Write); err != nil {
 		return secret, expiresAt, err
 	}
 	_, _ = rand.Read(secret[:]) // never fails
@@ -81,7 +81,7 @@ func (s *Service) NodeServer(ctx context.Context, id int64) (Server, error) {
 // RevokeNode shuts a node out, with its key and its token, until it joins anew. CodeNotFound when no node may have
 // joined as this server.
 func (s *Service) RevokeNode(ctx context.Context, a *Actor, nodeID int64) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounNodes, Write); err != nil {
 		return err
 	}
 	return notFound(s.store.RevokeNode(ctx, nodeID, a.audit("node.revoke", nodeID)))
@@ -94,7 +94,7 @@ func (s *Service) Memberships(ctx context.Context) ([]NodeIdentity, error) {
 
 // NodeReports returns every server's node, in the order of the ids.
 func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounNodes, Read); err != nil {
 		return nil, err
 	}
 	servers, err := s.store.Servers(ctx)

@@ -9,7 +9,7 @@ import (
 
 // AddPlan makes a plan. CodeValidationFailed names the field; CodeConflict when the code is taken.
 func (s *Service) AddPlan(ctx context.Context, a *Actor, p Plan) (Plan, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounPlans, Write); err != nil {
 		return Plan{}, err
 	}
 	if err := checkPlan(&p); err != nil {
@@ -47,7 +47,7 @@ func checkPlan(p *Plan) error {
 
 // UpdatePlan replaces a plan's values; the keys of its subscribers follow.
 func (s *Service) UpdatePlan(ctx context.Context, a *Actor, p Plan) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounPlans, Write); err != nil {
 		return err
 	}
 	if err := checkPlan(&p); err != nil {
@@ -67,7 +67,7 @@ func (s *Service) UpdatePlan(ctx context.Context, a *Actor, p Plan) error {
 
 // Plans returns all plans.
 func (s *Service) Plans(ctx context.Context, a *Actor) ([]Plan, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounPlans, Read); err != nil {
 		return nil, err
 	}
 	return s.store.Plans(ctx)

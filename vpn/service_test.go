@@ -428,7 +428,10 @@ func TestOnlyOperatorsManage(t *testing.T) {
 	if _, err := b.AddUser(ctx, shell, vpn.NewAccount{Email: "root@example.com", Password: "password123", IsOperator: true}); err != nil {
 		t.Fatal(err)
 	}
-	root, _ := b.signIn("root@example.com", "one")
+	phone, _ := b.signIn("root@example.com", "one")
+	_, err = b.AddUser(ctx, phone, vpn.NewAccount{Email: "x@example.com", Password: "password123"})
+	b.refused(err, vpn.CodeForbidden) // a device is no place to manage from
+	root := &vpn.Actor{User: phone.User}
 	if _, err := b.AddUser(ctx, root, vpn.NewAccount{Email: "x@example.com", Password: "password123"}); err != nil {
 		t.Errorf("an operator may not add a user: %v", err)
 	}

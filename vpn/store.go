@@ -12,6 +12,9 @@ var ErrNotFound = errors.New("not found")
 // ErrTaken is returned by Store methods when a unique value (an e-mail, a plan's code, a server's name) is in use.
 var ErrTaken = errors.New("already taken")
 
+// ErrLastOwner is returned by Store methods that would leave no active owner.
+var ErrLastOwner = errors.New("the last owner")
+
 // ErrDeviceLimit is returned by Store.SignIn when no slot is free.
 var ErrDeviceLimit = errors.New("device limit reached")
 
@@ -64,9 +67,11 @@ type UserStore interface {
 	SetPasswordHash(ctx context.Context, userID int64, hash string, signOut bool, a Audit) ([]NodeRev, error)
 	// Rehash replaces a password's hash by another one of the same password. ErrNotFound when it is no longer old.
 	Rehash(ctx context.Context, userID int64, old, hash string, a Audit) error
-	// SetUserStatus blocks or unblocks an account. Keys are the caller's to refresh.
+	// SetRole changes a user's role. ErrLastOwner when that leaves no active owner; ErrNotFound.
+	SetRole(ctx context.Context, userID int64, role Role, a Audit) error
+	// SetUserStatus blocks or unblocks an account. Keys are the caller's to refresh. ErrLastOwner as above.
 	SetUserStatus(ctx context.Context, userID int64, s UserStatus, a Audit) error
-	// RemoveUser deletes an account with everything it has; its keys become tombstones.
+	// RemoveUser deletes an account with everything it has; its keys become tombstones. ErrLastOwner as above.
 	RemoveUser(ctx context.Context, userID int64, a Audit) ([]NodeRev, error)
 }
 

@@ -16,7 +16,7 @@ const (
 // Subscribe gives a user periods of a plan: appended to a running subscription of the same plan, from now otherwise.
 // A plan for life ignores periods.
 func (s *Service) Subscribe(ctx context.Context, a *Actor, userID int64, planCode string, periods int) (Subscription, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounSubscriptions, Write); err != nil {
 		return Subscription{}, err
 	}
 	plan, err := s.planFor(ctx, planCode, periods)
@@ -101,7 +101,7 @@ func (s *Service) begin(ctx context.Context, a *Actor) error {
 // SetExpiry moves the end of a user's subscription; one that waits for its first use begins. CodeSubscriptionRequired
 // when there is none.
 func (s *Service) SetExpiry(ctx context.Context, a *Actor, userID int64, expiresAt time.Time) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounSubscriptions, Write); err != nil {
 		return err
 	}
 	expiresAt = expiresAt.UTC().Truncate(time.Millisecond)

@@ -26,6 +26,8 @@ type Token struct {
 	// IsImported: the token came from another application. Its id there may be another, and what its client calls its
 	// device is not known here: whatever the client says is the token's own device, made at the first key.
 	IsImported bool
+	// Scopes are what it is good for.
+	Scopes Scopes
 }
 
 const (

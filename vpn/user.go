@@ -2,12 +2,6 @@ package vpn
 
 import "time"
 
-// Role is what a user may do beyond using the service. The zero Role is an ordinary user.
-type Role string
-
-// RoleOperator may manage everything.
-const RoleOperator Role = "operator"
-
 // UserStatus says whether an account may use the service.
 type UserStatus string
 

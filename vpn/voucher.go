@@ -62,7 +62,7 @@ func hashVoucher(code string) TokenHash {
 
 // AddVouchers makes codes and returns them; they are shown once. CodeValidationFailed names the field.
 func (s *Service) AddVouchers(ctx context.Context, a *Actor, in NewVouchers) ([]string, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounVouchers, Write); err != nil {
 		return nil, err
 	}
 	switch {
@@ -90,7 +90,7 @@ func (s *Service) AddVouchers(ctx context.Context, a *Actor, in NewVouchers) ([]
 
 // Vouchers returns vouchers with an id below before (0 = the newest), the newest first, at most limit.
 func (s *Service) Vouchers(ctx context.Context, a *Actor, before int64, limit int) ([]Voucher, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounVouchers, Read); err != nil {
 		return nil, err
 	}
 	return s.store.Vouchers(ctx, before, limit)
@@ -98,7 +98,7 @@ func (s *Service) Vouchers(ctx context.Context, a *Actor, before int64, limit in
 
 // RemoveVoucher deletes a voucher; what it gave stays given.
 func (s *Service) RemoveVoucher(ctx context.Context, a *Actor, id int64) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounVouchers, Write); err != nil {
 		return err
 	}
 	return notFound(s.store.RemoveVoucher(ctx, id, a.audit("voucher.remove", id)))

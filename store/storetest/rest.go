@@ -42,7 +42,7 @@ func setupLink(w *world) {
 	w.is(redeem(hash(2), "user1@example.com"), vpn.ErrTaken)
 	u, err := w.store.RedeemSetup(w.ctx, hash(2), vpn.NewUser{Email: "a@example.com", Locale: "en"}, by("user.setup"))
 	w.ok(err)
-	is(w, "role", u.Role, vpn.RoleOperator)
+	is(w, "role", u.Role, vpn.RoleOwner)
 	hasOperator(true)
 	w.is(redeem(hash(2), "b@example.com"), vpn.ErrNotFound)
 	// It is for the first operator only.

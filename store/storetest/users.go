@@ -9,7 +9,7 @@ import (
 )
 
 func users(w *world) {
-	n := vpn.NewUser{Name: "Анна", Email: "anna@example.com", PasswordHash: "phc", Role: vpn.RoleOperator, Locale: "en", Verified: true}
+	n := vpn.NewUser{Name: "Анна", Email: "anna@example.com", PasswordHash: "phc", Role: vpn.RoleOwner, Locale: "en", Verified: true}
 	made, err := w.store.AddUser(w.ctx, n, by("user.add"))
 	w.ok(err)
 	if made.ID <= 0 || made.EmailVerifiedAt.IsZero() || made.CreatedAt.IsZero() || made.UpdatedAt.IsZero() {
