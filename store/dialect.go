@@ -23,7 +23,7 @@ import (
 type dialect struct {
 	name string
 	// text fills the placeholders of SQL texts: {{id}}, {{key}}, {{bytes}}, {{clustered}} and {{passing}} (what is not worth
-	// a log) in migrations, {{lock}} and {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one
+	// a log) in migrations, {{bytewise}} behind a text that is ordered by its bytes, {{lock}} and {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one
 	// writer, so it needs neither), {{given}} before the VALUES of an INSERT that brings ids.
 	text *strings.Replacer
 	// hasPeers tells that other processes write at the same time, each holding single rows.
@@ -47,6 +47,9 @@ type dialect struct {
 	// skipIDs makes the ids that a table hands out follow the largest it holds, after some were given; %s is the table.
 	// "" = the engine sees to it.
 	skipIDs string
+	// drawXID draws the number of a transaction, and oldestXID asks for the lowest number of those that run; "" = rows are seen in
+	// the order of their ids.
+	drawXID, oldestXID string
 	// snapshot reads everything of one transaction as of its first read.
 	snapshot *sql.TxOptions
 	// isUnique reports a violated unique constraint.
@@ -71,6 +74,7 @@ var sqliteDialect = dialect{
 		"{{bytes}}", "BLOB",
 		"{{clustered}}", " WITHOUT ROWID",
 		"{{passing}}", "",
+		"{{bytewise}}", "",
 		"{{given}}", "",
 		"{{lock}}", "",
 		"{{share}}", "",
@@ -97,12 +101,15 @@ var postgresDialect = dialect{
 		"{{bytes}}", "BYTEA",
 		"{{clustered}}", "",
 		"{{passing}}", "UNLOGGED ",
+		"{{bytewise}}", `COLLATE "C"`,
 		"{{given}}", "OVERRIDING SYSTEM VALUE",
 		"{{lock}}", "FOR NO KEY UPDATE",
 		"{{share}}", "FOR SHARE",
 		"{{skip}}", "FOR NO KEY UPDATE SKIP LOCKED",
 	),
 	hasPeers:          true,
+	drawXID:           "SELECT pg_current_xact_id()::text::bigint",
+	oldestXID:         "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
 	pipeline:          postgresPipeline,
 	numbersParameters: true,
 	begin:             "BEGIN",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"stile/vpn"
@@ -39,10 +40,14 @@ type Store struct {
 	doors   doors
 	reader  reader
 	// direct reads past the pool; nil where a round trip costs more than the pool.
-	direct  *direct
-	writer  *writer
-	observe func(writes int, took time.Duration)
-	pools   []*sql.DB
+	direct   *direct
+	writer   *writer
+	observe  func(writes int, took time.Duration)
+	pools    []*sql.DB
+	settling struct {
+		sync.Mutex
+		settling
+	}
 	// replicas is nil where no other process can serve the same database.
 	replicas *replicas
 }

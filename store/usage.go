@@ -190,6 +190,9 @@ func (t *tx) bookUsage(r vpn.UsageReport, day int64) (exceeded []int64, err erro
 	if err := t.execBatch(&addUsage, 5, rows); err != nil {
 		return nil, err
 	}
+	if err := t.countNode(r.NodeID, day, users); err != nil {
+		return nil, err
+	}
 	if exceeded, err = t.countUsed(ids, users); err != nil {
 		return nil, err
 	}

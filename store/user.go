@@ -75,31 +75,6 @@ func (s *Store) Credentials(ctx context.Context, email string) (vpn.Credentials,
 	return c, err
 }
 
-// likeEscaper makes a text match itself in a LIKE pattern.
-var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
-// Users implements vpn.UserStore.
-func (s *Store) Users(ctx context.Context, f vpn.UserFilter) (vpn.UserPage, error) {
-	pattern := "%" + likeEscaper.Replace(strings.ToLower(f.Search)) + "%"
-	rows, err := s.scan(ctx).rows(`
-		SELECT`+userColumns+`
-		FROM account a
-		WHERE a.id > $1
-			AND a.search_text LIKE $2 ESCAPE '\'
-		ORDER BY a.id
-		LIMIT $3`, f.After, pattern, f.Limit+1)
-	users, err := list(rows, err, scanUser)
-	if err != nil {
-		return vpn.UserPage{}, err
-	}
-	page := vpn.UserPage{Users: users}
-	if len(users) > f.Limit {
-		page.Users = users[:f.Limit]
-		page.Next = users[f.Limit-1].ID
-	}
-	return page, nil
-}
-
 // SetPasswordHash implements vpn.UserStore.
 func (s *Store) SetPasswordHash(ctx context.Context, userID int64, hash string, signOut bool, a vpn.Audit) (changed []vpn.NodeRev, err error) {
 	err = s.write(ctx, "set password", func(t *tx) error {
@@ -153,6 +128,7 @@ func (t *tx) signOutEverywhere(userID int64) ([]vpn.NodeRev, error) {
 	for _, clear := range []string{
 		"DELETE FROM token WHERE user_id = $1",
 		"DELETE FROM browser WHERE user_id = $1",
+		"DELETE FROM password_reset WHERE user_id = $1",
 		"DELETE FROM device WHERE user_id = $1",
 		"UPDATE account SET devices = 0 WHERE id = $1",
 	} {

@@ -57,11 +57,3 @@ func (s *Service) loadActor(ctx context.Context, hash TokenHash) (*Actor, int64,
 	}
 	return &Actor{Token: session.Token, User: session.User, Device: session.Device}, session.User.ID, nil
 }
-
-// AuditLog returns entries older than before (an id, 0 = the newest), the newest first.
-func (s *Service) AuditLog(ctx context.Context, a *Actor, before int64, limit int) ([]Audit, error) {
-	if err := a.may(NounAudit, Read); err != nil {
-		return nil, err
-	}
-	return s.store.AuditLog(ctx, before, limit)
-}

@@ -29,6 +29,8 @@ const (
 	CodeServerMaintenance     Code = "server_maintenance"
 	CodeVoucherInvalid        Code = "voucher_invalid"
 	CodeLastOwner             Code = "last_owner"
+	CodeKeyReused             Code = "idempotency_key_reused"
+	CodeKeyInUse              Code = "idempotency_key_in_use"
 	CodeNotFound              Code = "not_found"
 	CodeConflict              Code = "conflict"
 	CodeForbidden             Code = "forbidden"

@@ -74,3 +74,20 @@ func (s *Service) TakePayment(ctx context.Context, in NewPayment) (PaymentResult
 	}
 	return PaymentResult{Payment: taken, Subscription: sub, IsApplied: isNew}, err
 }
+
+// PaymentFilter narrows a list of payments, the newest first.
+type PaymentFilter struct {
+	// UserID is whose subscription was extended; 0 = anybody's.
+	UserID int64
+	// Before is the last id of the page before; "" starts.
+	Before string
+	Limit  int
+}
+
+// Payments returns a page of payments.
+func (s *Service) Payments(ctx context.Context, a *Actor, f PaymentFilter) ([]Payment, error) {
+	if err := a.may(NounPayments, Read); err != nil {
+		return nil, err
+	}
+	return s.store.Payments(ctx, f)
+}

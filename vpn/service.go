@@ -56,7 +56,8 @@ type Service struct {
 	keyCalls     *callThrottle
 	vouchers     *callThrottle
 	// away is since when nodes are away: NoticeNow's own.
-	away map[int64]time.Time
+	away    map[int64]time.Time
+	counted counted
 }
 
 // NewService joins the domain to its ports.
@@ -78,7 +79,7 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 	}
 	s := &Service{
 		store: store, nodes: nodes, passwords: passwords, log: cfg.Log, clock: cfg.Now, links: cfg.Links, keyWait: cfg.KeyWait,
-		observer: cfg.Observer, away: make(map[int64]time.Time),
+		observer: cfg.Observer, away: make(map[int64]time.Time), counted: counted{turn: make(chan struct{}, 1)},
 	}
 	epochs := new(userEpochs)
 	s.actors = newCache[TokenHash, *Actor](epochs, s.now)

@@ -44,6 +44,9 @@ type Store interface {
 	AuditStore
 	WebhookStore
 	OutboxStore
+	ResetStore
+	AnswerStore
+	StatsStore
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close ends writes that have begun, refuses later ones, and closes the connections.
@@ -60,7 +63,7 @@ type UserStore interface {
 	UserByEmail(ctx context.Context, email string) (User, error)
 	// Credentials returns what a sign-in is checked against, or ErrNotFound.
 	Credentials(ctx context.Context, email string) (Credentials, error)
-	// Users returns a page of accounts in the order of their ids.
+	// Users returns a page of accounts.
 	Users(ctx context.Context, f UserFilter) (UserPage, error)
 	// SetPasswordHash replaces a password's hash; signOut also deletes every token and browser's session and removes
 	// every device.
@@ -119,6 +122,8 @@ type SessionStore interface {
 	Tokens(ctx context.Context, userID int64) ([]Token, error)
 	// RemoveToken deletes an API token. ErrNotFound when the user has no such token.
 	RemoveToken(ctx context.Context, userID, tokenID int64, a Audit) error
+	// SignOutUser deletes every token and browser's session of a user and removes every device. ErrNotFound.
+	SignOutUser(ctx context.Context, userID int64, a Audit) ([]NodeRev, error)
 	// Touch notes the day of last use of a token and its device, if it is later than the one noted.
 	Touch(ctx context.Context, tokenID, deviceID int64, today time.Time) error
 }
@@ -182,6 +187,8 @@ type SubscriptionStore interface {
 	TakePayment(ctx context.Context, p Payment, rule SubscriptionRule, a Audit) (Payment, Subscription, bool, error)
 	// AddVouchers makes a voucher like v for each hash.
 	AddVouchers(ctx context.Context, v Voucher, hashes []TokenHash, a Audit) error
+	// Payments returns payments, the newest first.
+	Payments(ctx context.Context, f PaymentFilter) ([]Payment, error)
 	// Vouchers returns vouchers with an id below before (0 = the newest), the newest first, at most limit.
 	Vouchers(ctx context.Context, before int64, limit int) ([]Voucher, error)
 	// RemoveVoucher deletes a voucher, or returns ErrNotFound.
@@ -225,6 +232,8 @@ type KeyStore interface {
 	// RefreshKeys gives all live keys of a user these terms, each by the tier that its server has in the same transaction,
 	// and returns the nodes where that changed something.
 	RefreshKeys(ctx context.Context, userID int64, terms KeyTerms) ([]NodeRev, error)
+	// UserKeys returns the live keys of a user's devices, by device and server, without their seeds.
+	UserKeys(ctx context.Context, userID int64) ([]Key, error)
 	// UserUsage returns the traffic of a user by day, the latest first, at most days of them.
 	UserUsage(ctx context.Context, userID int64, days int) ([]DayUsage, error)
 }
@@ -307,6 +316,46 @@ type SetupStore interface {
 	RedeemSetup(ctx context.Context, hash TokenHash, u NewUser, a Audit) (User, error)
 }
 
+// ResetStore keeps the links with which users set a new password.
+type ResetStore interface {
+	// SetPasswordReset replaces the hash of a user's link and its deadline. ErrNotFound.
+	SetPasswordReset(ctx context.Context, userID int64, hash TokenHash, expiresAt time.Time, a Audit) error
+	// PasswordReset returns whose link this is and its deadline, or ErrNotFound.
+	PasswordReset(ctx context.Context, hash TokenHash) (userID int64, expiresAt time.Time, err error)
+	// RedeemPasswordReset sets the password and signs the user out everywhere, iff the hash matches, is in time and unused, by
+	// one conditional statement. The audit entry is the user's. ErrNotFound otherwise.
+	RedeemPasswordReset(ctx context.Context, hash TokenHash, passwordHash string, a Audit) (userID int64, changed []NodeRev, err error)
+}
+
+// AnswerStore keeps first answers, sealed, so that a request that comes again is answered again and not done again.
+type AnswerStore interface {
+	// ClaimAnswer takes a user's name for a request, by one conditional statement, unless it was taken at or after since;
+	// then it returns what is kept.
+	ClaimAnswer(ctx context.Context, userID int64, name string, digest [32]byte, since time.Time) (Answer, error)
+	// KeepAnswer completes a claim.
+	KeepAnswer(ctx context.Context, userID int64, name string, digest [32]byte, body []byte) error
+	// DropAnswer gives up a claim that is not complete.
+	DropAnswer(ctx context.Context, userID int64, name string) error
+	// ForgetAnswers deletes those claimed before an instant.
+	ForgetAnswers(ctx context.Context, before time.Time) error
+}
+
+// Answer is what ClaimAnswer finds.
+type Answer struct {
+	// IsMine: the name is the caller's now. Otherwise IsSame tells that the first request had the same digest, IsDone that it
+	// was answered, and Body is that answer.
+	IsMine, IsSame, IsDone bool
+	Body                   []byte
+}
+
+// StatsStore sums up.
+type StatsStore interface {
+	// Counts counts accounts, subscriptions and devices. It may take long and ends with its context.
+	Counts(ctx context.Context, now time.Time) (Counts, error)
+	// Traffic returns the traffic by day and node since a day, in this order.
+	Traffic(ctx context.Context, since time.Time) ([]NodeDay, error)
+}
+
 // ImportStore takes what comes from another application. An import takes at most 256 rows at a time and returns an
 // outcome for each; with dry, nothing is written.
 type ImportStore interface {
@@ -337,8 +386,16 @@ type Audit struct {
 	At     time.Time
 }
 
-// AuditStore reads the audit log.
+// AuditStore reads the audit log and keeps its chain.
 type AuditStore interface {
+	// UserAudit is AuditLog of what an account did and what was done to it, but for the keys that its devices asked for.
+	UserAudit(ctx context.Context, userID, before int64, limit int) ([]Audit, error)
+	// AnchorAudit puts up to 1,000 more entries under the chain: those before which no other can come any more. isDone tells
+	// that there are no more of them now.
+	AnchorAudit(ctx context.Context) (isDone bool, err error)
+	// VerifyAudit reads all entries under the chain, in their order, and holds them against it. yield gets those that hold
+	// with the hash after each, unless it is nil; its error ends the reading.
+	VerifyAudit(ctx context.Context, yield func(Audit, AuditHash) error) (AuditChain, error)
 	// AuditLog returns entries with an id below before (0 = the newest), the newest first, at most limit.
 	AuditLog(ctx context.Context, before int64, limit int) ([]Audit, error)
 }

@@ -148,6 +148,9 @@ func (s *Service) SweepEvery(ctx context.Context, every time.Duration) {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "sweep failed", "err", err)
 		}
+		if err := errors.Join(s.ChainAudit(ctx), s.ForgetAnswers(ctx)); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "audit log not chained or old answers not forgotten", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
