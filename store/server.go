@@ -146,3 +146,16 @@ func (s *Store) RemoveServer(ctx context.Context, id int64, a vpn.Audit) (change
 	})
 	return changed, err
 }
+
+// SetServerState implements vpn.ServerStore.
+func (s *Store) SetServerState(ctx context.Context, id int64, state vpn.ServerState, a vpn.Audit) error {
+	return s.write(ctx, "set server state", func(t *tx) error {
+		if err := t.change(`
+			UPDATE server
+			SET state = $2, updated_at = $3
+			WHERE id = $1`, id, string(state), millis(t.now)); err != nil {
+			return err
+		}
+		return t.audit(a, id)
+	})
+}

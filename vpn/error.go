@@ -29,6 +29,7 @@ const (
 	CodeServerMaintenance     Code = "server_maintenance"
 	CodeVoucherInvalid        Code = "voucher_invalid"
 	CodeLastOwner             Code = "last_owner"
+	CodeResetInvalid          Code = "reset_invalid"
 	CodeKeyReused             Code = "idempotency_key_reused"
 	CodeKeyInUse              Code = "idempotency_key_in_use"
 	CodeNotFound              Code = "not_found"

@@ -104,3 +104,49 @@ func (s *Service) AllServers(ctx context.Context, a *Actor) ([]ListedServer, err
 	}
 	return s.listed(servers), nil
 }
+
+// SetServerState opens, closes or drains a server; its keys stay.
+func (s *Service) SetServerState(ctx context.Context, a *Actor, id int64, state ServerState) error {
+	if err := a.may(NounServers, Write); err != nil {
+		return err
+	}
+	switch state {
+	case ServerActive, ServerMaintenance, ServerDrained:
+	default:
+		return invalid("state", "in")
+	}
+	err := s.store.SetServerState(ctx, id, state, a.audit("server."+string(state), id))
+	s.directory.drop()
+	return notFound(err)
+}
+
+// FleetNode is a node as an operator sees it.
+type FleetNode struct {
+	Server   ListedServer
+	Live     NodeLive
+	Position NodePosition
+}
+
+// FleetNodes returns every node with where its set of keys stands and how it is.
+func (s *Service) FleetNodes(ctx context.Context, a *Actor) ([]FleetNode, error) {
+	if err := a.may(NounNodes, Read); err != nil {
+		return nil, err
+	}
+	servers, err := s.store.Servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listed := s.listed(servers)
+	nodes := make([]FleetNode, 0, len(listed))
+	for i := range listed {
+		p, err := s.store.NodePosition(ctx, listed[i].ID)
+		if errors.Is(err, ErrNotFound) { // removed meanwhile
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, FleetNode{Server: listed[i], Live: s.nodes.Live(listed[i].ID), Position: p})
+	}
+	return nodes, nil
+}

@@ -213,6 +213,8 @@ type ServerStore interface {
 	// UpdateServer replaces a server's values by its id. If that changes its tier, all who have a live key on it are due
 	// (UsersDue). ErrNotFound, ErrTaken.
 	UpdateServer(ctx context.Context, s Server, a Audit) error
+	// SetServerState changes what is wanted of a server. ErrNotFound.
+	SetServerState(ctx context.Context, id int64, state ServerState, a Audit) error
 	// RemoveServer deletes a server; its keys become tombstones. ErrNotFound.
 	RemoveServer(ctx context.Context, id int64, a Audit) ([]NodeRev, error)
 }

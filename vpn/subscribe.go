@@ -124,3 +124,48 @@ func (s *Service) SetExpiry(ctx context.Context, a *Actor, userID int64, expires
 	}
 	return s.refreshAndWait(ctx, userID)
 }
+
+// HelpDays is how far support may move the end of a subscription: to so many days from now, however often it tries.
+const HelpDays = 14
+
+// Extend adds days to a user's subscription: to its end, or to now if that is over. Support may extend up to HelpDays from
+// now. CodeSubscriptionRequired when there is none; CodeValidationFailed, field "days", for what goes too far or when nothing
+// expires.
+func (s *Service) Extend(ctx context.Context, a *Actor, userID int64, days int) (Subscription, error) {
+	if err := a.may(NounSubscriptions, Help); err != nil {
+		return Subscription{}, err
+	}
+	if days < 1 || days > maxDays {
+		return Subscription{}, invalid("days", "in")
+	}
+	isHelp := a.may(NounSubscriptions, Write) != nil
+	sub, err := s.store.ChangeSubscription(ctx, userID, func(old *Entitlement) (Subscription, error) {
+		now := s.now()
+		sub := old.Subscription
+		switch {
+		case !old.exists():
+			return sub, Refusal(CodeSubscriptionRequired)
+		case sub.PendingDays > 0:
+			sub.PendingDays += days
+			if sub.PendingDays > maxDays || isHelp { // it has not begun, so nobody waits for help
+				return sub, invalid("days", "in")
+			}
+			return sub, nil
+		case sub.ExpiresAt.IsZero():
+			return sub, invalid("days", "in")
+		}
+		from := sub.ExpiresAt
+		if from.Before(now) {
+			from = now
+		}
+		sub.ExpiresAt = from.Add(time.Duration(days) * day)
+		if limit := now.Add(maxDays * day); sub.ExpiresAt.After(limit) || (isHelp && sub.ExpiresAt.After(now.Add(HelpDays*day))) {
+			return sub, invalid("days", "in")
+		}
+		return sub, nil
+	}, a.audit("subscription.extend", userID))
+	if err != nil {
+		return Subscription{}, notFound(err)
+	}
+	return sub, s.refreshAndWait(ctx, userID)
+}
