@@ -104,6 +104,9 @@ func (x *exchange) route() error {
 		if err != nil {
 			return err
 		}
+		if err := x.resource.admits(actor); err != nil {
+			return err
+		}
 		x.actor = actor
 	}
 	return serve(x)

@@ -23,6 +23,9 @@ const maxKept = 64 << 10
 func (x *exchange) end() {
 	if cause := recover(); cause != nil {
 		err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		if x.isHeld { // nothing was sent yet
+			x.isHeld, x.status = false, 0
+		}
 		if x.status != 0 {
 			x.err, x.code = err, codeServerError
 			x.event()

@@ -24,6 +24,9 @@ type exchange struct {
 	actor     *vpn.Actor
 	lang      lang
 	body      []byte // room for an answer
+	// isHeld keeps an answer back, in held, instead of sending it.
+	isHeld bool
+	held   []byte
 
 	// What became of it, for the event.
 	status int
@@ -70,7 +73,7 @@ var (
 	cacheControl  = []string{"no-cache, private"}
 	noStore       = []string{"no-cache, private, no-store"}
 	anyOrigin     = []string{"*"}
-	exposeHeaders = []string{"ETag, Retry-After, X-Error-Code, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining"}
+	exposeHeaders = []string{"ETag, Idempotent-Replayed, Retry-After, X-Error-Code, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining"}
 )
 
 func (x *exchange) setHeaders() {
@@ -109,6 +112,10 @@ func (x *exchange) preflight() {
 // send writes an answer.
 func (x *exchange) send(status int, body []byte) {
 	x.status = status
+	if x.isHeld {
+		x.held = bytes.Clone(body)
+		return
+	}
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body) // whoever asked may be gone
 }

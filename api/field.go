@@ -129,9 +129,12 @@ func (in *input) boolean(name string) bool {
 	return false
 }
 
-// pathID reads an id in the path; what is none is an id that nothing has.
-func (x *exchange) pathID() int64 {
-	id, err := strconv.ParseInt(x.resource.value(strings.TrimSuffix(x.r.URL.Path, "/"), "id"), 10, 64)
+// pathID reads the id in the path.
+func (x *exchange) pathID() int64 { return x.pathNumber("id") }
+
+// pathNumber reads an id in the path by its name there; what is none is an id that nothing has.
+func (x *exchange) pathNumber(name string) int64 {
+	id, err := strconv.ParseInt(x.resource.value(strings.TrimSuffix(x.r.URL.Path, "/"), name), 10, 64)
 	if err != nil {
 		return 0
 	}

@@ -24,7 +24,7 @@ const (
 // value is one value of the input.
 type value struct {
 	kind kind
-	text string // as written; of a text, without quotes
+	text string // as written; of a text, without quotes; of a list or an object in JSON, its JSON
 }
 
 // input is what a client sends with a request: the values of its body, or of the query for a request without one.

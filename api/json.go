@@ -57,7 +57,7 @@ func jsonValue(raw json.RawMessage) value {
 		if isEmpty := len(bytes.TrimSpace(raw[1:len(raw)-1])) == 0; isEmpty {
 			return value{}
 		}
-		return value{kind: kindOther}
+		return value{kind: kindOther, text: string(raw)}
 	default:
 		return value{kindNumber, wholeNumber(string(raw))}
 	}

@@ -26,6 +26,12 @@ const (
 // faults is invalid input: what is wrong with each field, in the order of the documentation.
 type faults []wire.FieldError
 
+// isFaults reports invalid input.
+func isFaults(err error) bool {
+	_, ok := errors.AsType[faults](err)
+	return ok
+}
+
 func (faults) Error() string { return string(vpn.CodeValidationFailed) }
 
 // retryWrites is when a client may try again what the database could not take.
@@ -135,7 +141,7 @@ func (x *exchange) fault(field, rule string, limit int) string {
 func (x *exchange) details(e *vpn.Error) *wire.ProblemDetails {
 	d := &wire.ProblemDetails{RetryAfter: seconds(e.RetryAfter)}
 	switch e.Code {
-	case vpn.CodeTooManyAttempts, vpn.CodeTemporarilyOverloaded:
+	case vpn.CodeTooManyAttempts, vpn.CodeTemporarilyOverloaded, vpn.CodeKeyInUse:
 	case vpn.CodeDeviceLimitReached:
 		d.Limit, d.Devices = e.Limit, devicesOf(e.Devices, 0)
 	case vpn.CodeSubscriptionRequired, vpn.CodeSubscriptionExpired:

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"stile/vpn"
 )
 
 // router finds the resource of a path. It never redirects.
@@ -18,6 +20,7 @@ type resource struct {
 	path     string
 	segments []string
 	isPublic map[string]bool
+	isAdmin  bool
 	serve    map[string]handler
 	events   map[string]slog.Handler // where the events of a method go
 	allow    string                  // the methods, as the header Allow has them
@@ -34,7 +37,7 @@ func newRouter(entries []entry, log slog.Handler) *router {
 		s := byPath[path]
 		if s == nil {
 			s = &resource{
-				path: path, segments: strings.Split(path, "/"),
+				path: path, segments: strings.Split(path, "/"), isAdmin: strings.HasPrefix(path, "/api/admin/"),
 				isPublic: make(map[string]bool), serve: make(map[string]handler), events: make(map[string]slog.Handler),
 			}
 			byPath[path] = s
@@ -78,6 +81,15 @@ func (t *router) find(path string) *resource {
 		}
 	}
 	return nil
+}
+
+// admits returns CodeForbidden for a token that is not made for this part of the API, whoever its user is.
+func (s *resource) admits(actor *vpn.Actor) error {
+	scopes := actor.Token.Scopes
+	if (s.isAdmin && scopes.IsAdmin()) || (!s.isAdmin && scopes.Has(vpn.ScopeAccount)) {
+		return nil
+	}
+	return vpn.Refusal(vpn.CodeForbidden)
 }
 
 func (s *resource) matches(path string) bool {

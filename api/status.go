@@ -15,6 +15,8 @@ const (
 	codeServerError      vpn.Code = "server_error"
 	codeSignatureInvalid vpn.Code = "signature_invalid"
 	codeSignatureExpired vpn.Code = "signature_expired"
+
+	codeBadIdempotencyKey vpn.Code = "idempotency_key_invalid"
 )
 
 // statuses are the HTTP statuses of the codes.
@@ -46,6 +48,10 @@ var statuses = map[vpn.Code]int{
 	vpn.CodeVoucherInvalid:        http.StatusUnprocessableEntity,
 	vpn.CodeNotFound:              http.StatusNotFound,
 	vpn.CodeConflict:              http.StatusConflict,
+	codeBadIdempotencyKey:         http.StatusBadRequest,
+	vpn.CodeKeyReused:             http.StatusUnprocessableEntity,
+	vpn.CodeKeyInUse:              http.StatusConflict,
+	vpn.CodeResetInvalid:          http.StatusUnprocessableEntity,
 	vpn.CodeLastOwner:             http.StatusConflict,
 	vpn.CodeForbidden:             http.StatusForbidden,
 	vpn.CodeTemporarilyOverloaded: http.StatusServiceUnavailable,

@@ -54,6 +54,9 @@ func (s *Service) UpdatePlan(ctx context.Context, a *Actor, p Plan) error {
 		return err
 	}
 	users, err := s.store.UpdatePlan(ctx, p, a.audit("plan.update", p.ID))
+	if errors.Is(err, ErrTaken) {
+		return &Error{Code: CodeConflict, Field: "code", Rule: "unique"}
+	}
 	if err != nil {
 		return notFound(err)
 	}
