@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"math"
 	"strconv"
 
 	"stile/vpn"
@@ -52,7 +53,7 @@ func (in *input) decimal(name string) float64 {
 		return 0
 	}
 	f, err := strconv.ParseFloat(v.text, 64)
-	if err != nil || (v.kind != kindText && v.kind != kindNumber) {
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) || (v.kind != kindText && v.kind != kindNumber) {
 		in.fault(name, "in", 0)
 	}
 	return f

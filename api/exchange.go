@@ -73,7 +73,7 @@ var (
 	cacheControl  = []string{"no-cache, private"}
 	noStore       = []string{"no-cache, private, no-store"}
 	anyOrigin     = []string{"*"}
-	exposeHeaders = []string{"ETag, Idempotent-Replayed, Retry-After, X-Error-Code, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining"}
+	exposeHeaders = []string{"ETag, Retry-After, X-Error-Code, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining"}
 )
 
 func (x *exchange) setHeaders() {

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"stile/vpn"
+)
+
+// TestAdminLimits goes one past every limit of administration: a clear 422, and nothing is made.
+func TestAdminLimits(t *testing.T) {
+	w := setup(t, engines[0].dsn(t))
+	token := w.owner()
+	user := "/api/admin/users/" + id(w.user.ID)
+	long := strings.Repeat("я", maxText+1)
+	ids := strings.TrimSuffix(strings.Repeat("1,", vpn.MaxBulk+1), ",")
+	plan := func(fields string) string { return `{"code":"c","name_en":"n","device_limit":1,` + fields + `}` }
+	server := func(fields string) string {
+		return `{"name":"n","country":"NL","host":"h","shadowsocks_port":1,` + fields + `}`
+	}
+	for name, c := range map[string]struct{ method, path, body string }{
+		"e-mail":            {"POST", "/api/admin/users", `{"email":"` + strings.Repeat("a", maxText) + `@example.com","password":"password123"}`},
+		"short password":    {"POST", "/api/admin/users", `{"email":"x@example.com","password":"1234567"}`},
+		"password":          {"POST", "/api/admin/users", `{"email":"x@example.com","password":"` + strings.Repeat("x", maxPassword+1) + `"}`},
+		"name":              {"POST", "/api/admin/users", `{"email":"x@example.com","password":"password123","name":"` + long + `"}`},
+		"locale":            {"POST", "/api/admin/users", `{"email":"x@example.com","password":"password123","locale":"de"}`},
+		"new password":      {"POST", "/api/password", `{"token":"x","password":"1234567"}`},
+		"reset token":       {"POST", "/api/password", `{"token":"` + long + `","password":"password123"}`},
+		"no ids":            {"POST", "/api/admin/users/bulk", `{"action":"block","ids":[]}`},
+		"ids":               {"POST", "/api/admin/users/bulk", `{"action":"block","ids":[` + ids + `]}`},
+		"an id":             {"POST", "/api/admin/users/bulk", `{"action":"block","ids":[9223372036854775808]}`},
+		"ids of texts":      {"POST", "/api/admin/users/bulk", `{"action":"block","ids":["1"]}`},
+		"ids in an object":  {"POST", "/api/admin/users/bulk", `{"action":"block","ids":{"1":1}}`},
+		"action":            {"POST", "/api/admin/users/bulk", `{"action":"erase","ids":[1]}`},
+		"bulk days":         {"POST", "/api/admin/users/bulk", `{"action":"extend","ids":[1],"days":36501}`},
+		"bulk periods":      {"POST", "/api/admin/users/bulk", `{"action":"plan","ids":[1],"plan":"standard","periods":1201}`},
+		"status":            {"PATCH", user, `{"status":"gone"}`},
+		"role":              {"PUT", user + "/role", `{"role":"operator"}`},
+		"periods":           {"POST", user + "/subscription", `{"plan":"standard","periods":1201}`},
+		"no such plan":      {"POST", user + "/subscription", `{"plan":"none"}`},
+		"days":              {"POST", user + "/extension", `{"days":36501}`},
+		"days, 64 bits":     {"POST", user + "/extension", `{"days":4294967297}`},
+		"expiry":            {"PUT", user + "/expiry", `{"expires_at":"10000-01-01T00:00:00Z"}`},
+		"no expiry":         {"PUT", user + "/expiry", `{}`},
+		"diagnosis' device": {"GET", user + "/diagnosis?device_id=x", ""},
+		"plan's code":       {"POST", "/api/admin/plans", `{"code":"` + strings.Repeat("c", 65) + `","name_en":"n","device_limit":1}`},
+		"devices":           {"POST", "/api/admin/plans", `{"code":"c","name_en":"n","device_limit":10001}`},
+		"no devices":        {"POST", "/api/admin/plans", `{"code":"c","name_en":"n","device_limit":0}`},
+		"period":            {"POST", "/api/admin/plans", plan(`"period_days":36501`)},
+		"grace":             {"POST", "/api/admin/plans", plan(`"grace_days":366`)},
+		"speed":             {"POST", "/api/admin/plans", plan(`"speed_limit_mbps":1000001`)},
+		"traffic":           {"POST", "/api/admin/plans", plan(`"traffic_limit":-1`)},
+		"trial":             {"POST", "/api/admin/plans", plan(`"is_trial":"perhaps"`)},
+		"server's name":     {"POST", "/api/admin/servers", `{"name":"` + long + `","country":"NL","host":"h","shadowsocks_port":1}`},
+		"country":           {"POST", "/api/admin/servers", `{"name":"n","country":"NLD","host":"h","shadowsocks_port":1}`},
+		"port":              {"POST", "/api/admin/servers", `{"name":"n","country":"NL","host":"h","shadowsocks_port":65536}`},
+		"ports":             {"POST", "/api/admin/servers", server(`"shadowsocks_ports":65536`)},
+		"latitude":          {"POST", "/api/admin/servers", server(`"latitude":90.1`)},
+		"longitude":         {"POST", "/api/admin/servers", server(`"longitude":"-180.1"`)},
+		"no number":         {"POST", "/api/admin/servers", server(`"latitude":"NaN"`)},
+		"capacity":          {"POST", "/api/admin/servers", server(`"capacity":2147483648`)},
+		"state":             {"POST", "/api/admin/servers", server(`"state":"gone"`)},
+		"codes":             {"POST", "/api/admin/vouchers", `{"plan":"standard","count":1001}`},
+		"uses":              {"POST", "/api/admin/vouchers", `{"plan":"standard","uses":1000001}`},
+		"note":              {"POST", "/api/admin/vouchers", `{"plan":"standard","note":"` + long + `"}`},
+		"expired voucher":   {"POST", "/api/admin/vouchers", `{"plan":"standard","expires_at":"2020-01-01T00:00:00Z"}`},
+		"page of payments":  {"GET", "/api/admin/payments?limit=1001", ""},
+		"page of audit":     {"GET", "/api/admin/audit?limit=-1", ""},
+		"page of vouchers":  {"GET", "/api/admin/vouchers?before=x", ""},
+		"export":            {"GET", "/api/admin/audit/export?after=9223372036854775808", ""},
+	} {
+		got := w.as(token, c.method, c.path, c.body)
+		if got.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d %s", name, got.StatusCode, got.body)
+		}
+		if strings.Contains(got.body, "validation.") {
+			t.Errorf("%s: no message for a person: %s", name, got.body)
+		}
+	}
+	for _, path := range []string{"users", "plans", "servers", "vouchers"} {
+		if got := w.as(token, "GET", "/api/admin/"+path, ""); strings.Contains(got.body, `"c"`) || strings.Contains(got.body, "x@example.com") {
+			t.Errorf("%s were made: %s", path, got.body)
+		}
+	}
+	// Ids beyond 64 bits name nothing.
+	for _, path := range []string{"/api/admin/users/9223372036854775808", "/api/admin/users/x", "/api/admin/users/-1/diagnosis"} {
+		wantProblem(t, w.as(token, "GET", path, ""), 404, vpn.CodeNotFound)
+	}
+	for _, line := range strings.Split(w.log.String(), "\n") {
+		if strings.Contains(line, "level=ERROR") {
+			t.Error(line)
+		}
+	}
+}
+
+func FuzzIdempotencyKey(f *testing.F) {
+	for _, seed := range []string{"", "k", strings.Repeat("k", maxIdempotencyKey+1), "a b", "\x7f", "ключ"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, key string) {
+		if isIdempotencyKey(key) && (len(key) == 0 || len(key) > maxIdempotencyKey || strings.ContainsAny(key, "\x00\r\n\x7f")) {
+			t.Errorf("%q names a request", key)
+		}
+	})
+}
+
+func FuzzKeptAnswer(f *testing.F) {
+	f.Add(200, []byte("{}"))
+	f.Add(204, []byte(nil))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		splitAnswer(body) // whatever is kept
+		gotStatus, got := splitAnswer(joinAnswer(status&0xffff, body))
+		if gotStatus != status&0xffff || string(got) != string(body) {
+			t.Errorf("%d %q became %d %q", status, body, gotStatus, got)
+		}
+	})
+}
+
+func FuzzIDs(f *testing.F) {
+	for _, seed := range []string{`[1,2]`, `[]`, `null`, `["1"]`, `[9223372036854775808]`, `{"a":1}`, `[1e3]`} {
+		f.Add(seed)
+	}
+	texts := must(loadTexts())(f)
+	f.Fuzz(func(t *testing.T, list string) {
+		values, err := jsonValues([]byte(`{"ids":` + list + `}`))
+		if err != nil {
+			return
+		}
+		in := &input{x: &exchange{api: &API{texts: texts}, r: &http.Request{}}, values: values}
+		if ids := in.ids("ids"); len(ids) > 0 && len(in.faults) > 0 {
+			t.Errorf("%s: both %v and %v", list, ids, in.faults)
+		}
+	})
+}

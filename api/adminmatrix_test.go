@@ -1,0 +1,180 @@
+package api
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"stile/vpn"
+)
+
+// staff makes an account with a role, and API tokens of it by scopes.
+func (w *world) staff(role vpn.Role) (u vpn.User, token func(...vpn.Scopes) string) {
+	w.t.Helper()
+	ctx, shell := w.t.Context(), vpn.Shell()
+	u = must(w.service.AddUser(ctx, shell, vpn.NewAccount{Email: role.String() + id(w.now().UnixNano()) + "@example.com", Password: examplePassword}))(w.t)
+	if err := w.service.SetRole(ctx, shell, u.ID, role); err != nil {
+		w.t.Fatal(err)
+	}
+	return u, func(scopes ...vpn.Scopes) string {
+		w.t.Helper()
+		return must(w.service.AddToken(ctx, shell, u.ID, "script", time.Time{}, scopes...))(w.t)
+	}
+}
+
+// owner is an owner's token that may do everything.
+func (w *world) owner() string {
+	_, token := w.staff(vpn.RoleOwner)
+	return token(vpn.ScopeAdminWrite)
+}
+
+// TestAdminMatrix calls every route of administration as nobody, with a bad token, as a user, as an owner with a device's token
+// and with one for the account, as an owner with a token that only reads, and as each role; and the routes that change an
+// account, on one of the same rank. A route without a row fails.
+func TestAdminMatrix(t *testing.T) {
+	const forbidden = "403 forbidden"
+	// A row says what roles get. reader is an owner whose token only reads; onStaff is an admin at an owner's account, "" where
+	// the route is about no account or about its subscription.
+	type row struct{ body, owner, admin, support, viewer, reader, onStaff string }
+	look := func() row { return row{"", "200", "200", "200", "200", "200", ""} }
+	change := func(ok, body string) row { return row{body, ok, ok, forbidden, forbidden, forbidden, ""} }
+	help := func(ok, body string) row { return row{body, ok, ok, ok, forbidden, forbidden, ""} }
+	guarded := func(r row) row { r.onStaff = forbidden; return r }
+	plan := `{"code":"{UNIQUE}","name_en":"P","device_limit":3}`
+	server := `{"name":"{UNIQUE}","country":"NL","host":"h.example.net","shadowsocks_port":8388}`
+	rows := map[string]row{
+		"GET /api/admin/users":                          look(),
+		"POST /api/admin/users":                         change("200", `{"email":"{UNIQUE}@example.com","password":"password123"}`),
+		"POST /api/admin/users/bulk":                    change("200", `{"action":"extend","ids":[{USER}],"days":3}`),
+		"GET /api/admin/users/{id}":                     look(),
+		"PATCH /api/admin/users/{id}":                   guarded(change("204", `{"status":"blocked"}`)),
+		"DELETE /api/admin/users/{id}":                  guarded(change("204", ``)),
+		"GET /api/admin/users/{id}/diagnosis":           look(),
+		"PUT /api/admin/users/{id}/role":                {`{"role":"viewer"}`, "204", forbidden, forbidden, forbidden, forbidden, forbidden},
+		"POST /api/admin/users/{id}/reset":              guarded(help("200", ``)),
+		"POST /api/admin/users/{id}/sign-out":           guarded(help("204", ``)),
+		"DELETE /api/admin/users/{id}/devices/{device}": guarded(help("204", ``)),
+		"POST /api/admin/users/{id}/subscription":       change("200", `{"plan":"standard"}`),
+		"POST /api/admin/users/{id}/extension":          help("200", `{"days":3}`),
+		"PUT /api/admin/users/{id}/expiry":              change("204", `{"expires_at":"2027-01-01T00:00:00Z"}`),
+		"GET /api/admin/plans":                          look(),
+		"POST /api/admin/plans":                         change("200", plan),
+		"PUT /api/admin/plans/{id}":                     change("200", plan),
+		"GET /api/admin/servers":                        look(),
+		"POST /api/admin/servers":                       change("200", server),
+		"PUT /api/admin/servers/{id}":                   change("200", server),
+		"PATCH /api/admin/servers/{id}":                 change("200", `{"state":"maintenance"}`),
+		"DELETE /api/admin/servers/{id}":                change("204", ``),
+		"GET /api/admin/nodes":                          look(),
+		"GET /api/admin/vouchers":                       look(),
+		"POST /api/admin/vouchers":                      change("200", `{"plan":"standard"}`),
+		"DELETE /api/admin/vouchers/{id}":               change("204", ``),
+		"GET /api/admin/payments":                       look(),
+		"GET /api/admin/audit":                          look(),
+		"GET /api/admin/audit/verify":                   look(),
+		"GET /api/admin/audit/export":                   look(),
+		"GET /api/admin/stats":                          look(),
+	}
+	w := setup(t, engines[0].dsn(t))
+	ctx, shell := t.Context(), vpn.Shell()
+	if err := w.service.ChainAudit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	tokens := map[string]string{"none": "", "bad token": "1|x"}
+	for _, role := range []vpn.Role{vpn.RoleOwner, vpn.RoleAdmin, vpn.RoleSupport, vpn.RoleViewer} {
+		_, token := w.staff(role)
+		tokens[role.String()] = token(vpn.ScopeAccount, vpn.ScopeAdminWrite)
+	}
+	owner, ownerToken := w.staff(vpn.RoleOwner)
+	tokens["reader"], tokens["account scope"], tokens["no scope"] = ownerToken(vpn.ScopeAdminRead), ownerToken(vpn.ScopeAccount), ownerToken()
+	tokens["owner's device"], _ = w.signIn(owner.Email, "phone")
+	tokens["user"] = must(w.service.AddToken(ctx, shell, w.user.ID, "x", time.Time{}, vpn.ScopeAdminWrite))(t)
+	unique := 0
+	// call makes what the route is about anew, for it may be gone after.
+	call := func(r Route, body, token string, target *vpn.User) string {
+		unique++
+		name := "u" + id(int64(unique))
+		if target == nil {
+			u := must(w.service.AddUser(ctx, shell, vpn.NewAccount{Email: name + "-target@example.com", Password: examplePassword}))(t)
+			must(w.service.Subscribe(ctx, shell, u.ID, "standard", 1))(t)
+			if err := w.service.SetExpiry(ctx, shell, u.ID, w.now().AddDate(0, 0, 1)); err != nil {
+				t.Fatal(err)
+			}
+			target = &u
+		}
+		_, device := w.signIn(target.Email, "target")
+		object := target.ID
+		switch {
+		case strings.HasPrefix(r.Path, "/api/admin/plans/"):
+			object = must(w.service.AddPlan(ctx, shell, vpn.Plan{Code: name + "-old", Name: vpn.Text{EN: "x"}, DeviceLimit: 1}))(t).ID
+		case strings.HasPrefix(r.Path, "/api/admin/servers/"):
+			object = must(w.service.AddServer(ctx, shell, vpn.Server{Name: name + "-old", CountryCode: "NL", Host: "h", ShadowsocksPort: 1, ShadowsocksPorts: 1}))(t).ID
+		case strings.HasPrefix(r.Path, "/api/admin/vouchers/"):
+			must(w.service.AddVouchers(ctx, shell, vpn.NewVouchers{Plan: "standard", Periods: 1, Uses: 1, Count: 1}))(t)
+			object = must(w.service.Vouchers(ctx, shell, 0, 1))(t)[0].ID
+		}
+		path := strings.NewReplacer("{id}", id(object), "{device}", id(device)).Replace(r.Path)
+		body = strings.NewReplacer("{UNIQUE}", name, "{USER}", id(target.ID)).Replace(body)
+		var headers []string
+		if token != "" {
+			headers = []string{"Authorization: Bearer " + token}
+		}
+		answer := w.call(r.Method, path, body, append(headers, "Content-Type: application/json")...)
+		if strings.HasPrefix(r.Path, "/api/admin/users/{id}") && answer.StatusCode == http.StatusForbidden {
+			if got := must(w.store.User(ctx, target.ID))(t); got.Status != target.Status || got.Role != target.Role {
+				t.Errorf("refused, and changed: %+v", got)
+			}
+		}
+		return strings.TrimSpace(fmt.Sprint(answer.StatusCode, " ", answer.Header.Get("X-Error-Code")))
+	}
+	for _, r := range Routes() {
+		if !strings.HasPrefix(r.Path, "/api/admin/") {
+			continue
+		}
+		route := r.Method + " " + r.Path
+		row, isThere := rows[route]
+		if !isThere {
+			t.Errorf("%s has no row: say who may call it", route)
+			continue
+		}
+		delete(rows, route)
+		want := map[string]string{
+			"none": "401 unauthenticated", "bad token": "401 unauthenticated", "user": forbidden, "account scope": forbidden, "no scope": forbidden,
+			"owner's device": forbidden, "reader": row.reader, "owner": row.owner, "admin": row.admin, "support": row.support, "viewer": row.viewer,
+		}
+		for _, who := range slices.Sorted(maps.Keys(want)) {
+			if got := call(r, row.body, tokens[who], nil); got != want[who] {
+				t.Errorf("%s as %s: %s, want %s", route, who, got, want[who])
+			}
+		}
+		if row.onStaff != "" {
+			target := must(w.store.User(ctx, owner.ID))(t)
+			if got := call(r, row.body, tokens["admin"], &target); got != row.onStaff {
+				t.Errorf("%s as an admin at an owner: %s, want %s", route, got, row.onStaff)
+			}
+		}
+		if strings.Contains(r.Path, "{id}") {
+			missing := r
+			missing.Path = strings.Replace(r.Path, "{id}", "999999", 1)
+			if got := call(missing, row.body, tokens["owner"], nil); !strings.HasPrefix(got, "404 ") {
+				t.Errorf("%s of what is not there: %s", route, got)
+			}
+		}
+	}
+	for route := range rows {
+		t.Errorf("%s has a row and no route", route)
+	}
+	// A token for administration alone is good for nothing else.
+	if got := w.as(tokens["reader"], "GET", "/api/user", ""); got.StatusCode != http.StatusForbidden {
+		t.Errorf("GET /api/user with a token for administration: %d", got.StatusCode)
+	}
+	for _, line := range strings.Split(w.log.String(), "\n") {
+		if strings.Contains(line, "level=ERROR") {
+			t.Error(line)
+		}
+	}
+}
