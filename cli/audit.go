@@ -1,7 +1,12 @@
 package cli
 
 import (
+	"bufio"
 	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"stile/vpn"
@@ -9,6 +14,13 @@ import (
 
 // AuditCmd is `stile audit`.
 type AuditCmd struct {
+	List   AuditListCmd   `cmd:"" default:"withargs" help:"Show the newest entries."`
+	Verify AuditVerifyCmd `cmd:"" help:"Read the whole log and hold it against its chain of hashes."`
+	Export AuditExportCmd `cmd:"" help:"Print the log as JSON lines, the oldest first, each with its hash."`
+}
+
+// AuditListCmd is `stile audit list`, also without the last word.
+type AuditListCmd struct {
 	databaseFlags
 	Before int64 `help:"Only entries older than this number."`
 	Limit  int   `default:"50" help:"At most this many, up to 1000."`
@@ -24,7 +36,7 @@ type auditRow struct {
 }
 
 // Run shows the newest entries first.
-func (c *AuditCmd) Run(ctx context.Context, t *Terminal) error {
+func (c *AuditListCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		entries, err := s.AuditLog(ctx, shell, c.Before, min(max(c.Limit, 1), 1000))
 		if err != nil {
@@ -45,5 +57,64 @@ func (c *AuditCmd) Run(ctx context.Context, t *Terminal) error {
 		}
 		t.printTable([]string{"NO", "AT", "WHO", "WHAT", "NUMBER"}, cells)
 		return nil
+	})
+}
+
+// AuditVerifyCmd is `stile audit verify`.
+type AuditVerifyCmd struct {
+	databaseFlags
+	Head string `placeholder:"HASH" help:"A hash that was noted before: it must be in the log still, or entries at the end were removed."`
+}
+
+// Run fails when the log was changed.
+func (c *AuditVerifyCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		chain, err := s.VerifyAudit(ctx, shell)
+		if err != nil {
+			return err
+		}
+		if chain.IsBroken {
+			return fmt.Errorf("the audit log was changed: something after entry %d, up to entry %d, is not what it was; the %d entries before hold",
+				chain.BrokenAfter, chain.BrokenBy, chain.Entries)
+		}
+		if c.Head != "" {
+			isThere := false
+			if err := s.ExportAudit(ctx, shell, 0, func(_ vpn.Audit, h vpn.AuditHash) error {
+				isThere = isThere || hex.EncodeToString(h[:]) == c.Head
+				return nil
+			}); err != nil {
+				return err
+			}
+			if !isThere {
+				return errors.New("no entry has this hash any more: the log is another one, or its end was removed")
+			}
+		}
+		t.printf("%d entries hold, up to number %d.\nHead: %x\n", chain.Entries, chain.LastID, chain.Head)
+		t.notef("Newer entries come under the chain within seconds while `stile serve` runs.\n")
+		return nil
+	})
+}
+
+// AuditExportCmd is `stile audit export`.
+type AuditExportCmd struct {
+	databaseFlags
+	After int64 `help:"Leave entries up to this number out."`
+}
+
+// exportRow is an entry with the hash after it.
+type exportRow struct {
+	auditRow
+	Hash string `json:"hash"`
+}
+
+// Run prints what is under the chain.
+func (c *AuditExportCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		w := bufio.NewWriter(t.Out)
+		enc := json.NewEncoder(w)
+		err := s.ExportAudit(ctx, shell, c.After, func(e vpn.Audit, h vpn.AuditHash) error {
+			return enc.Encode(exportRow{auditRow{e.ID, e.At, e.ActorID, e.Action, e.SubjectID}, hex.EncodeToString(h[:])})
+		})
+		return errors.Join(err, w.Flush())
 	})
 }
