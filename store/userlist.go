@@ -78,34 +78,41 @@ func (q *userQuery) lead(ctx context.Context, s *Store, f *vpn.UserFilter) (last
 		if f.PlanID != 0 {
 			q.add("s.plan_id = " + q.arg(f.PlanID))
 		}
-		if !f.ExpiresAfter.IsZero() || !f.ExpiresBefore.IsZero() {
-			q.add("s.expires_at > 0")
-		}
-		if !f.ExpiresAfter.IsZero() {
-			q.add("s.expires_at >= " + q.arg(millis(f.ExpiresAfter)))
-		}
 		if !f.ExpiresBefore.IsZero() {
 			q.add("s.expires_at < " + q.arg(millis(f.ExpiresBefore)))
 		}
 	}
 	switch {
 	case f.EmailPrefix != "":
+		if !f.ExpiresAfter.IsZero() || !f.ExpiresBefore.IsZero() {
+			q.add("s.expires_at >= " + q.arg(max(millis(f.ExpiresAfter), 1)))
+		}
 		const email = "a.email {{bytewise}}"
 		q.order = email
-		q.add(email + " >= " + q.arg(f.EmailPrefix))
 		q.add(email + " < " + q.arg(f.EmailPrefix+"\U0010FFFF"))
-		if f.After != 0 {
-			q.add(email + " > (SELECT email FROM account WHERE id = " + q.arg(f.After) + ")")
+		// One bound below: of two, SQLite would follow the first.
+		if f.After == 0 {
+			q.add(email + " >= " + q.arg(f.EmailPrefix))
+			break
 		}
+		q.add(email + " > (SELECT MAX(e {{bytewise}}) FROM (SELECT email AS e FROM account WHERE id = " + q.arg(f.After) +
+			" UNION ALL SELECT CAST(" + q.arg(f.EmailPrefix) + " AS TEXT)) AS bounds)")
 	case byExpiry:
 		q.order = "s.expires_at, s.user_id"
-		if f.After != 0 {
-			after := q.arg(f.After)
-			q.add("(s.expires_at, s.user_id) > ((SELECT expires_at FROM subscription WHERE user_id = " + after + "), " + after + ")")
+		from := max(millis(f.ExpiresAfter), 1)
+		if f.After == 0 {
+			q.add("s.expires_at >= " + q.arg(from))
+			break
 		}
+		after := q.arg(f.After)
+		q.add("(s.expires_at, s.user_id) > ((SELECT MAX(e) FROM (SELECT expires_at AS e FROM subscription WHERE user_id = " + after +
+			" UNION ALL SELECT CAST(" + q.arg(from) + " AS BIGINT)) AS bounds), " + after + ")")
 	case f.PlanID != 0:
 		q.order = "s.user_id"
 		q.add("s.user_id > " + q.arg(f.After))
+		if f.Search != "" {
+			return q.window(ctx, s, f.After)
+		}
 	default:
 		q.add("a.id > " + q.arg(f.After))
 		if f.Search != "" && f.Status != vpn.UserBlocked && !f.IsStaff {

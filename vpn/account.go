@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/mail"
 	"strings"
+	"time"
 )
 
 // minPassword is the shortest password that can be set, in bytes. There is no other rule (NIST SP 800-63B, 5.1.1.2).
@@ -91,12 +92,21 @@ func checkPassword(password string) error {
 	return nil
 }
 
-// Users returns a page of accounts.
+// searchTime bounds how long a page of accounts is looked for: filters that are rarely met together may leave all to read.
+const searchTime = 2 * time.Second
+
+// Users returns a page of accounts. CodeValidationFailed, field "search", when it takes longer than searchTime.
 func (s *Service) Users(ctx context.Context, a *Actor, f UserFilter) (UserPage, error) {
 	if err := a.may(NounUsers, Read); err != nil {
 		return UserPage{}, err
 	}
-	return s.store.Users(ctx, f)
+	bounded, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
+	page, err := s.store.Users(bounded, f)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		return UserPage{}, invalid("search", "broad")
+	}
+	return page, err
 }
 
 // FindUser returns an account by its e-mail. CodeNotFound when there is none.

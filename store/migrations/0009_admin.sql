@@ -8,7 +8,7 @@ CREATE INDEX account_email_prefix ON account (email {{bytewise}});
 CREATE INDEX account_blocked ON account (id) WHERE status = 'blocked';
 CREATE INDEX account_staff ON account (id) WHERE role <> '';
 CREATE INDEX subscription_plan_user ON subscription (plan_id, user_id);
-CREATE INDEX subscription_expiry_user ON subscription (expires_at, user_id) WHERE expires_at > 0;
+CREATE INDEX subscription_expiry_user ON subscription (expires_at, user_id);
 CREATE INDEX payment_created ON payment (created_at, id);
 
 -- What was done by and to whom. The keys that devices ask for, which are nearly all entries, stay out of it.
