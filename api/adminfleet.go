@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"strconv"
@@ -26,7 +27,7 @@ func adminServerOf(s *vpn.ListedServer) wire.AdminServer {
 	return wire.AdminServer{
 		ID: s.ID, Name: s.Name, Country: s.CountryCode, City: wire.Texts(s.City), Latitude: s.Latitude, Longitude: s.Longitude,
 		Host: s.Host, PingURL: s.PingURL, Tier: s.Tier, Capacity: s.Capacity, State: string(s.State), Protocols: protocolNames(s.Protocols),
-		ShadowsocksPort: s.ShadowsocksPort, ShadowsocksPorts: s.ShadowsocksPorts,
+		ShadowsocksPort: s.ShadowsocksPort, ShadowsocksPorts: s.ShadowsocksPorts, HTTPSPort: s.HTTPSPort,
 		Status: string(s.Status), ActiveConnections: s.ActiveConnections, Load: s.Load,
 	}
 }
@@ -41,6 +42,7 @@ func (s *serverInput) read(in *input) {
 	s.Host, s.PingURL, s.State = in.text("host", true), in.text("ping_url", false), vpn.ServerState(in.text("state", false))
 	s.Tier, s.Capacity = in.count("tier", false), in.count("capacity", false)
 	s.ShadowsocksPort, s.ShadowsocksPorts = in.count("shadowsocks_port", true), in.count("shadowsocks_ports", false)
+	s.HTTPSPort = in.count("https_port", false)
 	if s.ShadowsocksPorts == 0 {
 		s.ShadowsocksPorts = 1
 	}
@@ -68,18 +70,15 @@ func (a *API) addServer(ctx context.Context, actor *vpn.Actor, in serverInput) (
 	return a.serverByID(ctx, actor, s.ID)
 }
 
-// updateServer replaces a server's values. What the input does not know of stays as it is.
+// updateServer replaces a server's values. Without a state it stays as it is.
 func (a *API) updateServer(ctx context.Context, actor *vpn.Actor, in serverInput) (*wire.AdminServer, error) {
 	servers, err := a.service.AllServers(ctx, actor)
 	if err != nil {
 		return nil, err
 	}
 	for i := range servers {
-		if old := servers[i].Server; old.ID == in.ID {
-			in.Protocols = old.Protocols
-			if in.State == "" {
-				in.State = old.State
-			}
+		if old := &servers[i]; old.ID == in.ID {
+			in.State = cmp.Or(in.State, old.State)
 		}
 	}
 	if err := a.service.UpdateServer(ctx, actor, in.Server); err != nil {

@@ -164,15 +164,15 @@ func (s *Service) SetPassword(ctx context.Context, a *Actor, userID int64, passw
 	if err := checkPassword(password); err != nil {
 		return err
 	}
+	if err := s.touch(ctx, a, userID); err != nil {
+		return err
+	}
 	return s.setPassword(ctx, a, userID, password)
 }
 
 func (s *Service) setPassword(ctx context.Context, a *Actor, userID int64, password string) error {
 	hash, err := s.passwords.Hash(ctx, password)
 	if err != nil {
-		return err
-	}
-	if err := s.touch(ctx, a, userID); err != nil {
 		return err
 	}
 	nodes, err := s.store.SetPasswordHash(ctx, userID, hash, true, a.audit("user.password", userID))

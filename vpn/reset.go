@@ -28,8 +28,8 @@ func (s *Service) ResetPassword(ctx context.Context, a *Actor, userID int64) (se
 // RedeemPasswordReset sets a new password by the secret of a link and signs the user out everywhere. CodeResetInvalid for a
 // secret that is wrong, used or too old (indistinguishable); CodeValidationFailed for a password that is too short.
 func (s *Service) RedeemPasswordReset(ctx context.Context, secret, password string) error {
-	if len(password) < minPassword {
-		return &Error{Code: CodeValidationFailed, Field: "password", Rule: "min", Max: minPassword}
+	if err := checkPassword(password); err != nil {
+		return err
 	}
 	hash := hashToken(secret)
 	switch _, expiresAt, err := s.store.PasswordReset(ctx, hash); { // looked for first: hashing is slow on purpose

@@ -173,6 +173,7 @@ type AdminServer struct {
 	Protocols        []string `json:"protocols"`
 	ShadowsocksPort  int      `json:"shadowsocks_port"`
 	ShadowsocksPorts int      `json:"shadowsocks_ports"`
+	HTTPSPort        int      `json:"https_port"` // 0 = no HTTPS proxy
 	// Status, ActiveConnections and Load are of this moment.
 	Status            string `json:"status"`
 	ActiveConnections int    `json:"active_connections"`
