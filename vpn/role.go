@@ -85,7 +85,7 @@ const (
 type permission struct{ viewer, support, admin, owner Level }
 
 // permissions is the whole table. What is not in it, nobody but the shell may do.
-var permissions = map[Noun]permission{ //nolint:gochecknoglobals // a table
+var permissions = map[Noun]permission{
 	NounUsers:         {Read, Help, Write, Write},
 	NounSubscriptions: {Read, Help, Write, Write},
 	NounDevices:       {Read, Write, Write, Write},

@@ -19,7 +19,7 @@ const (
 )
 
 // scopeWords are the scopes as they are written, in the order of their bits.
-var scopeWords = []string{"account", "admin:read", "admin:write"} //nolint:gochecknoglobals // a table
+var scopeWords = []string{"account", "admin:read", "admin:write"}
 
 // ParseScopes reads words parted by spaces; "" is the zero Scopes. ok is false when one is unknown.
 func ParseScopes(text string) (s Scopes, ok bool) {
