@@ -106,10 +106,10 @@ func (s *Service) WantsMail(ctx context.Context, a *Actor) (bool, error) {
 	return s.store.WantsMail(ctx, a.User.ID)
 }
 
-// SetWantsMail changes that for the actor, or, by an operator, for any user.
+// SetWantsMail changes that for the actor, or, by who manages users, for any user.
 func (s *Service) SetWantsMail(ctx context.Context, a *Actor, userID int64, wants bool) error {
 	if userID != a.User.ID || a.User.ID == 0 {
-		if err := a.mayManage(); err != nil {
+		if err := a.may(NounUsers, Write); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ type WebhookStore interface {
 // AddWebhook makes a webhook and returns its secret, which is shown once. CodeValidationFailed names the field, "webhooks"
 // when there are too many.
 func (s *Service) AddWebhook(ctx context.Context, a *Actor, address string, events []string) (w Webhook, secret string, err error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounWebhooks, Write); err != nil {
 		return Webhook{}, "", err
 	}
 	w = Webhook{URL: address, Events: events, IsActive: true}
@@ -95,7 +95,7 @@ func checkWebhook(w *Webhook) error {
 
 // Webhooks returns all webhooks.
 func (s *Service) Webhooks(ctx context.Context, a *Actor) ([]Webhook, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounWebhooks, Read); err != nil {
 		return nil, err
 	}
 	return s.store.Webhooks(ctx)
@@ -103,7 +103,7 @@ func (s *Service) Webhooks(ctx context.Context, a *Actor) ([]Webhook, error) {
 
 // Webhook returns one webhook. CodeNotFound when there is none.
 func (s *Service) Webhook(ctx context.Context, a *Actor, id int64) (Webhook, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounWebhooks, Read); err != nil {
 		return Webhook{}, err
 	}
 	w, _, err := s.store.Webhook(ctx, id)
@@ -113,7 +113,7 @@ func (s *Service) Webhook(ctx context.Context, a *Actor, id int64) (Webhook, err
 // SetWebhook replaces a webhook's address, events and whether it is told of them. An inactive one misses what happens; what
 // was in line before waits.
 func (s *Service) SetWebhook(ctx context.Context, a *Actor, w Webhook) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounWebhooks, Write); err != nil {
 		return err
 	}
 	if err := checkWebhook(&w); err != nil {
@@ -124,7 +124,7 @@ func (s *Service) SetWebhook(ctx context.Context, a *Actor, w Webhook) error {
 
 // RemoveWebhook deletes a webhook and all that is on its way to it.
 func (s *Service) RemoveWebhook(ctx context.Context, a *Actor, id int64) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounWebhooks, Write); err != nil {
 		return err
 	}
 	return notFound(s.store.RemoveWebhook(ctx, id, a.audit("webhook.remove", id)))
@@ -132,7 +132,7 @@ func (s *Service) RemoveWebhook(ctx context.Context, a *Actor, id int64) error {
 
 // TestWebhook sends a test event to a webhook, whatever it asks for. Deliveries tells what became of it.
 func (s *Service) TestWebhook(ctx context.Context, a *Actor, id int64) (Delivery, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounWebhooks, Write); err != nil {
 		return Delivery{}, err
 	}
 	d, err := s.store.TestWebhook(ctx, id, a.audit("webhook.test", id))
@@ -142,7 +142,7 @@ func (s *Service) TestWebhook(ctx context.Context, a *Actor, id int64) (Delivery
 // Deliveries returns what was sent to a webhook, or is about to be: entries older than before (an id, 0 = the newest), the
 // newest first.
 func (s *Service) Deliveries(ctx context.Context, a *Actor, webhookID, before int64, limit int) ([]Delivery, error) {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounWebhooks, Read); err != nil {
 		return nil, err
 	}
 	return s.store.Deliveries(ctx, webhookID, before, limit)
@@ -150,7 +150,7 @@ func (s *Service) Deliveries(ctx context.Context, a *Actor, webhookID, before in
 
 // Redeliver sends a delivery that has ended once more.
 func (s *Service) Redeliver(ctx context.Context, a *Actor, deliveryID int64) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounWebhooks, Write); err != nil {
 		return err
 	}
 	return notFound(s.store.Redeliver(ctx, deliveryID, a.audit("webhook.redeliver", deliveryID)))
