@@ -202,6 +202,8 @@ type SubscriptionStore interface {
 	// UsersDue returns users whose keys may carry a wrong deadline: the traffic period is over, the quota is used up while
 	// a live key goes on, or what deadlines follow from changed since RefreshKeys. At most limit.
 	UsersDue(ctx context.Context, now time.Time, limit int) ([]int64, error)
+	// Glance counts accounts, and subscriptions by their state now. It names the first of those that end until soon.
+	Glance(ctx context.Context, now, soon time.Time, limit int) (Glance, error)
 }
 
 // ServerStore keeps servers.

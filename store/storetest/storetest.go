@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"payments", payments},
 		{"vouchers", vouchers},
 		{"next plans", nextPlans},
+		{"glance", glance},
 		{"one key under load", oneKeyUnderLoad},
 		{"many keys under load", manyKeysUnderLoad},
 		{"mixed writes under load", mixedWritesUnderLoad},
