@@ -68,8 +68,8 @@ func openNodes(ctx context.Context, a *app) (*hub.Listener, error) {
 // errNoNodesURL says that no join token can be made yet.
 var errNoNodesURL = errors.New("for a node on another machine, start the service with --nodes-listen :8443 (and --nodes-url, the address that nodes dial); then `stile server join ID` prints how it joins")
 
-// joinLine makes a join token and returns the line to paste.
-func joinLine(ctx context.Context, st *store.Store, s *vpn.Service, serverID int64) (string, error) {
+// joinLine makes a join token for an actor and returns the line to paste.
+func joinLine(ctx context.Context, st *store.Store, s *vpn.Service, a *vpn.Actor, serverID int64) (string, error) {
 	authority, url, err := hub.OpenAuthority(ctx, st, nil)
 	if err != nil {
 		return "", err
@@ -77,7 +77,7 @@ func joinLine(ctx context.Context, st *store.Store, s *vpn.Service, serverID int
 	if url == "" {
 		return "", errNoNodesURL
 	}
-	secret, _, err := s.NodeJoinToken(ctx, shell, serverID)
+	secret, _, err := s.NodeJoinToken(ctx, a, serverID)
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +101,7 @@ has joined in its place.`
 // Run prints the line to paste.
 func (c *ServerJoinCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.useStore(ctx, func(st *store.Store, s *vpn.Service) error {
-		line, err := joinLine(ctx, st, s, c.ID)
+		line, err := joinLine(ctx, st, s, shell, c.ID)
 		if err != nil {
 			return err
 		}

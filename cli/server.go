@@ -78,7 +78,7 @@ func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
 		if !c.JSON {
 			t.printf("Server %d made: %s\n", server.ID, server.Name)
 		}
-		join, err := joinLine(ctx, st, s, server.ID)
+		join, err := joinLine(ctx, st, s, shell, server.ID)
 		if errors.Is(err, errNoNodesURL) { // the server may be the embedded node's of another machine
 			t.notef("%v\n", err)
 			err = nil

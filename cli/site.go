@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"stile/api"
 	"stile/extension"
 	"stile/internal/buildinfo"
+	"stile/vpn"
 	"stile/web"
 )
 
@@ -24,6 +27,7 @@ func (a *app) newSite() (*site, error) {
 	if s.dashboard, err = web.New(a.service, web.Config{
 		PublicURL: a.cfg.publicURL, Document: api.Document(), Observe: a.cfg.monitor.answered(), Log: a.cfg.log,
 		ClientAddress: func(r *http.Request) netip.Addr { return api.ClientAddress(r, a.cfg.trustedProxies) },
+		JoinLine:      a.joinLine,
 	}); err != nil {
 		return nil, err
 	}
@@ -31,6 +35,15 @@ func (a *app) newSite() (*site, error) {
 		URL: a.url(), Name: a.cfg.brand, Language: a.cfg.language, Version: buildinfo.Version(),
 	})
 	return &s, err
+}
+
+// joinLine is what the console shows to join a node by; "" when the service listens for none.
+func (a *app) joinLine(ctx context.Context, actor *vpn.Actor, serverID int64) (string, error) {
+	line, err := joinLine(ctx, a.store, a.service, actor, serverID)
+	if errors.Is(err, errNoNodesURL) { // the page says what to do
+		return "", nil
+	}
+	return line, err
 }
 
 // beside serves what the API's map has, or would refuse as its own, by the API, the extension where it is, and all else by

@@ -20,7 +20,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		user, other, operator string
 		nobody                string // where it differs from a public page's user
 	}
-	page := row{user: "200", operator: "200"}
+	page, console := row{user: "200", operator: "200"}, row{user: "403", operator: "200"}
 	const devices, tokens = "303 /account/devices", "303 /account/tokens"
 	rows := map[string]row{
 		"GET /":                  {user: "303 /account", operator: "303 /account", nobody: "303 /signin"},
@@ -53,6 +53,34 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"GET /account/connect/{device}/{server}/qr.png":  {user: "200", other: "404", operator: "404"},
 		"POST /account/connect/{device}/{server}/rotate": {user: "303 /account/connect/", other: "404", operator: "402"},
 
+		// The console is the operator's alone. What it names is another user's, server's …, made anew for each row.
+		"GET /admin":                                     console,
+		"GET /admin/users":                               console,
+		"POST /admin/users":                              {form: "email=new@example.com&plan=standard", user: "403", operator: "201"},
+		"GET /admin/users/{id}":                          console,
+		"POST /admin/users/{id}/status":                  {form: "status=blocked", user: "403", operator: "303 /admin/users/"},
+		"POST /admin/users/{id}/subscription":            {form: "plan=standard&periods=1", user: "403", operator: "303 /admin/users/"},
+		"POST /admin/users/{id}/expiry":                  {form: "until=2027-01-01", user: "403", operator: "303 /admin/users/"},
+		"POST /admin/users/{id}/password":                {user: "403", operator: "200"},
+		"POST /admin/users/{id}/devices/{device}/remove": {user: "403", operator: "303 /admin/users/"},
+		"POST /admin/users/{id}/remove":                  {form: "email=victim@example.com", user: "403", operator: "303 /admin/users"},
+		"GET /admin/servers":                             console,
+		"POST /admin/servers":                            {form: "name=Oslo&country=NO&host=o.example.net&ports=8388", user: "403", operator: "201"},
+		"GET /admin/servers/{id}":                        console,
+		"POST /admin/servers/{id}":                       {form: "name=Victim&country=NO&host=o.example.net&ports=8388", user: "403", operator: "303 /admin/servers/"},
+		"POST /admin/servers/{id}/state":                 {form: "state=drained", user: "403", operator: "303 /admin/servers/"},
+		"POST /admin/servers/{id}/join":                  {user: "403", operator: "200"},
+		"POST /admin/servers/{id}/revoke":                {user: "403", operator: "303 /admin/servers/"},
+		"POST /admin/servers/{id}/remove":                {user: "403", operator: "303 /admin/servers"},
+		"GET /admin/plans":                               console,
+		"POST /admin/plans":                              {form: "code=new&name_en=New&devices=1", user: "403", operator: "303 /admin/plans"},
+		"GET /admin/plans/{id}":                          console,
+		"POST /admin/plans/{id}":                         {form: "name_en=Changed&devices=1", user: "403", operator: "303 /admin/plans/"},
+		"GET /admin/vouchers":                            console,
+		"POST /admin/vouchers":                           {form: "plan=standard&periods=1&uses=1&count=1", user: "403", operator: "201"},
+		"POST /admin/vouchers/{id}/remove":               {user: "403", operator: "303 /admin/vouchers"},
+		"GET /admin/audit":                               console,
+
 		"GET /docs":              page,
 		"GET /docs/openapi.yaml": page,
 		"GET /docs/openapi.json": page,
@@ -70,12 +98,16 @@ func TestAuthorizationMatrix(t *testing.T) {
 		}
 		delete(rows, route)
 		t.Run(route, func(t *testing.T) {
+			var managed int64 // what a route of the console names
 			// call asks with a session of its own, because some routes end it.
 			call := func(v *visitor, device, token int64, headers ...string) string {
 				w.pass(61 * time.Second) // the throttle forgets
 				id := device
 				if strings.Contains(r.Path, "/tokens/") {
 					id = token
+				}
+				if isConsole(r.Path) {
+					id = managed
 				}
 				fill := strings.NewReplacer("{id}", number(id), "{device}", number(device), "{server}", number(w.servers[0].ID), "{token}", "nothing", "{name}", "nothing")
 				var form url.Values
@@ -94,6 +126,9 @@ func TestAuthorizationMatrix(t *testing.T) {
 			}
 			w.reset()
 			device, token := w.belongings(userEmail)
+			if strings.HasPrefix(r.Path, "/admin/") {
+				managed, device = w.managed(strings.Split(r.Path, "/")[2])
+			}
 			refused := "303 /signin"
 			if r.IsPublic {
 				if refused = want.nobody; refused == "" {
@@ -119,6 +154,9 @@ func TestAuthorizationMatrix(t *testing.T) {
 			check("user", call(w.signedIn(userEmail, "en"), device, token), want.user)
 			operators := w.signedIn(operatorEmail, "en")
 			operatorsDevice, operatorsToken := w.belongings(operatorEmail)
+			if managed != 0 {
+				operatorsDevice = device
+			}
 			check("operator", call(operators, operatorsDevice, operatorsToken), want.operator)
 			if want.other != "" {
 				// An operator has no more rights here than a user: what is somebody else's is not there.
@@ -150,6 +188,47 @@ func (w *world) belongings(email string) (device, token int64) {
 	must(w.service.AddToken(ctx, actor, user.ID, "mine", w.now().AddDate(1, 0, 0)))(w.t)
 	tokens := must(w.store.Tokens(ctx, user.ID))(w.t)
 	return device, tokens[len(tokens)-1].ID
+}
+
+// managed makes something for the console to manage, such as one of "users", with a device.
+func (w *world) managed(what string) (id, device int64) {
+	w.t.Helper()
+	ctx, shell := w.t.Context(), vpn.Shell()
+	switch what {
+	case "users":
+		if u, err := w.service.FindUser(ctx, shell, "victim@example.com"); err == nil {
+			if err := w.service.RemoveUser(ctx, shell, u.ID); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		u := must(w.service.AddUser(ctx, shell, vpn.NewAccount{Email: "victim@example.com", Password: password}))(w.t)
+		must(w.service.Subscribe(ctx, shell, u.ID, "standard", 1))(w.t)
+		return u.ID, must(w.service.AddDevice(ctx, &vpn.Actor{User: u}, "theirs", vpn.PlatformIOS))(w.t)
+	case "servers":
+		for _, s := range must(w.store.Servers(ctx))(w.t) {
+			if s.Name == "Victim" {
+				if err := w.service.RemoveServer(ctx, shell, s.ID); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+		}
+		s := must(w.service.AddServer(ctx, shell, vpn.Server{Name: "Victim", CountryCode: "SE", Host: "v.example.net", ShadowsocksPort: 8388, ShadowsocksPorts: 1}))(w.t)
+		if _, _, err := w.service.NodeJoinToken(ctx, shell, s.ID); err != nil {
+			w.t.Fatal(err)
+		}
+		return s.ID, 0
+	case "plans":
+		if _, err := w.service.AddPlan(ctx, shell, vpn.Plan{Code: "victim", Name: vpn.Text{EN: "Victim"}, DeviceLimit: 1}); err != nil && vpn.CodeOf(err) != vpn.CodeConflict {
+			w.t.Fatal(err)
+		}
+		plans := must(w.service.Plans(ctx, shell))(w.t)
+		return plans[len(plans)-1].ID, 0
+	case "vouchers":
+		must(w.service.AddVouchers(ctx, shell, vpn.NewVouchers{Plan: "standard", Periods: 1, Count: 1, Uses: 1}))(w.t)
+		return must(w.service.Vouchers(ctx, shell, 0, 1))(w.t)[0].ID, 0
+	default:
+		return 0, 0
+	}
 }
 
 // reset takes back what rows before have left, so that no limit is met.

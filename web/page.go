@@ -62,6 +62,9 @@ func functions(t *texts, a *assets, l lang) template.FuncMap {
 		"isoDay":  func(at time.Time) string { return at.Format(time.DateOnly) },
 		"list":    func(words ...string) []string { return words },
 		"lower":   strings.ToLower,
+		"int":     func(n int64) int { return int(n) },
+		"clock":   func(at time.Time) string { return at.UTC().Format("15:04:05") },
+		"ago":     func(at, now time.Time) string { return t.ago(l, at, now) },
 		"samples": func(o *operation, base string) []sample { return o.samples(base) },
 		"text":    func(v any) string { return fmt.Sprint(v) },
 		"dialog": func(id, title, text, action, button string) dialog {
@@ -98,6 +101,9 @@ type view struct {
 	// Section is the entry of the menu that the page belongs to.
 	Section string
 	User    *vpn.User // nil without a session
+	// Menu are the pages of the dashboard, or of the console where IsConsole.
+	Menu      []string
+	IsConsole bool
 	// Done is the key of a message about what was just done, "" = nothing.
 	Done string
 	Page string
@@ -119,6 +125,10 @@ func (p *pages) render(w io.Writer, name string, v *visit, data any) error {
 	}
 	if v.actor != nil {
 		shown.User = &v.actor.User
+		shown.Menu, shown.IsConsole = accountMenu, operates(shown.User) && isConsole(v.r.URL.Path)
+		if shown.IsConsole {
+			shown.Menu = consoleMenu
+		}
 	}
 	if done := "done." + v.r.URL.Query().Get("done"); p.texts.has(v.lang, done) {
 		shown.Done = done
@@ -128,6 +138,9 @@ func (p *pages) render(w io.Writer, name string, v *visit, data any) error {
 	}
 	return nil
 }
+
+// accountMenu are the pages of the dashboard.
+var accountMenu = []string{"/account", "/account/connect", "/account/devices", "/account/servers", "/account/tokens", "/account/settings"}
 
 // formsOfSettings are forms of the settings' page that go elsewhere.
 var formsOfSettings = map[string]bool{"/account/password": true, "/account/signout": true, "/account/erase": true}
@@ -141,8 +154,8 @@ func section(path string) string {
 		return "/account/settings"
 	}
 	words := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 3)
-	if len(words) > 1 && words[0] == "account" {
-		return "/account/" + words[1]
+	if len(words) > 1 && (words[0] == "account" || words[0] == "admin") {
+		return "/" + words[0] + "/" + words[1]
 	}
 	return path
 }

@@ -146,6 +146,23 @@ func (t *texts) dayOfMonth(l lang, at time.Time) string {
 	return strconv.Itoa(at.Day()) + "\u00a0" + t.in(l, "date.month."+strconv.Itoa(int(at.Month())))
 }
 
+// ago is how long something is ago, in its largest unit; a dash for what never was.
+func (t *texts) ago(l lang, at, now time.Time) string {
+	age := max(0, now.Sub(at))
+	switch {
+	case at.IsZero():
+		return "—"
+	case age < time.Minute:
+		return t.in(l, "ago.now")
+	case age < time.Hour:
+		return t.count(l, "ago.minutes", int(age/time.Minute))
+	case age < 24*time.Hour:
+		return t.count(l, "ago.hours", int(age/time.Hour))
+	default:
+		return t.count(l, "ago.days", int(age/(24*time.Hour)))
+	}
+}
+
 // sizeUnits are powers of ten, as plans count traffic.
 var sizeUnits = []string{"b", "kb", "mb", "gb", "tb", "pb"}
 

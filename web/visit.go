@@ -154,13 +154,16 @@ func (v *visit) pathID(name string) int64 {
 }
 
 // form returns a field of the form without blanks around it, and without what is no text: PostgreSQL would refuse it.
-func (v *visit) form(name string) string {
-	text := strings.Map(func(r rune) rune {
+func (v *visit) form(name string) string { return v.clean(v.r.PostFormValue(name)) }
+
+// clean is form for a text that came in another way.
+func (*visit) clean(text string) string {
+	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == utf8.RuneError {
 			return -1
 		}
 		return r
-	}, v.r.PostFormValue(name))
+	}, text)
 	return strings.TrimSpace(text)
 }
 

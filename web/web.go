@@ -27,7 +27,10 @@ type Config struct {
 	// Observe is told of each request once it is answered: the method (GET, HEAD, POST or "other"), the path of the route
 	// ("none" where there is none), the status, and how long it took; nil = nobody.
 	Observe func(method, route string, status int, took time.Duration)
-	Log     *slog.Logger // default slog.Default
+	// JoinLine makes the line by which a machine joins as the node of a server, for the actor; "" when the service listens
+	// for no nodes. Nil is always "".
+	JoinLine func(ctx context.Context, a *vpn.Actor, serverID int64) (string, error)
+	Log      *slog.Logger // default slog.Default
 }
 
 // Site serves the routes of routes.go.
@@ -42,8 +45,10 @@ type Site struct {
 	guard     *http.CrossOriginProtection
 	mux       *http.ServeMux
 	fragments fragments
+	glances   glances
 	zippers   sync.Pool // of *gzip.Writer
 	address   func(*http.Request) netip.Addr
+	joinLine  func(context.Context, *vpn.Actor, int64) (string, error)
 	publicURL string
 	isSecure  bool
 }
@@ -56,7 +61,8 @@ func New(service *vpn.Service, config Config) (*Site, error) {
 		return nil, fmt.Errorf("web: PublicURL %q is not like https://vpn.example.net", config.PublicURL)
 	}
 	s := &Site{
-		service: service, log: config.Log, observe: config.Observe, address: config.ClientAddress, guard: http.NewCrossOriginProtection(),
+		service: service, log: config.Log, observe: config.Observe, address: config.ClientAddress, joinLine: config.JoinLine,
+		guard:     http.NewCrossOriginProtection(),
 		publicURL: strings.TrimRight(config.PublicURL, "/"), isSecure: err == nil && u.Scheme == "https",
 	}
 	if s.log == nil {

@@ -330,7 +330,7 @@ func (e element) values() url.Values {
 		name := in.attr("name")
 		switch in.Data {
 		case "input":
-			if name != "" && (in.attr("type") != "radio" || in.has("checked")) {
+			if name != "" && ((in.attr("type") != "radio" && in.attr("type") != "checkbox") || in.has("checked")) {
 				values.Set(name, in.attr("value"))
 			}
 		case "select":

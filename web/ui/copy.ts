@@ -12,7 +12,7 @@ class CopyText extends HTMLElement {
     said.setAttribute("role", "status");
     button.addEventListener("click", async () => {
       const field = document.getElementById(this.getAttribute("for") ?? "");
-      if (!(field instanceof HTMLInputElement)) return;
+      if (!(field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement)) return;
       const isCopied = await copy(field);
       button.textContent = said.textContent = t(isCopied ? "js.copied" : "js.select");
       setTimeout(() => {
@@ -25,7 +25,7 @@ class CopyText extends HTMLElement {
 }
 
 /** Copies a field's value. Without https there is no clipboard: then the text is selected, to be copied by hand. */
-async function copy(field: HTMLInputElement): Promise<boolean> {
+async function copy(field: HTMLInputElement | HTMLTextAreaElement): Promise<boolean> {
   field.select();
   try {
     await navigator.clipboard.writeText(field.value);

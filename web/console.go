@@ -1,0 +1,117 @@
+package web
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"stile/vpn"
+)
+
+// operates reports whether a user may enter the console.
+func operates(u *vpn.User) bool { return u.Role == vpn.RoleOperator && u.Status == vpn.UserActive }
+
+// mayChange reports whether a user may change what a noun of the console stands for: users, servers, plans, vouchers. Pages
+// hide what a user may not do; the use case refuses it all the same.
+func mayChange(u *vpn.User, _ string) bool { return operates(u) }
+
+// Can is mayChange for who looks at the page.
+func (v view) Can(noun string) bool { return v.User != nil && mayChange(v.User, noun) }
+
+// Operates is operates for who looks at the page.
+func (v view) Operates() bool { return v.User != nil && operates(v.User) }
+
+// consoleMenu are the pages of the console.
+var consoleMenu = []string{"/admin", "/admin/users", "/admin/servers", "/admin/plans", "/admin/vouchers", "/admin/audit"}
+
+func isConsole(path string) bool { return path == "/admin" || strings.HasPrefix(path, "/admin/") }
+
+// operate serves a route of the console to whoever may enter it.
+func (s *Site) operate(h handler) handler {
+	return func(v *visit) error {
+		if !operates(&v.actor.User) {
+			return vpn.Refusal(vpn.CodeForbidden)
+		}
+		return h(v)
+	}
+}
+
+// pageRows is how many rows a list of the console shows at once.
+const pageRows = 50
+
+// glancePage is the service at a glance.
+type glancePage struct {
+	vpn.Glance
+	// None have no subscription.
+	None int64
+	// Connections are active on all nodes.
+	Connections     int
+	Online, Offline int
+	// Down are nodes that should be online; Renewing those whose certificate ends soon.
+	Down, Renewing []fleetRow
+	Servers, Plans int
+	Now            time.Time
+}
+
+// IsCalm reports that nothing needs an operator.
+func (p *glancePage) IsCalm() bool {
+	return len(p.Down)+len(p.Renewing) == 0 && p.Ending == 0 && p.Plans > 0 && p.Servers > 0
+}
+
+func (s *Site) glance(v *visit) error {
+	p := glancePage{Now: s.service.Now()}
+	var err error
+	if p.Glance, err = s.glances.get(v.r.Context(), s.service, v.actor, p.Now); err != nil {
+		return err
+	}
+	p.None = max(0, p.Users-p.Active-p.Grace-p.Expired)
+	rows, err := s.fleet(v)
+	if err != nil {
+		return err
+	}
+	plans, err := s.service.Plans(v.r.Context(), v.actor)
+	if err != nil {
+		return err
+	}
+	p.Servers, p.Plans = len(rows), len(plans)
+	for i := range rows {
+		r := &rows[i]
+		p.Connections += r.Active
+		if r.State == nodeOnline {
+			p.Online++
+		} else {
+			p.Offline++
+			if r.State == nodeOffline {
+				p.Down = append(p.Down, *r)
+			}
+		}
+		if r.State == nodeOnline && r.EndsSoon(p.Now) {
+			p.Renewing = append(p.Renewing, *r)
+		}
+	}
+	return v.page(200, "glance", &p)
+}
+
+// glances keep the counts, which read every account, for some seconds.
+type glances struct {
+	mu   sync.Mutex
+	at   time.Time
+	kept vpn.Glance
+}
+
+// glanceHolds is how long counts are kept.
+const glanceHolds = 10 * time.Second
+
+func (g *glances) get(ctx context.Context, service *vpn.Service, a *vpn.Actor, now time.Time) (vpn.Glance, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if age := now.Sub(g.at); !g.at.IsZero() && age >= 0 && age < glanceHolds {
+		return g.kept, nil
+	}
+	kept, err := service.Glance(ctx, a)
+	if err == nil {
+		g.kept, g.at = kept, now
+	}
+	return kept, err
+}

@@ -1,0 +1,84 @@
+package web
+
+import (
+	"time"
+
+	"stile/vpn"
+)
+
+// The states of a node.
+const (
+	nodeOnline  = "online"
+	nodeOffline = "offline"
+	nodeRevoked = "revoked"
+	nodeWaiting = "waiting" // a token was made and not used
+	nodeNone    = "none"    // nobody ever asked for a token: it can only be embedded in a service, and in none that runs
+)
+
+// fleetRow is a server with its node.
+type fleetRow struct {
+	vpn.Server
+	State          string
+	Active         int // connections
+	Load           int // 0–100
+	Sessions       int
+	SeenAt         time.Time // zero for an embedded node
+	CertifiedUntil time.Time // likewise
+	Version        string
+	Lag            int64 // revisions behind
+	// IsMember: a node has joined, so it can be revoked.
+	IsMember bool
+}
+
+// certificateWarning is how long before its end a certificate is worth a word: nodes renew theirs much earlier.
+const certificateWarning = 7 * 24 * time.Hour
+
+// EndsSoon reports that the node's certificate should have been renewed.
+func (r *fleetRow) EndsSoon(now time.Time) bool {
+	return !r.CertifiedUntil.IsZero() && r.CertifiedUntil.Sub(now) < certificateWarning
+}
+
+// fleet returns all servers with their nodes, in the order of their ids.
+func (s *Site) fleet(v *visit) ([]fleetRow, error) {
+	reports, err := s.service.NodeReports(v.r.Context(), v.actor)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := s.service.AllServers(v.r.Context(), v.actor)
+	if err != nil {
+		return nil, err
+	}
+	live := make(map[int64]*vpn.ListedServer, len(listed))
+	for i := range listed {
+		live[listed[i].ID] = &listed[i]
+	}
+	now, rows := s.service.Now(), make([]fleetRow, len(reports))
+	for i := range reports {
+		rows[i] = fleetRowOf(&reports[i], live[reports[i].Server.ID], now)
+	}
+	return rows, nil
+}
+
+// fleetRowOf joins what a node said with what is live here; listed is nil for a server that came meanwhile.
+func fleetRowOf(r *vpn.NodeReport, listed *vpn.ListedServer, now time.Time) fleetRow {
+	row := fleetRow{
+		Server: r.Server, SeenAt: r.Status.SeenAt, CertifiedUntil: r.Identity.CertifiedUntil, Version: r.Status.Version,
+		IsMember: !r.Identity.JoinedAt.IsZero() && r.Identity.RevokedAt.IsZero(),
+	}
+	switch {
+	case r.Identity.NodeID == 0:
+		row.State = nodeNone
+		if listed != nil && listed.Status != vpn.StatusOffline {
+			row.State, row.Active, row.Load = nodeOnline, listed.ActiveConnections, listed.Load
+		}
+	case !r.Identity.RevokedAt.IsZero():
+		row.State = nodeRevoked
+	case r.Identity.JoinedAt.IsZero():
+		row.State = nodeWaiting
+	case !r.IsOnline(now):
+		row.State = nodeOffline
+	default:
+		row.State, row.Active, row.Load, row.Sessions, row.Lag = nodeOnline, r.Status.ActiveKeys, r.Status.Load, r.Status.Sessions, r.Lag()
+	}
+	return row
+}
