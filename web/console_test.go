@@ -308,8 +308,8 @@ func TestConsoleServersWithoutJavaScript(t *testing.T) {
 	}
 	must(w.service.JoinNode(t.Context(), joining))(t)
 	v.open("/admin").says(200, "Oslo is offline")
-	status := vpn.NodeStatus{NodeID: oslo.ID, IsOnline: true, SeenAt: w.now(), Version: "v1.2.3", Load: 41, ActiveKeys: 7}
-	if err := w.service.NoteNodes(t.Context(), []vpn.NodeStatus{status}); err != nil {
+	stream := vpn.NodeStream{NodeID: oslo.ID, Session: 1, IsOnline: true, At: w.now(), Version: "v1.2.3", Load: 41, ActiveDevices: 7}
+	if err := w.store.NoteStreams(t.Context(), []vpn.NodeStream{stream}); err != nil {
 		t.Fatal(err)
 	}
 	p = v.open(at).says(200, "online", "v1.2.3", "41 %", "just now")

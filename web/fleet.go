@@ -22,8 +22,8 @@ type fleetRow struct {
 	Active         int // connections
 	Load           int // 0–100
 	Sessions       int
-	SeenAt         time.Time // zero for an embedded node
-	CertifiedUntil time.Time // likewise
+	SeenAt         time.Time
+	CertifiedUntil time.Time // zero for an embedded node
 	Version        string
 	Lag            int64 // revisions behind
 	// IsMember: a node has joined, so it can be revoked.
