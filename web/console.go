@@ -10,11 +10,13 @@ import (
 )
 
 // operates reports whether a user may enter the console.
-func operates(u *vpn.User) bool { return u.Role == vpn.RoleOperator && u.Status == vpn.UserActive }
+func operates(u *vpn.User) bool { return u.Status == vpn.UserActive && u.Role.Level(vpn.NounUsers) >= vpn.Read }
 
 // mayChange reports whether a user may change what a noun of the console stands for: users, servers, plans, vouchers. Pages
 // hide what a user may not do; the use case refuses it all the same.
-func mayChange(u *vpn.User, _ string) bool { return operates(u) }
+func mayChange(u *vpn.User, noun string) bool {
+	return operates(u) && u.Role.Level(vpn.Noun(noun)) >= vpn.Write
+}
 
 // Can is mayChange for who looks at the page.
 func (v view) Can(noun string) bool { return v.User != nil && mayChange(v.User, noun) }
