@@ -57,6 +57,21 @@ func (s *Store) DeviceKey(ctx context.Context, deviceID, serverID int64) (vpn.Ke
 	return k, err
 }
 
+// DeviceKeys implements vpn.KeyStore.
+func (s *Store) DeviceKeys(ctx context.Context, deviceID int64) ([]vpn.Key, error) {
+	var keys []vpn.Key
+	err := s.hot(ctx, `
+		SELECT`+keyColumns+`
+		FROM access_key k
+		WHERE k.device_id = $1
+			AND k.removed_at = 0`, func(row scanner) error {
+		k, err := s.scanKey(row)
+		keys = append(keys, k)
+		return err
+	}, deviceID)
+	return keys, err
+}
+
 // Key implements vpn.KeyStore.
 func (s *Store) Key(ctx context.Context, id int64) (vpn.Key, error) {
 	return s.scanKey(s.read(ctx).row(`

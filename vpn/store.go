@@ -155,6 +155,11 @@ type DeviceStore interface {
 	RemoveDevice(ctx context.Context, userID, deviceID int64, a Audit) ([]NodeRev, error)
 	// RenameDevice changes the shown name. ErrNotFound as above.
 	RenameDevice(ctx context.Context, userID, deviceID int64, name string, a Audit) error
+	// Addressed returns a signed-in device with its subscription address, or ErrNotFound.
+	Addressed(ctx context.Context, deviceID int64) (Device, Address, error)
+	// RotateAddress gives a device another address, which none before can have been, and makes its keys tombstones.
+	// ErrNotFound as above.
+	RotateAddress(ctx context.Context, userID, deviceID int64, a Audit) ([]NodeRev, error)
 }
 
 // PlanStore keeps plans.
@@ -225,6 +230,8 @@ type ServerStore interface {
 type KeyStore interface {
 	// DeviceKey returns the live key of a device on a server, or ErrNotFound.
 	DeviceKey(ctx context.Context, deviceID, serverID int64) (Key, error)
+	// DeviceKeys returns all live keys of a device.
+	DeviceKeys(ctx context.Context, deviceID int64) ([]Key, error)
 	// Key returns a live key by id, or ErrNotFound.
 	Key(ctx context.Context, id int64) (Key, error)
 	// DeviceServers returns the ids of the servers on which the device has a live key.

@@ -108,6 +108,10 @@ func audit(w *world) {
 	})
 	did("user.block", u.ID, func(a vpn.Audit) error { return w.store.SetUserStatus(w.ctx, u.ID, vpn.UserBlocked, a) })
 	did("device.rename", in.DeviceID, func(a vpn.Audit) error { return w.store.RenameDevice(w.ctx, u.ID, in.DeviceID, "x", a) })
+	did("device.address", in.DeviceID, func(a vpn.Audit) error {
+		_, err := w.store.RotateAddress(w.ctx, u.ID, in.DeviceID, a)
+		return err
+	})
 	did("plan.update", plan.ID, func(a vpn.Audit) error {
 		_, err := w.store.UpdatePlan(w.ctx, plan, a)
 		return err

@@ -213,6 +213,12 @@ func devices(w *world) {
 	_, err = w.store.Session(w.ctx, token)
 	w.ok(err)
 
+	kept, err := w.store.DeviceKeys(w.ctx, in.DeviceID)
+	w.ok(err)
+	if len(kept) != 1 || kept[0] != key {
+		w.Fatalf("keys of the device: %v, want %v", kept, key)
+	}
+
 	changed, err := w.store.RemoveDevice(w.ctx, u.ID, in.DeviceID, by("device.remove"))
 	w.ok(err)
 	if !slices.Equal(changed, []vpn.NodeRev{{NodeID: server.ID, Rev: 2}}) {
@@ -225,4 +231,44 @@ func devices(w *world) {
 	_, err = w.store.RemoveDevice(w.ctx, u.ID, in.DeviceID, by("device.remove"))
 	w.is(err, vpn.ErrNotFound)
 	w.digestHolds(server.ID)
+}
+
+// addresses checks that an address stays the same until it is rotated, never comes back, and goes with the device.
+func addresses(w *world) {
+	u, stranger, server := w.user(), w.user(), w.server()
+	in, _ := w.signIn(u.ID)
+	other, _ := w.signIn(u.ID)
+	w.issue(w.newKey(u.ID, in.DeviceID, server.ID))
+	others := w.issue(w.newKey(u.ID, other.DeviceID, server.ID))
+	read := func(deviceID int64) string {
+		device, address, err := w.store.Addressed(w.ctx, deviceID)
+		w.ok(err)
+		is(w, "device", device.ID, deviceID)
+		is(w, "user", device.UserID, u.ID)
+		return address.Reveal()
+	}
+	seen := map[string]bool{read(in.DeviceID): true, read(other.DeviceID): true}
+	is(w, "again", read(in.DeviceID), read(in.DeviceID))
+	_, err := w.store.RotateAddress(w.ctx, stranger.ID, in.DeviceID, by("device.address"))
+	w.is(err, vpn.ErrNotFound)
+	is(w, "after a stranger's try", seen[read(in.DeviceID)], true)
+	for range 3 { // within one millisecond, or not
+		_, err := w.store.RotateAddress(w.ctx, u.ID, in.DeviceID, by("device.address"))
+		w.ok(err)
+		address := read(in.DeviceID)
+		is(w, "an address comes back", seen[address], false)
+		seen[address] = true
+	}
+	is(w, "the other device's", seen[read(other.DeviceID)], true)
+	keys, err := w.store.DeviceKeys(w.ctx, in.DeviceID)
+	w.ok(err)
+	is(w, "keys after the rotation", len(keys), 0)
+	_, err = w.store.Key(w.ctx, others.ID)
+	w.ok(err)
+	_, err = w.store.RemoveDevice(w.ctx, u.ID, in.DeviceID, by("device.remove"))
+	w.ok(err)
+	_, _, err = w.store.Addressed(w.ctx, in.DeviceID)
+	w.is(err, vpn.ErrNotFound)
+	_, err = w.store.RotateAddress(w.ctx, u.ID, in.DeviceID, by("device.address"))
+	w.is(err, vpn.ErrNotFound)
 }

@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"api tokens", apiTokens},
 		{"browsers", browsers},
 		{"added devices", addedDevices},
+		{"addresses", addresses},
 		{"token limit under load", tokenLimitUnderLoad},
 		{"token scopes", tokenScopes},
 		{"roles", roles},
