@@ -47,6 +47,7 @@ type API struct {
 	log       *slog.Logger
 	router    *router
 	texts     *texts
+	readers   []reader
 	listings  *listings
 	pingHosts pingHosts
 	exchanges sync.Pool
@@ -61,7 +62,11 @@ func New(service *vpn.Service, config Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &API{service: service, config: config, log: config.Log, texts: texts, listings: newListings()}
+	readers, err := loadReaders()
+	if err != nil {
+		return nil, err
+	}
+	a := &API{service: service, config: config, log: config.Log, texts: texts, readers: readers, listings: newListings()}
 	if a.log == nil {
 		a.log = slog.Default()
 	}

@@ -40,10 +40,13 @@ type nothing struct{}
 
 func (*nothing) read(*input) {}
 
-// asked is the input of routes that only need to know the language.
-type asked struct{ lang lang }
+// asked is the input of routes that only need to know the language, and how the client reached them.
+type asked struct {
+	lang    lang
+	baseURL string
+}
 
-func (a *asked) read(in *input) { a.lang = in.x.language() }
+func (a *asked) read(in *input) { a.lang, a.baseURL = in.x.language(), in.x.baseURL() }
 
 // read fills req from the request.
 func (x *exchange) read(req interface{ read(*input) }) error {
@@ -51,7 +54,7 @@ func (x *exchange) read(req interface{ read(*input) }) error {
 	case *nothing:
 		return nil
 	case *asked:
-		req.lang = x.language()
+		req.lang, req.baseURL = x.language(), x.baseURL()
 		return nil
 	}
 	in := &input{x: x}

@@ -36,10 +36,12 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"POST /api/payments":           {body: `{}`, user: "401 signature_invalid", operator: "401 signature_invalid"},
 		"POST /api/password":           {body: `{"token":"none","password":"password123"}`, user: "422 reset_invalid", operator: "422 reset_invalid"},
 		"GET /api/ssconf/{id}/{token}": {user: "200", other: "200 not_found", operator: "200 not_found"},
-		"GET /ping":                    {user: "204", operator: "204"},
-		"GET /healthz":                 ok(``),
-		"GET /readyz":                  ok(``),
-		"GET /openapi.yaml":            ok(``),
+		// A wrong address is a path that does not exist; the operator's leads to an entry that says why there are no keys.
+		"GET /sub/{token}":  {user: "200", other: "404 not_found", operator: "200 subscription_required"},
+		"GET /ping":         {user: "204", operator: "204"},
+		"GET /healthz":      ok(``),
+		"GET /readyz":       ok(``),
+		"GET /openapi.yaml": ok(``),
 	}
 	w := setup(t, engines[0].dsn(t))
 	others, othersDevice := w.signIn("stranger@example.com", "the stranger's")
@@ -59,7 +61,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		t.Run(route, func(t *testing.T) {
 			// call is made with fresh sessions, because some routes end them.
 			call := func(token string, device int64, key vpn.Key) string {
-				path := strings.NewReplacer("/devices/{id}", "/devices/"+id(device), "{id}", id(key.ID), "{token}", key.Seed.DynamicToken()).Replace(r.Path)
+				path := strings.NewReplacer("/devices/{id}", "/devices/"+id(device), "{id}", id(key.ID), "/sub/{token}", "/sub/"+w.address(device, key), "{token}", key.Seed.DynamicToken()).Replace(r.Path)
 				body := strings.NewReplacer("{DEVICE}", id(device), "{SERVER}", id(w.servers[0].ID)).Replace(want.body)
 				if r.Method == http.MethodGet {
 					path, body = path+body, ""
@@ -121,6 +123,16 @@ func TestAuthorizationMatrix(t *testing.T) {
 	if answer := w.as(others, "GET", "/api/user", ""); answer.StatusCode != http.StatusOK {
 		t.Errorf("the stranger's token was ended: %d", answer.StatusCode)
 	}
+}
+
+// address is a device's subscription address, if the key is the device's; otherwise it has the right number and a wrong secret.
+func (w *world) address(device int64, key vpn.Key) string {
+	w.t.Helper()
+	_, address, err := w.store.Addressed(w.t.Context(), device)
+	if err != nil || key.ID != 0 && key.DeviceID != device {
+		return id(device) + "." + strings.Repeat("A", 22)
+	}
+	return address.Reveal()
 }
 
 // A blocked account's tokens still show why; keys and new sign-ins are refused at once.

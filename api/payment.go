@@ -69,5 +69,5 @@ func (a *API) redeemVoucher(ctx context.Context, actor *vpn.Actor, in voucherInp
 	if _, err := a.service.RedeemVoucher(ctx, actor, in.code); err != nil {
 		return nil, err
 	}
-	return a.subscription(ctx, actor, asked{in.lang})
+	return a.subscription(ctx, actor, asked{lang: in.lang})
 }

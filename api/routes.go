@@ -28,6 +28,7 @@ var public = map[string]bool{
 	"POST /api/payments":           true, // the body is signed
 	"POST /api/password":           true, // the link's secret is in the body
 	"GET /api/ssconf/{id}/{token}": true, // the address is its own secret
+	"GET /sub/{token}":             true, // so is this one
 	"GET /ping":                    true,
 	"GET /healthz":                 true,
 	"GET /readyz":                  true,
@@ -91,6 +92,7 @@ func (a *API) entries() []entry {
 		{"GET /api/admin/stats", handle(a.stats)},
 
 		{"GET /api/ssconf/{id}/{token}", a.dynamicKey},
+		{"GET /sub/{token}", a.bundle},
 		{"GET /ping", ping},
 		{"GET /healthz", healthz},
 		{"GET /readyz", a.readyz},

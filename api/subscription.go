@@ -43,6 +43,9 @@ func (a *API) userApp(ctx context.Context, actor *vpn.Actor, in asked) (*wire.Ap
 	if o.Device != nil {
 		device := deviceOf(o.Device, actor.Device.ID)
 		r.Device = &device
+		if r.SubscriptionURL, err = a.subscriptionURL(ctx, actor, o.Device.ID, in.baseURL); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"stile/api"
@@ -50,14 +51,17 @@ func (a *app) joinLine(ctx context.Context, actor *vpn.Actor, serverID int64) (s
 // the dashboard.
 func (s *site) beside(apiHandler http.Handler) http.Handler {
 	paths := map[string]bool{"/api": true}
+	prefixes := []string{"/api/", "//"}
 	for _, r := range api.Routes() {
-		if !strings.HasPrefix(r.Path, "/api/") {
+		if before, _, hasName := strings.Cut(r.Path, "{"); hasName {
+			prefixes = append(prefixes, before)
+		} else {
 			paths[r.Path] = true
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch p := r.URL.Path; {
-		case strings.HasPrefix(p, "/api/") || strings.HasPrefix(p, "//") || paths[p]:
+		case paths[p] || slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(p, prefix) }):
 			apiHandler.ServeHTTP(w, r)
 		case strings.HasPrefix(p, extension.Path):
 			s.downloads.ServeHTTP(w, r)
