@@ -97,6 +97,14 @@ func connectFlow(b *tab) {
 	b.audit("key to be replaced")
 	b.click("#rotate button.solid")
 	b.sees("Ключ заменён", "The key is replaced")
+	b.click("p.card a")
+	b.sees("Одна ссылка для таких приложений", "One link for apps")
+	b.audit("subscription")
+	b.press("copy-text[for=link] button")
+	b.sees("Скопировано", "Copied")
+	b.press("button.danger[popovertarget=rotate]")
+	b.click("#rotate button.solid")
+	b.sees("Ссылка заменена", "The link is replaced")
 }
 
 func devicesFlow(b *tab) {

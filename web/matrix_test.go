@@ -44,9 +44,12 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"POST /account/signout":  {user: "303 /signin", operator: "303 /signin"},
 		"POST /account/erase":    {form: "password=wrong", user: "401", operator: "403"},
 
-		"POST /account/devices/{id}/rename": {form: "name=new", user: devices, other: "404", operator: devices},
-		"POST /account/devices/{id}/remove": {user: devices, other: "404", operator: devices},
-		"POST /account/tokens/{id}/remove":  {user: tokens, other: "404", operator: tokens},
+		"POST /account/devices/{id}/rename":              {form: "name=new", user: devices, other: "404", operator: devices},
+		"POST /account/devices/{id}/remove":              {user: devices, other: "404", operator: devices},
+		"GET /account/devices/{id}/subscription":         {user: "200", other: "404", operator: "200"},
+		"GET /account/devices/{id}/subscription/qr.png":  {user: "200", other: "404", operator: "200"},
+		"POST /account/devices/{id}/subscription/rotate": {user: "303 /account/devices/", other: "404", operator: "303 /account/devices/"},
+		"POST /account/tokens/{id}/remove":               {user: tokens, other: "404", operator: tokens},
 		// The operator has no subscription: the rules of keys hold for everybody.
 		"POST /account/connect":                          {form: "device={device}&server={server}", user: "303 /account/connect/", other: "404", operator: "402"},
 		"GET /account/connect/{device}/{server}":         {user: "200", other: "404", operator: "303 /account/connect"},

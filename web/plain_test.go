@@ -259,3 +259,39 @@ func TestDownloads(t *testing.T) {
 		t.Errorf("HEAD: %d", head.StatusCode)
 	}
 }
+
+// The link of the subscription page is the API's: it leads to the device's keys, and to none once it is replaced.
+func TestSubscriptionWithoutJavaScript(t *testing.T) {
+	w := setup(t).populate()
+	v := w.signedIn(userEmail, "en")
+	p := v.submit(v.open("/account/connect"), "/account/devices", "name", "Phone <b>", "platform", "ios").says(200, "the subscription link")
+	page := regexp.MustCompile(`/account/devices/\d+/subscription`).FindString(p.body)
+	v.open("/account/devices").says(200, "All servers")
+	p = v.open(page).says(200, "All servers on “Phone <b>”", "Clash, Mihomo")
+	link := p.find("input", "id", "link").attr("value")
+	if !strings.HasPrefix(link, w.server.URL+"/sub/") {
+		t.Fatalf("link %q", link)
+	}
+	picture := must(png.Decode(strings.NewReader(v.open(page + "/qr.png").body)))(t)
+	bitmap := must(gozxing.NewBinaryBitmapFromImage(picture))(t)
+	if scanned := must(qrcode.NewQRCodeReader().Decode(bitmap, nil))(t); scanned.GetText() != link {
+		t.Errorf("the code says %q, the link is %q", scanned.GetText(), link)
+	}
+	path := strings.TrimPrefix(link, w.server.URL)
+	anybody := w.visitor("en")
+	for _, format := range []string{"base64", "clash", "sing-box", "outline"} {
+		shown := p.find("input", "id", "link-"+format).attr("value")
+		if !strings.HasSuffix(shown, path+"?format="+format) {
+			t.Errorf("%s: %q", format, shown)
+		}
+		anybody.open(path + "?format=" + format).says(200)
+	}
+	p = v.submit(p, page+"/rotate").says(200, "The link is replaced")
+	if fresh := p.find("input", "id", "link").attr("value"); fresh == link {
+		t.Error("the link is the old one")
+	}
+	anybody.open(path).says(404)
+	if strings.Contains(w.log.String(), path[len(path)-22:]) {
+		t.Error("the link is in the log")
+	}
+}

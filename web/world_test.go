@@ -124,6 +124,7 @@ func setup(t testing.TB, configure ...func(*Config)) *world {
 	mux.Handle("/", w.site)
 	beside := must(api.New(w.service, api.Config{Log: log}))(t)
 	mux.Handle("/api/", beside)
+	mux.Handle("/sub/", beside)
 	mux.Handle("/ping", beside)
 	w.server = httptest.NewServer(mux)
 	t.Cleanup(w.server.Close)
