@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -13,9 +14,11 @@ import (
 	"net/url"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"stile/accesskey"
 	"stile/wire"
 )
 
@@ -125,5 +128,69 @@ func TestForeignClientUDP(t *testing.T) {
 		if err != nil || n < len(header) || string(buf[len(header):n]) != want {
 			t.Fatalf("%q came back as %q: %v", want, buf[:n], err)
 		}
+	}
+}
+
+// The same client is configured from nothing but a device's subscription link, and its key is dead when the device is removed.
+func TestForeignClientFromSubscription(t *testing.T) {
+	m := newMachine(t, "")
+	m.addUser("anna@example.com")
+	phone := m.signIn("anna@example.com", "phone")
+	var app wire.AppResponse
+	if status := phone.get("/api/userApp", &app); status != http.StatusOK || app.SubscriptionURL == nil {
+		t.Fatalf("userApp: %d, %v", status, app.SubscriptionURL)
+	}
+	read := func() (int, string) {
+		t.Helper()
+		resp, err := http.Get(*app.SubscriptionURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	_, body := read()
+	links, err := base64.StdEncoding.DecodeString(body)
+	if err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	link, _, _ := strings.Cut(string(links), "\n")
+	endpoint, err := accesskey.ParseShadowsocks(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socks := startSSLocal(t, &wire.ShadowsocksKey{Host: endpoint.Host, Port: endpoint.Port, Password: endpoint.Password, Method: endpoint.Method})
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }))
+	defer site.Close()
+	page := func() (string, error) {
+		client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+			Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: socks}), DisableKeepAlives: true,
+		}}
+		resp, err := client.Get(site.URL)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		return string(body), err
+	}
+	if got, err := page(); err != nil || got != "the page" {
+		t.Fatalf("%q: %v", got, err)
+	}
+	if status, err := phone.call(t.Context(), http.MethodDelete, "/api/devices/"+strconv.FormatInt(app.Device.ID, 10), nil, nil); err != nil || status != http.StatusOK {
+		t.Fatalf("removal: %d %v", status, err)
+	}
+	if status, _ := read(); status != http.StatusNotFound {
+		t.Errorf("the link of a removed device: %d", status)
+	}
+	if got, err := page(); err == nil {
+		t.Errorf("the key of a removed device carries %q", got)
+	}
+	if secret := (*app.SubscriptionURL)[len(*app.SubscriptionURL)-22:]; strings.Contains(m.log.String(), secret) {
+		t.Error("the link is in the log")
 	}
 }

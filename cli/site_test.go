@@ -56,7 +56,7 @@ func TestSetupLinkMakesTheFirstOperator(t *testing.T) {
 	}
 
 	for path, want := range map[string]string{
-		"/api/nope": "application/json", "/api": "application/json", "/openapi.yaml": "application/yaml", "/healthz": "application/json",
+		"/api/nope": "application/json", "/api": "application/json", "/openapi.yaml": "application/yaml", "/healthz": "application/json", "/sub/nothing": "application/json",
 		"/docs": "text/html; charset=utf-8", "/nope": "text/html; charset=utf-8", "/account": "text/html; charset=utf-8",
 	} {
 		resp, err := browser.Get(m.url + path)
