@@ -29,10 +29,10 @@ const issuesAtOnce = 64
 // keys now is Refused in the bundle.
 func (s *Service) Bundle(ctx context.Context, address Address) (*Bundle, error) {
 	device, kept, err := s.store.Addressed(ctx, address.DeviceID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, err
+	if err != nil {
+		return nil, notFound(err)
 	}
-	if !kept.equal(address) || err != nil {
+	if !kept.equal(address) {
 		return nil, Refusal(CodeNotFound)
 	}
 	if err := s.keyCalls.admit(device.UserID); err != nil {
