@@ -13,7 +13,8 @@ const (
 	purposeCheck   = "stile seal_check.sealed v1"
 	purposeNodes   = "stile node_authority.key v1"
 	purposeWebhook = "stile webhook.secret v1"
-	purposeMail    = "stile mail token v1" // of a user's id: nothing that is stored
+	purposeMail    = "stile mail token v1"           // of a user's id: nothing that is stored
+	purposeOTP     = "stile second_factor.secret v1" // its row id is the user's
 )
 
 // newAEAD returns AES-256-GCM that puts a random nonce before each ciphertext.

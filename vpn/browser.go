@@ -38,15 +38,19 @@ func hashBrowser(secret string) TokenHash { return sha256.Sum256([]byte("browser
 type BrowserSignIn struct {
 	Email    string
 	Password string
-	Address  netip.Addr
+	// Ticket is what CodeOTPRequired came with, in place of the password; "" = there is a password.
+	Ticket string
+	// Code is one of the second factor or a recovery code; "" = none.
+	Code    string
+	Address netip.Addr
 }
 
-// SignInBrowser checks the throttle, the credentials and the account as SignIn does, and returns the secret of a new
-// session, which is shown once. Refusals: CodeTooManyAttempts, CodeInvalidCredentials, CodeAccountBlocked,
-// CodeTemporarilyOverloaded.
+// SignInBrowser checks the throttle, the credentials, the account and the second factor as SignIn does, and returns the
+// secret of a new session, which is shown once. Refusals: CodeTooManyAttempts, CodeInvalidCredentials (also for a ticket
+// that is late), CodeAccountBlocked, CodeOTPRequired (with a Ticket), CodeOTPInvalid, CodeTemporarilyOverloaded.
 func (s *Service) SignInBrowser(ctx context.Context, b BrowserSignIn) (secret string, err error) {
 	defer func() { s.observer.SignedIn(outcome(err)) }()
-	in := SignIn{Email: NormalEmail(b.Email), Password: b.Password, Address: b.Address}
+	in := SignIn{Email: NormalEmail(b.Email), Password: b.Password, Address: b.Address, Code: b.Code, ticket: b.Ticket}
 	cred, isWeak, err := s.admit(ctx, in)
 	if err != nil {
 		return "", err

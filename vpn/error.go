@@ -12,6 +12,8 @@ type Code string
 const (
 	CodeUnauthenticated       Code = "unauthenticated"
 	CodeInvalidCredentials    Code = "invalid_credentials"
+	CodeOTPRequired           Code = "otp_required"
+	CodeOTPInvalid            Code = "otp_invalid"
 	CodeValidationFailed      Code = "validation_failed"
 	CodeTooManyAttempts       Code = "too_many_attempts"
 	CodeDeviceLimitReached    Code = "device_limit_reached"
@@ -62,6 +64,8 @@ type Error struct {
 	Alternatives []int64
 	// Attempts are the allowed tries per minute, with CodeTooManyAttempts.
 	Attempts int
+	// Ticket stands for the password in the second step of a browser's sign-in, with CodeOTPRequired.
+	Ticket string
 }
 
 // Error returns the code and, where there is one, the field.

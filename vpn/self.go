@@ -12,8 +12,13 @@ const exportDays = 36_500
 
 // prove checks the actor's own password, throttled as a sign-in. CodeInvalidCredentials when it is another.
 func (s *Service) prove(ctx context.Context, a *Actor, password string, address netip.Addr) error {
-	_, _, err := s.admit(ctx, SignIn{Email: a.User.Email, Password: password, Address: address})
-	return err
+	return s.try(ctx, a.User.Email, address, func() error {
+		cred, _, err := s.verify(ctx, SignIn{Email: a.User.Email, Password: password})
+		if err == nil && cred.Status == UserBlocked {
+			err = Refusal(CodeAccountBlocked)
+		}
+		return err
+	})
 }
 
 // ChangePassword replaces the actor's own password. It signs out every browser, device and token, and returns the secret
@@ -52,17 +57,19 @@ type Export struct {
 	Tokens      []Token
 	Browsers    []Browser
 	Usage       []DayUsage // the latest day first
+	Factor      SecondFactor
 	At          time.Time
 }
 
 // Export returns all that is kept of the actor.
 func (s *Service) Export(ctx context.Context, a *Actor) (*Export, error) {
 	e := &Export{At: s.now()}
-	var errs [5]error
+	var errs [6]error
 	e.User, e.Entitlement, errs[0] = s.store.Standing(ctx, a.User.ID)
 	e.Devices, errs[1] = s.store.Devices(ctx, a.User.ID)
 	e.Tokens, errs[2] = s.store.Tokens(ctx, a.User.ID)
 	e.Browsers, errs[3] = s.store.Browsers(ctx, a.User.ID)
 	e.Usage, errs[4] = s.store.UserUsage(ctx, a.User.ID, exportDays)
+	e.Factor, errs[5] = s.SecondFactor(ctx, a)
 	return e, errors.Join(errs[:]...)
 }

@@ -23,6 +23,10 @@ type SignIn struct {
 	Address   netip.Addr
 	// ReplaceDeviceID names a device to sign out when no slot is free; 0 = none.
 	ReplaceDeviceID int64
+	// Code is one of the second factor or a recovery code; "" = none.
+	Code string
+	// ticket stands for the password; "" = it doesn't.
+	ticket string
 }
 
 // SignInResult is what a client gets: its token, shown once, and our id of its device.
@@ -34,9 +38,9 @@ type SignInResult struct {
 // NormalEmail is the form in which e-mails are compared and kept.
 func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
-// SignIn checks the throttle, the credentials, the account and the device limit, in this order, and makes the device's
-// token. Refusals: CodeTooManyAttempts, CodeInvalidCredentials (the same for an unknown e-mail, after the same work),
-// CodeAccountBlocked, CodeDeviceLimitReached, CodeTemporarilyOverloaded.
+// SignIn checks the throttle, the credentials, the account, the second factor and the device limit, in this order, and
+// makes the device's token. Refusals: CodeTooManyAttempts, CodeInvalidCredentials (the same for an unknown e-mail, after
+// the same work), CodeAccountBlocked, CodeOTPRequired, CodeOTPInvalid, CodeDeviceLimitReached, CodeTemporarilyOverloaded.
 func (s *Service) SignIn(ctx context.Context, in SignIn) (result SignInResult, err error) {
 	defer func() { s.observer.SignedIn(outcome(err)) }()
 	in.Email = NormalEmail(in.Email)
@@ -51,24 +55,34 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (result SignInResult, e
 	return session, err
 }
 
-// admit checks the throttle, the credentials and the account, and reports whether the hash is weaker than new ones.
+// admit checks the throttle, the credentials, the account and the second factor, and reports whether the hash is weaker
+// than new ones.
 func (s *Service) admit(ctx context.Context, in SignIn) (cred Credentials, isWeak bool, err error) {
-	try, err := s.signIns.begin(in.Email, in.Address)
-	if err != nil {
-		return Credentials{}, false, err
-	}
-	if err := try.wait(ctx); err != nil {
-		try.forgive()
-		return Credentials{}, false, err
-	}
-	cred, isWeak, err = s.verify(ctx, in)
-	if CodeOf(err) != CodeInvalidCredentials {
-		try.forgive()
-	}
-	if err == nil && cred.Status == UserBlocked {
-		err = Refusal(CodeAccountBlocked)
-	}
+	err = s.try(ctx, in.Email, in.Address, func() error {
+		if cred, isWeak, err = s.verify(ctx, in); err != nil {
+			return err
+		}
+		if cred.Status == UserBlocked {
+			return Refusal(CodeAccountBlocked)
+		}
+		return s.checkFactor(ctx, cred, in.Code)
+	})
 	return cred, isWeak, err
+}
+
+// try runs a check of who somebody is within the throttle: wrong credentials and wrong codes count as failures.
+func (s *Service) try(ctx context.Context, email string, address netip.Addr, check func() error) error {
+	try, err := s.signIns.begin(email, address)
+	if err != nil {
+		return err
+	}
+	if err = try.wait(ctx); err == nil {
+		err = check()
+	}
+	if code := CodeOf(err); code != CodeInvalidCredentials && code != CodeOTPInvalid {
+		try.forgive()
+	}
+	return err
 }
 
 // MaySignIn refuses, with CodeTooManyAttempts, an address that has used up its failures: before its input is looked at.
@@ -80,11 +94,14 @@ func (s *Service) MaySignIn(address netip.Addr) error {
 	return err
 }
 
-// verify checks e-mail and password, and reports whether the hash is weaker than new ones.
+// verify checks e-mail and password, or the ticket in its place, and reports whether the hash is weaker than new ones.
 func (s *Service) verify(ctx context.Context, in SignIn) (cred Credentials, isWeak bool, err error) {
 	cred, err = s.store.Credentials(ctx, in.Email)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Credentials{}, false, err
+	}
+	if in.ticket != "" {
+		return cred, false, s.checkTicket(ctx, cred, in.ticket)
 	}
 	ok, isWeak, err := s.passwords.Verify(ctx, cred.PasswordHash, in.Password)
 	switch {

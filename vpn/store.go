@@ -32,6 +32,7 @@ type Store interface {
 	UserStore
 	SessionStore
 	BrowserStore
+	FactorStore
 	DeviceStore
 	PlanStore
 	SubscriptionStore
@@ -142,6 +143,27 @@ type BrowserStore interface {
 	RemoveBrowser(ctx context.Context, hash TokenHash) error
 	// RemoveBrowsers deletes all sessions of a user.
 	RemoveBrowsers(ctx context.Context, userID int64, a Audit) error
+}
+
+// FactorStore keeps second factors, their secrets sealed.
+type FactorStore interface {
+	// SecondFactor returns a user's second factor, confirmed or not, or ErrNotFound.
+	SecondFactor(ctx context.Context, userID int64) (SecondFactor, error)
+	// BeginSecondFactor keeps a secret that is to be confirmed, in place of one that never was. ErrTaken when one is
+	// confirmed, ErrNotFound without the user.
+	BeginSecondFactor(ctx context.Context, userID int64, secret OTPSecret, a Audit) error
+	// ConfirmSecondFactor makes a second factor count, with its recovery codes, and takes the code of a step. ErrNotFound
+	// when it counts already or another is in its place.
+	ConfirmSecondFactor(ctx context.Context, id, step int64, codes []TokenHash, a Audit) error
+	// TakeStep takes the code of a step of time, by one conditional statement. ErrNotFound unless the second factor counts
+	// and no code of this or a later step was taken.
+	TakeStep(ctx context.Context, id, step int64) error
+	// TakeRecoveryCode deletes a recovery code, or returns ErrNotFound.
+	TakeRecoveryCode(ctx context.Context, id int64, hash TokenHash, a Audit) error
+	// ReplaceRecoveryCodes replaces all that are left. ErrNotFound unless the second factor counts.
+	ReplaceRecoveryCodes(ctx context.Context, id int64, codes []TokenHash, a Audit) error
+	// RemoveSecondFactor deletes a user's second factor with its recovery codes, or returns ErrNotFound.
+	RemoveSecondFactor(ctx context.Context, userID int64, a Audit) error
 }
 
 // DeviceStore keeps devices.

@@ -28,6 +28,8 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"sessions", sessions},
 		{"api tokens", apiTokens},
 		{"browsers", browsers},
+		{"second factors", secondFactors},
+		{"codes under load", codesUnderLoad},
 		{"added devices", addedDevices},
 		{"addresses", addresses},
 		{"token limit under load", tokenLimitUnderLoad},

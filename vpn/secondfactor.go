@@ -1,0 +1,169 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// SecondFactor is what an account asks for besides its password: time-based codes (RFC 6238) or, once each, its recovery
+// codes.
+type SecondFactor struct {
+	ID     int64
+	UserID int64
+	Secret OTPSecret
+	// ConfirmedAt is when the first code was given; zero = the second factor does not count yet.
+	ConfirmedAt time.Time
+	// RecoveryCodes is how many are left.
+	RecoveryCodes int
+}
+
+// IsOn reports whether sign-ins need a code.
+func (f *SecondFactor) IsOn() bool { return !f.ConfirmedAt.IsZero() }
+
+// Proof is a password, as typed, or a code, in place of each other.
+type Proof struct {
+	Password string
+	Code     string
+	Address  netip.Addr
+}
+
+// SecondFactor returns the actor's second factor, the zero one when there is none. Of one that is on there is no Secret.
+func (s *Service) SecondFactor(ctx context.Context, a *Actor) (SecondFactor, error) {
+	f, err := s.factor(ctx, a.User.ID)
+	if f.IsOn() {
+		f.Secret = OTPSecret{}
+	}
+	return f, err
+}
+
+// factor returns a user's second factor, the zero one when there is none.
+func (s *Service) factor(ctx context.Context, userID int64) (SecondFactor, error) {
+	f, err := s.store.SecondFactor(ctx, userID)
+	if errors.Is(err, ErrNotFound) {
+		return SecondFactor{}, nil
+	}
+	return f, err
+}
+
+// errFactorOn refuses what would take the place of a second factor.
+func errFactorOn() error { return &Error{Code: CodeConflict, Field: "second_factor", Rule: "unique"} }
+
+// BeginSecondFactor makes a secret for the actor, which counts once it is confirmed. Refusals: those of a sign-in for the
+// password; CodeConflict when a second factor is on.
+func (s *Service) BeginSecondFactor(ctx context.Context, a *Actor, password string, address netip.Addr) error {
+	if err := s.prove(ctx, a, password, address); err != nil {
+		return err
+	}
+	err := s.store.BeginSecondFactor(ctx, a.User.ID, newOTPSecret(), a.audit("second_factor.begin", a.User.ID))
+	if errors.Is(err, ErrTaken) {
+		return errFactorOn()
+	}
+	return notFound(err)
+}
+
+// ConfirmSecondFactor turns the actor's second factor on by a code of its secret, and returns the recovery codes, which
+// are shown once. CodeOTPInvalid for another code; CodeNotFound when there is nothing to confirm, CodeConflict when it is
+// on already.
+func (s *Service) ConfirmSecondFactor(ctx context.Context, a *Actor, code string) ([]string, error) {
+	f, err := s.factor(ctx, a.User.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.ID == 0:
+		return nil, Refusal(CodeNotFound)
+	case f.IsOn():
+		return nil, errFactorOn()
+	}
+	step, ok := f.Secret.step(plainCode(code), s.now())
+	if !ok {
+		return nil, Refusal(CodeOTPInvalid)
+	}
+	codes, hashes := newRecoveryCodes()
+	err = s.store.ConfirmSecondFactor(ctx, f.ID, step, hashes, a.audit("second_factor.on", a.User.ID))
+	if err != nil {
+		return nil, notFound(err)
+	}
+	return codes, nil
+}
+
+// RenewRecoveryCodes replaces the actor's recovery codes and returns the new ones, which are shown once. Refusals: those
+// of a sign-in for the proof; CodeNotFound when no second factor is on.
+func (s *Service) RenewRecoveryCodes(ctx context.Context, a *Actor, p Proof) ([]string, error) {
+	f, err := s.proveEither(ctx, a, p)
+	if err != nil {
+		return nil, err
+	}
+	codes, hashes := newRecoveryCodes()
+	if err := s.store.ReplaceRecoveryCodes(ctx, f.ID, hashes, a.audit("second_factor.codes", a.User.ID)); err != nil {
+		return nil, notFound(err)
+	}
+	return codes, nil
+}
+
+// RemoveSecondFactor turns the actor's second factor off. Refusals as of RenewRecoveryCodes.
+func (s *Service) RemoveSecondFactor(ctx context.Context, a *Actor, p Proof) error {
+	if _, err := s.proveEither(ctx, a, p); err != nil {
+		return err
+	}
+	return notFound(s.store.RemoveSecondFactor(ctx, a.User.ID, a.audit("second_factor.off", a.User.ID)))
+}
+
+// ResetSecondFactor turns a user's second factor off for them: they have lost it. CodeNotFound when there is none.
+func (s *Service) ResetSecondFactor(ctx context.Context, a *Actor, userID int64) error {
+	if err := a.mayManage(); err != nil {
+		return err
+	}
+	return notFound(s.store.RemoveSecondFactor(ctx, userID, a.audit("second_factor.reset", userID)))
+}
+
+// proveEither checks the actor's password or a code, throttled as a sign-in, and returns the second factor that is on.
+func (s *Service) proveEither(ctx context.Context, a *Actor, p Proof) (SecondFactor, error) {
+	f, err := s.factor(ctx, a.User.ID)
+	switch {
+	case err != nil:
+		return f, err
+	case !f.IsOn():
+		return f, Refusal(CodeNotFound)
+	case p.Password != "":
+		return f, s.prove(ctx, a, p.Password, p.Address)
+	case p.Code == "":
+		return f, invalid("password", "required")
+	}
+	return f, s.try(ctx, a.User.Email, p.Address, func() error { return s.takeCode(ctx, &f, p.Code) })
+}
+
+// checkFactor asks for the code of a second factor that is on.
+func (s *Service) checkFactor(ctx context.Context, cred Credentials, code string) error {
+	f, err := s.factor(ctx, cred.UserID)
+	switch {
+	case err != nil || !f.IsOn():
+		return err
+	case code == "":
+		return &Error{Code: CodeOTPRequired, Ticket: newTicket(cred, &f, s.now().Add(ticketLife))}
+	}
+	return s.takeCode(ctx, &f, code)
+}
+
+// takeCode takes a code, which then is worth nothing, or refuses it with CodeOTPInvalid or CodeTooManyAttempts.
+func (s *Service) takeCode(ctx context.Context, f *SecondFactor, code string) error {
+	code = plainCode(code)
+	var err error
+	if len(code) == recoveryLength {
+		err = s.store.TakeRecoveryCode(ctx, f.ID, hashRecovery(code), Audit{ActorID: f.UserID, Action: "second_factor.recover", SubjectID: f.UserID})
+	} else {
+		if err := s.codes.admit(f.UserID); err != nil {
+			return err
+		}
+		step, ok := f.Secret.step(code, s.now())
+		if !ok {
+			return Refusal(CodeOTPInvalid)
+		}
+		err = s.store.TakeStep(ctx, f.ID, step)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return Refusal(CodeOTPInvalid)
+	}
+	return err
+}
