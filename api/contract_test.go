@@ -104,10 +104,12 @@ func (w *world) substitutions() []string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	_, recovery := w.careful("careful@example.com")
 	voucher := must(w.service.AddVouchers(ctx, shell, vpn.NewVouchers{Plan: w.plan.Code, Periods: 1, Uses: 1, Count: 1}))(w.t)[0]
 	return []string{
 		"{TOKEN}", token, "{TOKEN2}", token2, "{PLAIN}", plain, "{EXPIRED}", expired, "{ORPHAN}", orphan, "{API_TOKEN}", apiToken,
-		"{DEVICE}", id(device), "{OTHER_DEVICE}", id(other), "{FOREIGN_DEVICE}", id(foreign), "{UUID}", "uuid-1-1-1", "{ADDRESS}", address.Reveal(), "{VOUCHER}", strings.ToLower(voucher),
+		"{DEVICE}", id(device), "{OTHER_DEVICE}", id(other), "{FOREIGN_DEVICE}", id(foreign), "{UUID}", "uuid-1-1-1",
+		"{ADDRESS}", address.Reveal(), "{RECOVERY}", recovery[0], "{VOUCHER}", strings.ToLower(voucher),
 		"{SERVER}", id(w.servers[0].ID), "{BETTER_SERVER}", id(w.servers[1].ID), "{CLOSED_SERVER}", id(w.servers[2].ID),
 		"{255}", strings.Repeat("я", 255), "{256}", strings.Repeat("я", 256),
 	}

@@ -36,6 +36,7 @@ func TestOnePastEveryLimit(t *testing.T) {
 		{"password", jsonType, object(`,"password":"` + strings.Repeat("я", maxPassword+1) + `"`), "POST /api/login", 422},
 		{"device id", jsonType, object(`,"device_id":"` + long + `"`), "POST /api/login", 422},
 		{"device name", jsonType, object(`,"device_name":"` + long + `"`), "POST /api/login", 422},
+		{"code", jsonType, object(`,"otp":"` + long + `"`), "POST /api/login", 422},
 		{"replaced device", jsonType, object(`,"replace_device_id":9223372036854775808`), "POST /api/login", 422},
 		{"device", jsonType, object(`,"device_id":"` + long + `"`), "POST /api/servers", 422},
 		{"device number", jsonType, object(`,"device_id":9223372036854775808`), "POST /api/servers", 422},

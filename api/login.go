@@ -16,6 +16,7 @@ func (l *loginInput) read(in *input) {
 	l.Password = in.password("password")
 	l.ClientID = in.clientID("device_id", true)
 	l.DeviceName = in.text("device_name", true)
+	l.Code = in.text("otp", false)
 	l.ReplaceDeviceID = in.integer("replace_device_id", false)
 	l.Origin, l.UserAgent = in.x.r.Header.Get("Origin"), in.x.r.UserAgent()
 	l.Address = ClientAddress(in.x.r, in.x.api.config.TrustedProxies)

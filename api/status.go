@@ -30,6 +30,8 @@ var statuses = map[vpn.Code]int{
 	codeSignatureExpired:          http.StatusUnauthorized,
 	vpn.CodeUnauthenticated:       http.StatusUnauthorized,
 	vpn.CodeInvalidCredentials:    http.StatusUnauthorized,
+	vpn.CodeOTPRequired:           http.StatusUnauthorized,
+	vpn.CodeOTPInvalid:            http.StatusUnauthorized,
 	vpn.CodeValidationFailed:      http.StatusUnprocessableEntity,
 	vpn.CodeTooManyAttempts:       http.StatusTooManyRequests,
 	vpn.CodeDeviceLimitReached:    http.StatusConflict,

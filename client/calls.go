@@ -11,8 +11,8 @@ import (
 )
 
 // Login signs a device in and returns its token and our id of it; use the token with WithToken. It fails with
-// CodeInvalidCredentials, CodeDeviceLimitReached (Details.Devices hold the slots), CodeAccountBlocked,
-// CodeTooManyAttempts and CodeValidationFailed.
+// CodeInvalidCredentials, CodeOTPRequired, CodeOTPInvalid, CodeDeviceLimitReached (Details.Devices hold the slots),
+// CodeAccountBlocked, CodeTooManyAttempts and CodeValidationFailed.
 func (c *Client) Login(ctx context.Context, request wire.LoginRequest) (wire.LoginResponse, error) {
 	var answer wire.LoginResponse
 	return answer, c.call(ctx, http.MethodPost, "/api/login", request, &answer)

@@ -20,6 +20,8 @@ type Code string
 const (
 	CodeUnauthenticated      Code = "unauthenticated"
 	CodeInvalidCredentials   Code = "invalid_credentials"
+	CodeOTPRequired          Code = "otp_required"
+	CodeOTPInvalid           Code = "otp_invalid"
 	CodeValidationFailed     Code = "validation_failed"
 	CodeTooManyAttempts      Code = "too_many_attempts"
 	CodeDeviceLimitReached   Code = "device_limit_reached"

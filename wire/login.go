@@ -1,6 +1,6 @@
 package wire
 
-// LoginRequest is the input of POST /api/login. All but ReplaceDeviceID are required.
+// LoginRequest is the input of POST /api/login. All but ReplaceDeviceID and OTP are required.
 type LoginRequest struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
@@ -9,6 +9,8 @@ type LoginRequest struct {
 	DeviceName string `json:"device_name"`
 	// ReplaceDeviceID is our id of a device to sign out when no slot is free; 0 = none.
 	ReplaceDeviceID int64 `json:"replace_device_id,omitempty"`
+	// OTP is a code of the second factor, or a recovery code; "" = none.
+	OTP string `json:"otp,omitempty"`
 }
 
 // LoginResponse is the answer of POST /api/login: exactly these two keys.
