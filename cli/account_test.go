@@ -117,7 +117,7 @@ type scriptedAPI struct {
 	key          string
 
 	mu   sync.Mutex
-	mood string // "", signed-out, expired, full, quota, no-servers, portal, clock
+	mood string // "", careful, signed-out, expired, full, quota, no-servers, portal, clock
 }
 
 func startScriptedAPI() (*scriptedAPI, error) {
@@ -230,6 +230,7 @@ func (a *scriptedAPI) login(w http.ResponseWriter, body []byte) {
 		ReplaceDevice   int64  `json:"replace_device_id"`
 		DeviceID        string `json:"device_id"`
 		DeviceName      string `json:"device_name"`
+		OTP             string `json:"otp"`
 	}
 	if json.Unmarshal(body, &in) != nil || !strings.HasPrefix(in.DeviceID, "stile-") || in.DeviceName == "" {
 		refuse(w, 400, "malformed_json", `{"message":"Malformed","code":"malformed_json"}`)
@@ -243,6 +244,10 @@ func (a *scriptedAPI) login(w http.ResponseWriter, body []byte) {
 		refuse(w, 401, "invalid_credentials", `{"error":"Wrong login or password"}`)
 	case a.mood == "full" && in.ReplaceDevice != 5:
 		refuse(w, 409, "device_limit_reached", `{"message":"No free device slot.","code":"device_limit_reached","details":{"limit":2,"devices":[`+devices+`]}}`)
+	case a.mood == "careful" && in.OTP == "":
+		refuse(w, 401, "otp_required", `{"message":"Enter the code.","code":"otp_required"}`)
+	case a.mood == "careful" && in.OTP != "123456":
+		refuse(w, 401, "otp_invalid", `{"message":"The code is wrong.","code":"otp_invalid"}`)
 	default:
 		_, _ = io.WriteString(w, `{"token":"7|good","device_id":"6"}`)
 	}

@@ -28,6 +28,7 @@ type LoginCmd struct {
 	Email         string `help:"E-mail of the account; asked for when absent."`
 	PasswordStdin bool   `help:"Read the password from standard input instead of asking."`
 	DeviceName    string `help:"Name of this device in the account; by default the host name."`
+	OTP           string `name:"otp" placeholder:"CODE" help:"Code of the second factor, or a recovery code; asked for when the account wants one."`
 	ReplaceDevice int64  `placeholder:"ID" help:"Device to sign out when no slot is free."`
 	JSON          bool   `name:"json" help:"Print JSON."`
 }
@@ -72,10 +73,17 @@ func (c *LoginCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	answer, err := api.Login(ctx, wire.LoginRequest{
-		Email: s.Email, Password: password,
+	request := wire.LoginRequest{
+		Email: s.Email, Password: password, OTP: c.OTP,
 		DeviceID: deviceID, DeviceName: cmp.Or(c.DeviceName, deviceName()), ReplaceDeviceID: c.ReplaceDevice,
-	})
+	}
+	answer, err := api.Login(ctx, request)
+	if client.CodeOf(err) == client.CodeOTPRequired && !c.PasswordStdin {
+		if request.OTP, err = askLine(t, in, "Code of your authenticator app: "); err != nil {
+			return errors.New("no code: add --otp")
+		}
+		answer, err = api.Login(ctx, request)
+	}
 	if err != nil {
 		return loginRemedy(t, err, s.API)
 	}
@@ -132,6 +140,12 @@ func deviceName() string {
 // loginRemedy is remedy, and shows the devices when they are the trouble.
 func loginRemedy(t *Terminal, err error, api string) error {
 	refusal, ok := errors.AsType[*client.Error](err)
+	switch client.CodeOf(err) {
+	case client.CodeOTPRequired:
+		return errors.New("the account asks for the code of its second factor: add --otp CODE, or set STILE_OTP")
+	case client.CodeOTPInvalid:
+		return errors.New("the code is wrong, late or used already: sign in with the next one, or with a recovery code")
+	}
 	if !ok || refusal.Code != client.CodeDeviceLimitReached {
 		return remedy(err, api)
 	}

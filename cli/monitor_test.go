@@ -119,7 +119,7 @@ func labelValues() map[string]func(string) bool {
 		"route":     oneOf(routes...),
 		"method":    oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"),
 		"status":    regexp.MustCompile(`^[2-5]\d\d$`).MatchString,
-		"outcome":   oneOf("ok", "error", "invalid_credentials", "too_many_attempts", "account_blocked", "device_limit_reached", "temporarily_unavailable", "booked", "repeated"),
+		"outcome":   oneOf("ok", "error", "invalid_credentials", "otp_required", "otp_invalid", "too_many_attempts", "account_blocked", "device_limit_reached", "temporarily_unavailable", "booked", "repeated"),
 		"for":       oneOf("key", "revocation"),
 		"applied":   oneOf("true", "false"),
 		"form":      oneOf("delta", "snapshot"),

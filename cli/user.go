@@ -25,6 +25,7 @@ type UserCmd struct {
 	Block     UserBlockCmd     `cmd:"" help:"Block an account; its keys stop at once."`
 	Unblock   UserUnblockCmd   `cmd:"" help:"Unblock an account; its keys work again."`
 	SignOut   UserSignOutCmd   `cmd:"" help:"Sign a device out and end its keys."`
+	OTPOff    UserOTPOffCmd    `cmd:"" name:"otp-off" help:"Turn the second factor off for somebody who has lost it."`
 	Token     UserTokenCmd     `cmd:"" help:"Make an API token, shown once."`
 	Remove    UserRemoveCmd    `cmd:"" help:"Delete an account and all it has."`
 }
@@ -178,6 +179,24 @@ func (c *UserSignOutCmd) Run(ctx context.Context, t *Terminal) error {
 			return err
 		}
 		t.printf("Device %d is signed out; its keys end within a second.\n", c.Device)
+		return nil
+	})
+}
+
+// UserOTPOffCmd is `stile user otp-off`.
+type UserOTPOffCmd struct{ userRef }
+
+// Run turns the second factor off.
+func (c *UserOTPOffCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.with(ctx, func(s *vpn.Service, u vpn.User) error {
+		err := s.ResetSecondFactor(ctx, shell, u.ID)
+		if vpn.CodeOf(err) == vpn.CodeNotFound {
+			return fmt.Errorf("%s has no second factor", u.Email)
+		}
+		if err != nil {
+			return err
+		}
+		t.printf("The second factor of %s is off: the password alone signs in.\n", u.Email)
 		return nil
 	})
 }
