@@ -27,6 +27,7 @@ func TestFlowsInChromium(t *testing.T) {
 			connectFlow(b)
 			devicesFlow(b)
 			tokensFlow(w, b)
+			secondFactorFlow(w, b)
 			settingsFlow(b)
 			docsFlow(w, b)
 			otherPages(w, b)
@@ -140,6 +141,50 @@ func tokensFlow(w *world, b *tab) {
 	if _, err := w.service.Authenticate(b.t.Context(), token); vpn.CodeOf(err) != vpn.CodeUnauthenticated {
 		b.t.Errorf("the revoked token: %v", err)
 	}
+}
+
+// secondFactorFlow turns the second factor on, signs in with it, and turns it off.
+func secondFactorFlow(w *world, b *tab) {
+	b.open("/account/second-factor")
+	b.audit("second factor off")
+	b.fill("main input[type=password]", password)
+	b.click("main form.fields button.primary")
+	b.sees("Отсканируйте код", "Scan the code")
+	b.audit("second factor to be confirmed")
+	secret := eval[string](b, "document.getElementById('secret').value")
+	b.fill("input[name=code]", w.shownBy(secret, 0))
+	b.click("main form.fields button.primary")
+	b.sees("Больше они показаны не будут", "They will not be shown again")
+	b.audit("recovery codes")
+	b.press("copy-text button")
+	b.sees("Скопировано", "Copied")
+	codes := strings.Fields(eval[string](b, "document.getElementById('codes').value"))
+	if len(codes) != 10 {
+		b.t.Errorf("recovery codes %q", codes)
+	}
+	b.open("/account/second-factor")
+	b.audit("second factor on")
+	b.open("/account/settings")
+	b.press("button.danger[popovertarget=signout-all]")
+	b.click("#signout-all button.solid")
+	b.fill("input[name=email]", userEmail)
+	b.fill("input[name=password]", password)
+	b.click("form.card button.primary")
+	b.sees("Теперь код из приложения", "Now the code of your authenticator")
+	b.forget("401")
+	b.audit("signin code")
+	b.fill("input[name=code]", "000000000")
+	b.click("form.card button.primary")
+	b.sees("Неверный или уже использованный код.", "The code is wrong")
+	b.forget("401")
+	b.audit("signin code refused")
+	b.fill("input[name=code]", codes[0])
+	b.click("form.card button.primary")
+	b.sees("Осталось 30 дней", "30 days left")
+	b.open("/account/second-factor")
+	b.fill("form[action$='/off'] input[name=password]", password)
+	b.click("form[action$='/off'] button")
+	b.sees("Двухэтапный вход выключен.", "Two-step sign-in is off.")
 }
 
 func settingsFlow(b *tab) {

@@ -44,6 +44,12 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"POST /account/signout":  {user: "303 /signin", operator: "303 /signin"},
 		"POST /account/erase":    {form: "password=wrong", user: "401", operator: "403"},
 
+		"GET /account/second-factor":          page,
+		"POST /account/second-factor":         {form: "password=wrong", user: "401", operator: "401"},
+		"POST /account/second-factor/confirm": {form: "code=123456", user: "404", operator: "404"},
+		"POST /account/second-factor/codes":   {form: "password=password123", user: "404", operator: "404"},
+		"POST /account/second-factor/off":     {form: "password=password123", user: "404", operator: "404"},
+
 		"POST /account/devices/{id}/rename":              {form: "name=new", user: devices, other: "404", operator: devices},
 		"POST /account/devices/{id}/remove":              {user: devices, other: "404", operator: devices},
 		"GET /account/devices/{id}/subscription":         {user: "200", other: "404", operator: "200"},

@@ -150,7 +150,7 @@ func section(path string) string {
 	if path == "/account/voucher" {
 		return "/account"
 	}
-	if formsOfSettings[path] {
+	if formsOfSettings[path] || strings.HasPrefix(path, factorPath) {
 		return "/account/settings"
 	}
 	words := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 3)

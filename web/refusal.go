@@ -41,7 +41,7 @@ func statusOf(code vpn.Code) int {
 		return http.StatusNotFound
 	case vpn.CodeForbidden, vpn.CodeAccountBlocked, vpn.CodePlanUpgradeRequired:
 		return http.StatusForbidden
-	case vpn.CodeInvalidCredentials, vpn.CodeUnauthenticated:
+	case vpn.CodeInvalidCredentials, vpn.CodeUnauthenticated, vpn.CodeOTPRequired, vpn.CodeOTPInvalid:
 		return http.StatusUnauthorized
 	case vpn.CodeConflict, vpn.CodeDeviceLimitReached:
 		return http.StatusConflict

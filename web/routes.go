@@ -76,6 +76,11 @@ func (s *Site) entries() []entry {
 		{"GET /account/settings", s.settings},
 		{"POST /account/password", s.changePassword},
 		{"POST /account/signout", s.signOutEverywhere},
+		{"GET " + factorPath, s.secondFactor},
+		{"POST " + factorPath, s.beginFactor},
+		{"POST /account/second-factor/confirm", s.confirmFactor},
+		{"POST /account/second-factor/codes", s.renewCodes},
+		{"POST /account/second-factor/off", s.removeFactor},
 		{"GET /account/export", s.export},
 		{"POST /account/erase", s.erase},
 

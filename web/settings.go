@@ -11,6 +11,7 @@ import (
 // settingsPage is where a user manages the account itself.
 type settingsPage struct {
 	Browsers int
+	Factor   vpn.SecondFactor
 	// Form names the form that Problem is of.
 	Form       string
 	Problem    problem
@@ -22,6 +23,9 @@ func (s *Site) settings(v *visit) error { return s.showSettings(v, 200, settings
 func (s *Site) showSettings(v *visit, status int, p settingsPage) error {
 	browsers, err := s.service.Browsers(v.r.Context(), v.actor)
 	if err != nil {
+		return err
+	}
+	if p.Factor, err = s.service.SecondFactor(v.r.Context(), v.actor); err != nil {
 		return err
 	}
 	p.Browsers, p.IsOperator = 0, v.actor.User.Role != ""
@@ -74,6 +78,7 @@ type (
 		Devices      []exportedDevice      `json:"devices"`
 		Tokens       []exportedToken       `json:"tokens"`
 		Browsers     []exportedBrowser     `json:"browsers"`
+		Factor       *exportedFactor       `json:"second_factor"`
 		Usage        []exportedDay         `json:"usage"`
 	}
 	exportedUser struct {
@@ -113,6 +118,10 @@ type (
 		CreatedAt time.Time `json:"created_at"`
 		LastUsed  string    `json:"last_used_day"`
 	}
+	exportedFactor struct {
+		ConfirmedAt   time.Time `json:"confirmed_at"`
+		RecoveryCodes int       `json:"recovery_codes"`
+	}
 	exportedDay struct {
 		Day  string `json:"day"`
 		Up   int64  `json:"up_bytes"`
@@ -149,6 +158,9 @@ func exportOf(e *vpn.Export) exported {
 		out.Subscription = &exportedSubscription{
 			Plan: e.Entitlement.Plan.Code, StartsAt: sub.StartsAt, ExpiresAt: sub.ExpiresAt, UsedBytes: sub.UsedBytes, ResetsAt: sub.TrafficResetsAt,
 		}
+	}
+	if e.Factor.IsOn() {
+		out.Factor = &exportedFactor{e.Factor.ConfirmedAt, e.Factor.RecoveryCodes}
 	}
 	for _, d := range e.Devices {
 		out.Devices = append(out.Devices, exportedDevice{d.ID, d.ClientID, d.Name, string(d.Platform), d.CreatedAt, d.LastSeenDay.Format(time.DateOnly)})

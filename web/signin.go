@@ -1,6 +1,11 @@
 package web
 
-import "stile/vpn"
+import (
+	"errors"
+	"net/http"
+
+	"stile/vpn"
+)
 
 // home leads to where a visitor has something to do.
 func (s *Site) home(v *visit) error {
@@ -13,7 +18,9 @@ func (s *Site) home(v *visit) error {
 // signInForm is what the page of the sign-in shows.
 type signInForm struct {
 	Email, Next string
-	Problem     problem
+	// Ticket stands for the password in the second step, which asks for a code; "" in the first.
+	Ticket  string
+	Problem problem
 }
 
 func (s *Site) signInPage(v *visit) error {
@@ -23,8 +30,9 @@ func (s *Site) signInPage(v *visit) error {
 	return v.page(200, "signin", signInForm{Next: localPath(v.r.URL.Query().Get("next"), "")})
 }
 
+// signIn takes the e-mail and the password, and then the code where the account asks for one.
 func (s *Site) signIn(v *visit) error {
-	form := signInForm{Email: v.form("email"), Next: localPath(v.form("next"), "")}
+	form := signInForm{Email: v.form("email"), Next: localPath(v.form("next"), ""), Ticket: v.form("ticket")}
 	show := func(status int, p problem) error {
 		form.Problem = p
 		return v.page(status, "signin", form)
@@ -34,13 +42,23 @@ func (s *Site) signIn(v *visit) error {
 		return v.retry(err, show)
 	}
 	secret, err := s.service.SignInBrowser(v.r.Context(), vpn.BrowserSignIn{
-		Email: form.Email, Password: v.password("password"), Address: address,
+		Email: form.Email, Password: v.password("password"), Ticket: form.Ticket, Code: v.form("code"), Address: address,
 	})
-	if err != nil {
-		return v.retry(err, show)
+	refusal, _ := errors.AsType[*vpn.Error](err)
+	switch {
+	case err == nil:
+		v.begin(secret)
+		return v.redirect(localPath(form.Next, "/account"))
+	case vpn.CodeOf(err) == vpn.CodeOTPRequired && form.Ticket == "": // nothing is wrong: it is the second step
+		v.code = vpn.CodeOTPRequired
+		form.Ticket = refusal.Ticket
+		return show(http.StatusUnauthorized, problem{})
+	case vpn.CodeOf(err) == vpn.CodeInvalidCredentials && form.Ticket != "":
+		v.code = vpn.CodeInvalidCredentials
+		form.Ticket = ""
+		return show(http.StatusUnauthorized, problem{Code: vpn.CodeInvalidCredentials, Text: v.t("signin.late")})
 	}
-	v.begin(secret)
-	return v.redirect(localPath(form.Next, "/account"))
+	return v.retry(err, show)
 }
 
 func (s *Site) signOut(v *visit) error {
