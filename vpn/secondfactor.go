@@ -20,7 +20,7 @@ type SecondFactor struct {
 }
 
 // IsOn reports whether sign-ins need a code.
-func (f *SecondFactor) IsOn() bool { return !f.ConfirmedAt.IsZero() }
+func (f SecondFactor) IsOn() bool { return !f.ConfirmedAt.IsZero() }
 
 // Proof is a password, as typed, or a code, in place of each other.
 type Proof struct {

@@ -34,11 +34,11 @@ func TestSecondFactorWithoutJavaScript(t *testing.T) {
 	v := w.signedIn(userEmail, "en")
 	v.submit(v.open(path), path, "password", "wrong").says(401, "Wrong e-mail or password.")
 	p := v.submit(v.open(path), path, "password", password).says(200, "Scan the code", "Or type the key")
-	secret := p.find("input", "id", "secret").attr("value")
+	secret := p.find("textarea", "id", "secret").text()
 	if uri := must(url.Parse(p.find("a", "class", "button quiet").attr("href")))(t); uri.Query().Get("secret") != strings.ReplaceAll(secret, " ", "") {
 		t.Errorf("the link is %s", uri)
 	}
-	if again := v.submit(p, path+"/confirm", "code", "000").says(401, "The code is wrong"); again.find("input", "id", "secret").attr("value") != secret {
+	if again := v.submit(p, path+"/confirm", "code", "000").says(401, "The code is wrong"); again.find("textarea", "id", "secret").text() != secret {
 		t.Error("a wrong code made another secret")
 	}
 	p = v.submit(p, path+"/confirm", "code", w.shownBy(secret, 0)).says(201, "They will not be shown again", "10 recovery codes are left")
@@ -46,7 +46,7 @@ func TestSecondFactorWithoutJavaScript(t *testing.T) {
 	if len(codes) != 10 {
 		t.Fatalf("codes %q", codes)
 	}
-	if p = v.open(path).says(200, "Two-step sign-in is on"); strings.Contains(p.body, codes[0]) || p.find("input", "id", "secret") != nil {
+	if p = v.open(path).says(200, "Two-step sign-in is on"); strings.Contains(p.body, codes[0]) || p.find("textarea", "id", "secret") != nil {
 		t.Error("the secret or the codes are shown twice")
 	}
 	v.open("/account/settings").says(200, "Two-step sign-in on", "10 recovery codes are left")
