@@ -32,18 +32,17 @@ func ticketMAC(cred Credentials, f *SecondFactor, seconds int64) []byte {
 
 // checkTicket refuses, with CodeInvalidCredentials, a ticket that is late or not of this user.
 func (s *Service) checkTicket(ctx context.Context, cred Credentials, ticket string) error {
+	f, err := s.factor(ctx, cred.UserID) // there is none of an unknown user, which takes the same work to find
+	if err == nil && !holdsTicket(ticket, cred, &f, s.now()) {
+		err = Refusal(CodeInvalidCredentials)
+	}
+	return err
+}
+
+// holdsTicket reports whether newTicket made a ticket for a user with this second factor, and it is in time.
+func holdsTicket(ticket string, cred Credentials, f *SecondFactor, now time.Time) bool {
 	deadline, encoded, _ := strings.Cut(ticket, ".")
 	seconds, err := strconv.ParseInt(deadline, 10, 64)
 	sum, badSum := base64.RawURLEncoding.DecodeString(encoded)
-	if err != nil || badSum != nil || s.now().Unix() >= seconds {
-		return Refusal(CodeInvalidCredentials)
-	}
-	f, err := s.factor(ctx, cred.UserID) // there is none of an unknown user, which takes the same work to find
-	if err != nil {
-		return err
-	}
-	if !f.IsOn() || !hmac.Equal(sum, ticketMAC(cred, &f, seconds)) {
-		return Refusal(CodeInvalidCredentials)
-	}
-	return nil
+	return err == nil && badSum == nil && f.IsOn() && now.Unix() < seconds && hmac.Equal(sum, ticketMAC(cred, f, seconds))
 }
