@@ -140,10 +140,10 @@ func deviceName() string {
 // loginRemedy is remedy, and shows the devices when they are the trouble.
 func loginRemedy(t *Terminal, err error, api string) error {
 	refusal, ok := errors.AsType[*client.Error](err)
-	switch client.CodeOf(err) {
-	case client.CodeOTPRequired:
+	switch code := client.CodeOf(err); {
+	case code == client.CodeOTPRequired:
 		return errors.New("the account asks for the code of its second factor: add --otp CODE, or set STILE_OTP")
-	case client.CodeOTPInvalid:
+	case code == client.CodeOTPInvalid:
 		return errors.New("the code is wrong, late or used already: sign in with the next one, or with a recovery code")
 	}
 	if !ok || refusal.Code != client.CodeDeviceLimitReached {

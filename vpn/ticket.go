@@ -25,8 +25,8 @@ func newTicket(cred Credentials, f *SecondFactor, until time.Time) string {
 func ticketMAC(cred Credentials, f *SecondFactor, seconds int64) []byte {
 	mac := hmac.New(sha256.New, append(f.Secret[:len(f.Secret):len(f.Secret)], cred.PasswordHash...))
 	mac.Write([]byte("stile sign-in ticket v1\x00"))
-	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(cred.UserID))) //nolint:gosec // bits are bits
-	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(seconds)))     //nolint:gosec // bits are bits
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(cred.UserID)))
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(seconds)))
 	return mac.Sum(nil)
 }
 
