@@ -112,7 +112,10 @@ func (s *Service) RemoveSecondFactor(ctx context.Context, a *Actor, p Proof) err
 
 // ResetSecondFactor turns a user's second factor off for them: they have lost it. CodeNotFound when there is none.
 func (s *Service) ResetSecondFactor(ctx context.Context, a *Actor, userID int64) error {
-	if err := a.mayManage(); err != nil {
+	if err := a.may(NounUsers, Write); err != nil {
+		return err
+	}
+	if err := s.touch(ctx, a, userID); err != nil {
 		return err
 	}
 	return notFound(s.store.RemoveSecondFactor(ctx, userID, a.audit("second_factor.reset", userID)))
