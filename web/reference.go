@@ -202,9 +202,11 @@ func (d *reader) answer(status string, a node) answer {
 			out.Codes = append(out.Codes, match[1])
 		}
 	}
-	examples := a.at("content", "application/json", "examples")
-	for _, name := range examples.keys() {
-		out.Examples = append(out.Examples, example{Name: name, Body: d.resolve(examples.at(name)).at("value").indented()})
+	for _, kind := range []string{"application/json", "application/jsonl"} {
+		examples := a.at("content", kind, "examples")
+		for _, name := range examples.keys() {
+			out.Examples = append(out.Examples, example{Name: name, Body: d.resolve(examples.at(name)).at("value").indented()})
+		}
 	}
 	return out
 }
