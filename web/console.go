@@ -10,7 +10,9 @@ import (
 )
 
 // operates reports whether a user may enter the console.
-func operates(u *vpn.User) bool { return u.Status == vpn.UserActive && u.Role.Level(vpn.NounUsers) >= vpn.Read }
+func operates(u *vpn.User) bool {
+	return u.Status == vpn.UserActive && u.Role.Level(vpn.NounUsers) >= vpn.Read
+}
 
 // mayChange reports whether a user may change what a noun of the console stands for: users, servers, plans, vouchers. Pages
 // hide what a user may not do; the use case refuses it all the same.
