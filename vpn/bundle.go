@@ -50,10 +50,12 @@ func (s *Service) Bundle(ctx context.Context, address Address) (*Bundle, error) 
 			return nil, notFound(err)
 		}
 	}
-	if b.Refused != nil {
-		return b, nil
+	if b.Refused == nil {
+		if err := s.fill(ctx, b); err != nil {
+			return nil, err
+		}
 	}
-	return b, s.fill(ctx, b)
+	return b, nil
 }
 
 // stand reads how the bundle's user stands.
