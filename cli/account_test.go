@@ -47,6 +47,7 @@ func TestUserCommands(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fetch": fetchThrough,
+			"knock": knockAtProxy,
 			"api":   instructAPI,
 		},
 	})
@@ -92,6 +93,22 @@ func fetchThrough(ts *testscript.TestScript, neg bool, args []string) {
 	if came == neg {
 		ts.Fatalf("fetch %s by %s: %q, %v", args[1], args[0], text, err)
 	}
+}
+
+// knockAtProxy is the script command `knock PROXY URL`: ask for a page by way of the HTTP proxy, whatever comes of it. A
+// proxy that asks the API about its key on a failed connection may have ended by then.
+func knockAtProxy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: knock PROXY URL")
+	}
+	proxy := &url.URL{Scheme: "http", Host: args[0]}
+	transport := &http.Transport{Proxy: http.ProxyURL(proxy), DisableKeepAlives: true}
+	response, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get(args[1])
+	if err != nil {
+		ts.Logf("%v", err)
+		return
+	}
+	response.Body.Close()
 }
 
 // instructAPI is the script command `api WORD`: from now on the API refuses as WORD says.
