@@ -108,11 +108,18 @@ func (s *story) way(url string) string {
 func (s *story) http(host string) string  { return "http://" + host + ":" + s.site.http + "/" }
 func (s *story) https(host string) string { return "https://" + host + ":" + s.site.https + "/" }
 
-// comesBy loads the site in every manner and wants it to come one way.
+// comesBy loads the site in every manner and wants it to come one way. Firefox may ask again for a page that did not come: there,
+// https:// pages now and then fail for a reason that is not known (doc/decisions/0024-extension.md). No page may come another way.
 func (s *story) comesBy(want string) {
 	s.t.Helper()
+	_, isFirefox := s.b.(*firefox)
 	for _, url := range []string{s.https(siteName), s.http(siteName)} {
-		if got := s.way(url); got != want {
+		got := s.way(url)
+		for try := 1; got == "" && isFirefox && try < 4; try++ {
+			s.t.Logf("%s did not come at try %d", url, try)
+			got = s.way(url)
+		}
+		if got != want {
 			s.t.Errorf("%s came by %q, want %q", url, got, want)
 		}
 	}
