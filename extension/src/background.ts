@@ -83,10 +83,10 @@ let proxyTurn: Promise<unknown> = Promise.resolve();
 
 async function setProxy(): Promise<Event | null> {
   const turn = proxyTurn.then(async () => {
-    const { way, key } = memory.state;
-    const isOurs = await route.set(way === "key" ? key ?? "nowhere" : way, bypass());
     await setWebRTC();
-    return isOurs;
+    // Last, for who controls the settings must be news: an answer that waits would undo what onChange says meanwhile.
+    const { way, key } = memory.state;
+    return route.set(way === "key" ? key ?? "nowhere" : way, bypass());
   });
   proxyTurn = turn.catch(() => undefined);
   return await turn ? null : { type: "control", isOurs: false };
