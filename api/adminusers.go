@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"stile/internal/locale"
 	"stile/vpn"
 	"stile/wire"
 )
@@ -282,7 +283,7 @@ func (a *API) diagnosis(ctx context.Context, actor *vpn.Actor, in diagnosisInput
 		key = "diagnosis." + string(d.Code)
 	}
 	return wire.AdminDiagnosis{
-		OK: d.Code == "", Code: orNull(string(d.Code)), Message: wire.Texts{RU: a.texts.in(russian, key), EN: a.texts.in(english, key)},
+		OK: d.Code == "", Code: orNull(string(d.Code)), Message: wire.Texts{RU: a.texts.In(locale.Russian, key), EN: a.texts.In(locale.English, key)},
 		DeviceID: orNull(d.DeviceID), ServerID: orNull(d.ServerID),
 	}, err
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -46,7 +47,7 @@ type API struct {
 	config    Config
 	log       *slog.Logger
 	router    *router
-	texts     *texts
+	texts     *locale.Texts
 	readers   []reader
 	listings  *listings
 	pingHosts pingHosts
@@ -58,7 +59,7 @@ func New(service *vpn.Service, config Config) (*API, error) {
 	if u, err := url.Parse(config.PublicURL); config.PublicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http")) {
 		return nil, fmt.Errorf("api: PublicURL %q is not like https://vpn.example.net", config.PublicURL)
 	}
-	texts, err := loadTexts()
+	texts, err := locale.Load(messageFiles)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -89,7 +90,7 @@ func (a *API) bundle(x *exchange) error {
 		return err
 	}
 	if x.r.Header.Get("Accept-Language") == "" { // most clients name no language
-		x.lang = lang(b.User.Locale)
+		x.lang = locale.Lang(b.User.Locale)
 	}
 	body, err := format.write(x.subscribed(b))
 	if err != nil {
@@ -119,7 +120,7 @@ func (x *exchange) subscribed(b *vpn.Bundle) *subscribed {
 		return s
 	case len(b.Keys) == 0:
 		x.mark(vpn.CodeServerOffline)
-		s.Refusal, s.Code = x.api.texts.in(x.language(), "bundle.no_servers"), string(vpn.CodeServerOffline)
+		s.Refusal, s.Code = x.api.texts.In(x.language(), "bundle.no_servers"), string(vpn.CodeServerOffline)
 		return s
 	}
 	names := newNames()

@@ -51,7 +51,7 @@ type removeInput struct {
 }
 
 func (r *removeInput) read(in *input) {
-	r.id, r.message = in.x.pathID(), in.x.api.texts.in(in.x.language(), "done.device_removed")
+	r.id, r.message = in.x.pathID(), in.x.api.texts.In(in.x.language(), "done.device_removed")
 }
 
 // removeDevice signs a device out and ends its keys.

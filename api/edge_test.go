@@ -7,41 +7,20 @@ import (
 	"go/token"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/text/feature/plural"
-	"golang.org/x/text/language"
-
+	"stile/internal/locale"
 	"stile/vpn"
 	"stile/wire"
 )
 
-func testTexts(t testing.TB) *texts {
+func testTexts(t testing.TB) *locale.Texts {
 	t.Helper()
-	return must(loadTexts())(t)
-}
-
-// Both languages have the same messages with the same places to fill.
-func TestMessagesMatch(t *testing.T) {
-	texts := testTexts(t)
-	places := regexp.MustCompile(`:[a-z]+`)
-	for key, ru := range texts.messages[russian] {
-		en, isThere := texts.messages[english][key]
-		got, want := places.FindAllString(en, -1), places.FindAllString(ru, -1)
-		slices.Sort(got)
-		slices.Sort(want)
-		if !isThere || !slices.Equal(got, want) {
-			t.Errorf("%s: %v in English, %v in Russian", key, got, want)
-		}
-	}
-	if len(texts.messages[english]) != len(texts.messages[russian]) {
-		t.Errorf("%d messages in English, %d in Russian", len(texts.messages[english]), len(texts.messages[russian]))
-	}
+	return must(locale.Load(messageFiles))(t)
 }
 
 // Every code that vpn can refuse with has a status, and a message where the body has one.
@@ -63,7 +42,7 @@ func TestEveryCodeHasAStatusAndAMessage(t *testing.T) {
 		if statuses[code] == 0 {
 			t.Errorf("%s has no status", code)
 		}
-		if texts.messages[russian]["error."+string(code)] == "" && !slices.Contains(isFixed, code) {
+		if !texts.Has(locale.Russian, "error."+string(code)) && !slices.Contains(isFixed, code) {
 			t.Errorf("%s has no message", code)
 		}
 	}
@@ -74,41 +53,13 @@ func TestTails(t *testing.T) {
 	for n, want := range map[int]string{
 		1: "(и ещё 1 ошибка)", 2: "(и ещё 2 ошибки)", 3: "(и ещё 3 ошибки)", 5: "(и ещё 5 ошибок)", 11: "(и ещё 11 ошибок)", 21: "(и ещё 21 ошибка)",
 	} {
-		if got := texts.count(russian, "validation.more", n); got != want {
+		if got := texts.Count(locale.Russian, "validation.more", n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
 	}
 	for n, want := range map[int]string{1: "(and 1 more error)", 2: "(and 2 more errors)", 5: "(and 5 more errors)"} {
-		if got := texts.count(english, "validation.more", n); got != want {
+		if got := texts.Count(locale.English, "validation.more", n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
-		}
-	}
-	if form := plural.Cardinal.MatchPlural(language.Russian, 5, 0, 0, 0, 0); form != plural.Many {
-		t.Errorf("five is %v in Russian", form)
-	}
-}
-
-func TestPreferredLanguage(t *testing.T) {
-	texts := testTexts(t)
-	for header, want := range map[string]lang{
-		"": russian, "ru": russian, "ru-RU,ru;q=0.9,en-US;q=0.8,en;q=0.7": russian, "en": english, "en-US,en;q=0.9": english,
-		"en-GB": english, "en;q=0.5, ru": russian, "ru;q=0.5, en": english, "de": russian, "de, en;q=0.5": english, "*": russian,
-		"fr-FR, fr;q=0.9, en;q=0.8, *;q=0.5": english, "EN-us": english, "en;q=0": russian, "\xff\x00": russian, "english": english,
-		strings.Repeat("en,", 200): russian, ",,,": russian, "uk-UA,uk;q=0.9": russian,
-	} {
-		if got := texts.preferred(header); got != want {
-			t.Errorf("%q: %s, want %s", header, got, want)
-		}
-	}
-}
-
-func TestCountries(t *testing.T) {
-	texts := testTexts(t)
-	for code, want := range map[string][2]string{
-		"NL": {"Нидерланды", "Netherlands"}, "US": {"Соединенные Штаты", "United States"}, "ZZ": {"ZZ", "ZZ"}, "": {"", ""}, "??": {"??", "??"},
-	} {
-		if got := [2]string{texts.country(russian, code), texts.country(english, code)}; got != want {
-			t.Errorf("%q: %q, want %q", code, got, want)
 		}
 	}
 }
@@ -167,7 +118,7 @@ func TestHandWrittenJSON(t *testing.T) {
 		Capacity: 3, Tier: 2, Protocols: []vpn.Protocol{vpn.Shadowsocks, vpn.HTTPS},
 	}, Status: vpn.StatusFull, ActiveConnections: 9, Load: 100, Score: 12.25, LockedReason: vpn.CodePlanUpgradeRequired}
 	view := &vpn.View{Revision: "00ff00ff", Servers: []vpn.ListedServer{server}, RecommendedID: 7, LoadUpdatedAt: time.UnixMilli(1_700_000_000_999)}
-	l := newListings().of(view, english, testTexts(t))
+	l := newListings().of(view, locale.English, testTexts(t))
 	reason, recommended, at := "plan_upgrade_required", int64(7), wire.Seconds(view.LoadUpdatedAt)
 	meta := wire.ServersMeta{Revision: "00ff00ff", Count: 1, RecommendedServerID: &recommended, LoadUpdatedAt: &at}
 	var want strings.Builder
@@ -189,7 +140,7 @@ func TestHandWrittenJSON(t *testing.T) {
 
 // An empty list is a list.
 func TestEmptyList(t *testing.T) {
-	l := newListings().of(&vpn.View{Revision: "x"}, russian, testTexts(t))
+	l := newListings().of(&vpn.View{Revision: "x"}, locale.Russian, testTexts(t))
 	if want := `{"data":[],"meta":{"revision":"x","count":0,"recommended_server_id":null,"load_updated_at":null}}`; string(l.plain) != want {
 		t.Errorf("got %s, want %s", l.plain, want)
 	}
@@ -202,14 +153,14 @@ func TestEmptyList(t *testing.T) {
 func TestListingsAreBounded(t *testing.T) {
 	s, texts := newListings(), testTexts(t)
 	for range 5 * maxListings {
-		s.of(&vpn.View{Revision: "x"}, russian, texts)
+		s.of(&vpn.View{Revision: "x"}, locale.Russian, texts)
 	}
 	if len(s.kept) > maxListings {
 		t.Errorf("%d lists are kept", len(s.kept))
 	}
 	view := &vpn.View{}
-	first := s.of(view, russian, texts)
-	if s.of(view, russian, texts) != first || s.of(view, english, texts) == first {
+	first := s.of(view, locale.Russian, texts)
+	if s.of(view, locale.Russian, texts) != first || s.of(view, locale.English, texts) == first {
 		t.Error("a list was made twice, or for two languages")
 	}
 }

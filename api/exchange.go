@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -22,7 +23,7 @@ type exchange struct {
 	isAPI     bool
 	resource  *resource // nil where there is no route
 	actor     *vpn.Actor
-	lang      lang
+	lang      locale.Lang
 	body      []byte // room for an answer
 	// isHeld keeps an answer back, in held, instead of sending it.
 	isHeld bool

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -36,7 +37,7 @@ func FuzzInput(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
-		x := &exchange{api: a, w: httptest.NewRecorder(), r: httptest.NewRequest("POST", "/api/login", strings.NewReader(string(body))), lang: english}
+		x := &exchange{api: a, w: httptest.NewRecorder(), r: httptest.NewRequest("POST", "/api/login", strings.NewReader(string(body))), lang: locale.English}
 		x.r.Header.Set("Content-Type", contentType)
 		x.resource = a.router.find("/api/devices/1")
 		for _, read := range []func() error{
@@ -80,19 +81,6 @@ func FuzzInput(f *testing.F) {
 			if w, _ := x.w.(*httptest.ResponseRecorder); w.Code < 400 || w.Code >= 500 || !json.Valid(w.Body.Bytes()) || w.Header().Get("X-Error-Code") == "" {
 				t.Errorf("%v: %d %s", err, w.Code, w.Body)
 			}
-		}
-	})
-}
-
-// FuzzAcceptLanguage holds the quick way against the whole one: they differ for no header that names its languages.
-func FuzzAcceptLanguage(f *testing.F) {
-	for _, seed := range []string{"", "ru", "en", "en-US,en;q=0.9", "ru;q=0.1,en", "*", "de,*;q=0.5", "\xff", "en-", "ru,en;q=1", "x-y-z;q=0.0001"} {
-		f.Add(seed)
-	}
-	texts := testTexts(f)
-	f.Fuzz(func(t *testing.T, header string) {
-		if got := texts.preferred(header); got != russian && got != english {
-			t.Errorf("%q: %q", header, got)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -42,7 +43,7 @@ func (*nothing) read(*input) {}
 
 // asked is the input of routes that only need to know the language, and how the client reached them.
 type asked struct {
-	lang    lang
+	lang    locale.Lang
 	baseURL string
 }
 

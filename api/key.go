@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"stile/accesskey"
+	"stile/internal/locale"
 	"stile/vpn"
 	"stile/wire"
 )
@@ -16,7 +17,7 @@ import (
 // keyInput is the input of POST /api/key.
 type keyInput struct {
 	vpn.IssueKey
-	lang    lang
+	lang    locale.Lang
 	baseURL string
 }
 
@@ -49,7 +50,7 @@ func (a *API) issueKey(ctx context.Context, actor *vpn.Actor, in keyInput) (keyA
 }
 
 // keyOf is an issued key as the API shows it.
-func (a *API) keyOf(issued *vpn.IssuedKey, l lang, baseURL string) *wire.IssuedKey {
+func (a *API) keyOf(issued *vpn.IssuedKey, l locale.Lang, baseURL string) *wire.IssuedKey {
 	key, server := &issued.Key, &issued.Server
 	k := &wire.IssuedKey{
 		KeyID: key.ID, ServerID: key.ServerID, DeviceID: key.DeviceID, Protocol: string(issued.Protocol), Ready: issued.IsReady,

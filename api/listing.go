@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"sync"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -20,13 +22,13 @@ type listings struct {
 
 type listingKey struct {
 	view *vpn.View
-	lang lang
+	lang locale.Lang
 }
 
 func newListings() *listings { return &listings{kept: make(map[listingKey]*listing)} }
 
 // of returns the encoded list of a view. Who comes while it is being encoded waits for it.
-func (s *listings) of(view *vpn.View, l lang, t *texts) *listing {
+func (s *listings) of(view *vpn.View, l locale.Lang, t *locale.Texts) *listing {
 	key := listingKey{view, l}
 	s.mu.Lock()
 	kept := s.kept[key]
@@ -64,7 +66,7 @@ const (
 // fewer the whole list does.
 const segmentServers = 64
 
-func (s *listing) encode(l lang, t *texts) {
+func (s *listing) encode(l locale.Lang, t *locale.Texts) {
 	countries := make(map[string]string)
 	s.hasKeyAt = make(map[int64]int, len(s.view.Servers))
 	b := make([]byte, 0, 256+384*len(s.view.Servers))
@@ -79,7 +81,7 @@ func (s *listing) encode(l lang, t *texts) {
 		}
 		country, ok := countries[server.CountryCode]
 		if !ok {
-			country = t.country(l, server.CountryCode)
+			country = cmp.Or(t.Country(l, server.CountryCode), server.CountryCode)
 			countries[server.CountryCode] = country
 		}
 		b = appendServer(b, server, l, country)
@@ -115,7 +117,7 @@ func (s *listing) pieces(marks []int) [][]byte {
 }
 
 // appendServer writes what wire.Server would, for a device without a key there.
-func appendServer(b []byte, s *vpn.ListedServer, l lang, country string) []byte {
+func appendServer(b []byte, s *vpn.ListedServer, l locale.Lang, country string) []byte {
 	b = append(b, `{"id":`...)
 	b = strconv.AppendInt(b, s.ID, 10)
 	b = append(b, `,"name":`...)

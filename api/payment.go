@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"stile/internal/locale"
 	"stile/vpn"
 	"stile/wire"
 )
@@ -57,7 +58,7 @@ func (a *API) payment(x *exchange) error {
 // voucherInput is the input of POST /api/vouchers/redeem.
 type voucherInput struct {
 	code string
-	lang lang
+	lang locale.Lang
 }
 
 func (v *voucherInput) read(in *input) {

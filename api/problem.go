@@ -93,7 +93,7 @@ func (x *exchange) sendInvalid(invalid faults) {
 	}
 	message := invalid[0].Messages[0]
 	if more > 0 {
-		message += " " + x.api.texts.count(x.language(), "validation.more", more)
+		message += " " + x.api.texts.Count(x.language(), "validation.more", more)
 	}
 	x.sendProblem(vpn.CodeValidationFailed, &wire.Problem{Message: message, Errors: wire.FieldErrors(invalid)})
 }
@@ -128,13 +128,13 @@ func (x *exchange) setRetry(e *vpn.Error) {
 
 // message says a refusal to a person.
 func (x *exchange) message(e *vpn.Error) string {
-	return x.api.texts.in(x.language(), "error."+string(e.Code), "seconds", strconv.Itoa(seconds(e.RetryAfter)),
+	return x.api.texts.In(x.language(), "error."+string(e.Code), "seconds", strconv.Itoa(seconds(e.RetryAfter)),
 		"limit", strconv.Itoa(e.Limit), "max", strconv.Itoa(e.Max))
 }
 
 // fault says to a person what is wrong with a field.
 func (x *exchange) fault(field, rule string, limit int) string {
-	return x.api.texts.in(x.language(), "validation."+rule, "attribute", strings.ReplaceAll(field, "_", " "), "max", strconv.Itoa(limit))
+	return x.api.texts.In(x.language(), "validation."+rule, "attribute", strings.ReplaceAll(field, "_", " "), "max", strconv.Itoa(limit))
 }
 
 // details are what helps to act on a refusal, nil when there is nothing.

@@ -7,13 +7,14 @@ import (
 	"strconv"
 	"strings"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
 // serversInput is the input of POST and GET /api/servers.
 type serversInput struct {
 	device vpn.DeviceRef
-	lang   lang
+	lang   locale.Lang
 }
 
 func (s *serversInput) read(in *input) { s.device, s.lang = in.device(), in.x.language() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"stile/internal/locale"
 	"stile/vpn"
 	"stile/wire"
 )
@@ -50,7 +51,7 @@ func (a *API) userApp(ctx context.Context, actor *vpn.Actor, in asked) (*wire.Ap
 	return r, nil
 }
 
-func subscriptionOf(o *vpn.Overview, l lang) wire.Subscription {
+func subscriptionOf(o *vpn.Overview, l locale.Lang) wire.Subscription {
 	e := &o.Entitlement
 	s := wire.Subscription{Status: string(o.Status), IsTrial: e.Plan.IsTrial}
 	if e.Plan.ID == 0 {
@@ -69,12 +70,12 @@ func subscriptionOf(o *vpn.Overview, l lang) wire.Subscription {
 	return s
 }
 
-func (a *API) accessOf(o *vpn.Overview, l lang) wire.Access {
+func (a *API) accessOf(o *vpn.Overview, l locale.Lang) wire.Access {
 	if o.Access.Allowed {
 		return wire.Access{Allowed: true}
 	}
 	reason := string(o.Access.Reason)
-	message := a.texts.in(l, "error."+reason)
+	message := a.texts.In(l, "error."+reason)
 	return wire.Access{Reason: &reason, Message: &message}
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/evanw/esbuild/pkg/api"
+
+	"stile/internal/locale"
 )
 
 var update = flag.Bool("update", false, "write what the tests make in place of what is committed")
@@ -53,7 +55,7 @@ func bundle(t *testing.T) map[string][]byte {
 		}
 		files[name] = made.OutputFiles[0].Contents
 	}
-	for _, l := range []lang{russian, english} {
+	for _, l := range locale.All() {
 		build("app."+string(l)+".js", "ui/app.ts", messagesPlugin(t, l))
 	}
 	build("style.css", "ui/style.css")
@@ -61,7 +63,7 @@ func bundle(t *testing.T) map[string][]byte {
 }
 
 // messagesPlugin puts a language's messages in place of the module "messages".
-func messagesPlugin(t *testing.T, l lang) api.Plugin {
+func messagesPlugin(t *testing.T, l locale.Lang) api.Plugin {
 	return api.Plugin{Name: "messages", Setup: func(b api.PluginBuild) {
 		b.OnResolve(api.OnResolveOptions{Filter: "^messages$"}, func(api.OnResolveArgs) (api.OnResolveResult, error) {
 			return api.OnResolveResult{Path: string(l), Namespace: "messages"}, nil

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"sync"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -21,7 +22,7 @@ type fragments struct {
 // fragmentKey is all that a fragment depends on.
 type fragmentKey struct {
 	name string // of the template
-	lang lang
+	lang locale.Lang
 	view *vpn.View // a snapshot that never changes, nil where there is none
 	base string    // where the service is, "" where it does not matter
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"time"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -96,7 +97,7 @@ const (
 )
 
 // newChart draws the days up to today; days without traffic are bars of no height.
-func newChart(t *texts, l lang, usage []vpn.DayUsage, now time.Time) chart {
+func newChart(t *texts, l locale.Lang, usage []vpn.DayUsage, now time.Time) chart {
 	today := now.UTC().Truncate(24 * time.Hour)
 	c := chart{Width: chartWidth, Height: chartHeight, First: today.AddDate(0, 0, 1-historyDays), Last: today}
 	byDay := make(map[time.Time]vpn.DayUsage, len(usage))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -20,16 +21,16 @@ var pageFiles embed.FS
 // pages are the templates by language and name. Those whose names begin with "_" are parts of all others.
 type pages struct {
 	texts *texts
-	by    map[lang]map[string]*template.Template
+	by    map[locale.Lang]map[string]*template.Template
 }
 
 func loadPages(t *texts, a *assets) (*pages, error) {
-	p := &pages{texts: t, by: make(map[lang]map[string]*template.Template)}
+	p := &pages{texts: t, by: make(map[locale.Lang]map[string]*template.Template)}
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range []lang{russian, english} {
+	for _, l := range locale.All() {
 		p.by[l] = make(map[string]*template.Template)
 		for _, file := range names {
 			name := strings.TrimSuffix(path.Base(file), ".html")
@@ -47,15 +48,15 @@ func loadPages(t *texts, a *assets) (*pages, error) {
 }
 
 // functions are what templates of one language may call.
-func functions(t *texts, a *assets, l lang) template.FuncMap {
+func functions(t *texts, a *assets, l locale.Lang) template.FuncMap {
 	return template.FuncMap{
-		"t":       func(key string, pairs ...string) string { return t.in(l, key, pairs...) },
-		"n":       func(key string, n int) string { return t.count(l, key, n) },
-		"has":     func(key string) bool { return t.has(l, key) },
+		"t":       func(key string, pairs ...string) string { return t.In(l, key, pairs...) },
+		"n":       func(key string, n int) string { return t.Count(l, key, n) },
+		"has":     func(key string) bool { return t.Has(l, key) },
 		"date":    func(at time.Time) string { return t.date(l, at) },
 		"day":     func(at time.Time) string { return t.dayOfMonth(l, at) },
 		"size":    func(bytes int64) string { return t.size(l, bytes) },
-		"country": func(code string) string { return t.country(l, code) },
+		"country": func(code string) string { return t.Country(l, code) },
 		"local":   func(text vpn.Text) string { return text.In(string(l)) },
 		"flag":    countryFlag,
 		"asset":   a.path,
@@ -91,7 +92,7 @@ func countryFlag(code string) string {
 
 // view is what every template gets.
 type view struct {
-	Lang   lang
+	Lang   locale.Lang
 	Theme  string
 	Themes []string
 	// Script is the bundle in the visitor's language.
@@ -130,7 +131,7 @@ func (p *pages) render(w io.Writer, name string, v *visit, data any) error {
 			shown.Menu = consoleMenu
 		}
 	}
-	if done := "done." + v.r.URL.Query().Get("done"); p.texts.has(v.lang, done) {
+	if done := "done." + v.r.URL.Query().Get("done"); p.texts.Has(v.lang, done) {
 		shown.Done = done
 	}
 	if err := made.Execute(w, shown); err != nil {

@@ -3,6 +3,8 @@ package web
 import (
 	"net/http"
 	"strings"
+
+	"stile/internal/locale"
 )
 
 // The cookies of what a visitor chose to see. They say nothing about who it is.
@@ -30,7 +32,7 @@ func preferredTheme(r *http.Request) string {
 
 // setPreferences keeps a choice of language or theme and leads back to where it was made.
 func (s *Site) setPreferences(v *visit) error {
-	if chosen, ok := knownLang(v.form("lang")); ok {
+	if chosen, ok := locale.Known(v.form("lang")); ok {
 		http.SetCookie(v.w, s.cookie(langCookie, string(chosen), preferenceLife))
 	}
 	for _, theme := range themes {

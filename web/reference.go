@@ -13,13 +13,15 @@ import (
 
 	"github.com/yuin/goldmark"
 	"go.yaml.in/yaml/v3"
+
+	"stile/internal/locale"
 )
 
 // reference is the description of the API, read once and shown as a page.
 type reference struct {
 	yaml     []byte
 	json     []byte
-	intro    map[lang]template.HTML
+	intro    map[locale.Lang]template.HTML
 	sections []tagged
 }
 
@@ -34,8 +36,8 @@ type operation struct {
 	ID, Method, Path string
 	// NeedsToken reports that the call is refused without one.
 	NeedsToken bool
-	Title      map[lang]string
-	Text       map[lang]template.HTML
+	Title      map[locale.Lang]string
+	Text       map[locale.Lang]template.HTML
 	Parameters []parameter
 	Fields     []field
 	// Body is the example of what is sent, as JSON; "" = nothing is sent.
@@ -83,7 +85,7 @@ func newReference(document []byte, t *texts) (*reference, error) {
 	if len(root.Content) != 1 || root.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("it is no object")
 	}
-	r := &reference{yaml: document, intro: make(map[lang]template.HTML)}
+	r := &reference{yaml: document, intro: make(map[locale.Lang]template.HTML)}
 	d := node{root.Content[0]}
 	var b bytes.Buffer
 	if err := d.writeJSON(&b); err != nil {
@@ -91,7 +93,7 @@ func newReference(document []byte, t *texts) (*reference, error) {
 	}
 	r.json = b.Bytes()
 	inEnglish, inRussian, _ := strings.Cut(d.at("info", "description").text(), russianIntro)
-	r.intro[english], r.intro[russian] = markdown(inEnglish), markdown(russianIntro+inRussian)
+	r.intro[locale.English], r.intro[locale.Russian] = markdown(inEnglish), markdown(russianIntro+inRussian)
 	doc := reader{root: d, texts: t}
 	paths := d.at("paths")
 	for _, path := range paths.keys() {
@@ -134,14 +136,14 @@ func (d *reader) resolve(n node) node {
 func (d *reader) operation(method, path string, op, shared node) *operation {
 	o := &operation{
 		ID: op.at("operationId").text(), Method: strings.ToUpper(method), Path: path,
-		Title: make(map[lang]string), Text: make(map[lang]template.HTML),
+		Title: make(map[locale.Lang]string), Text: make(map[locale.Lang]template.HTML),
 	}
 	security := op.at("security")
 	o.NeedsToken = security.Node == nil || len(security.Content) > 0
-	for _, l := range []lang{russian, english} {
+	for _, l := range locale.All() {
 		o.Title[l], o.Text[l] = op.at("summary").text(), markdown(op.at("description").text())
-		if key := "docs.op." + o.ID; d.texts.has(l, key+".title") {
-			o.Title[l], o.Text[l] = d.texts.in(l, key+".title"), markdown(d.texts.in(l, key+".text"))
+		if key := "docs.op." + o.ID; d.texts.Has(l, key+".title") {
+			o.Title[l], o.Text[l] = d.texts.In(l, key+".title"), markdown(d.texts.In(l, key+".text"))
 		}
 	}
 	for _, p := range append(shared.items(), op.at("parameters").items()...) {
@@ -227,7 +229,7 @@ type docsPage struct {
 	Sections []tagged
 	Calls    template.HTML
 	Base     string
-	Lang     lang
+	Lang     locale.Lang
 }
 
 func (s *Site) docs(v *visit) error {

@@ -7,50 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
-// place is a place to fill in a message.
-var place = regexp.MustCompile(`:[a-z]+`)
-
-// Both languages have the same messages with the same places, each once and none empty.
+// Both languages have the same messages with the same places, each once and none empty, and all forms of plural.
 func TestMessagesMatch(t *testing.T) {
-	texts := must(loadTexts())(t)
-	inRussian, inEnglish := texts.messages[russian], texts.messages[english]
-	for key, message := range inRussian {
-		other, ok := inEnglish[key]
-		if !ok {
-			t.Errorf("%s is in Russian only", key)
-			continue
-		}
-		if a, b := places(message), places(other); !slices.Equal(a, b) {
-			t.Errorf("%s has the places %v in Russian and %v in English", key, a, b)
-		}
-		if strings.TrimSpace(message) == "" || strings.TrimSpace(other) == "" {
-			t.Errorf("%s is empty", key)
-		}
-	}
-	for key := range inEnglish {
-		if _, ok := inRussian[key]; !ok {
-			t.Errorf("%s is in English only", key)
-		}
-	}
-	for _, l := range []string{"ru", "en"} {
-		raw := must(os.ReadFile("messages/" + l + ".json"))(t)
-		if lines := strings.Count(string(raw), "\": \""); lines != len(texts.messages[lang(l)]) {
-			t.Errorf("messages/%s.json has %d lines and %d messages: a key stands there twice", l, lines, len(texts.messages[lang(l)]))
-		}
-	}
-}
-
-func places(message string) []string {
-	found := slices.Compact(slices.Sorted(slices.Values(place.FindAllString(message, -1))))
-	return found
+	must(loadTexts())(t)
 }
 
 // Each message that a page or a script names is there.
@@ -64,7 +31,7 @@ func TestMessagesAreThere(t *testing.T) {
 	for _, file := range files {
 		for _, m := range named.FindAllStringSubmatch(string(must(os.ReadFile(file))(t)), -1) {
 			count++
-			if !texts.has(english, m[1]) && !texts.has(english, m[1]+".other") {
+			if !texts.Has(locale.English, m[1]) && !texts.Has(locale.English, m[1]+".other") {
 				t.Errorf("%s names the message %q, which is not there", file, m[1])
 			}
 		}
@@ -78,7 +45,7 @@ func TestMessagesAreThere(t *testing.T) {
 		vpn.CodeSubscriptionExpired, vpn.CodeTrafficQuotaExceeded, vpn.CodePlanUpgradeRequired, vpn.CodeServerNotFound, vpn.CodeProtocolUnavailable,
 		vpn.CodeServerOffline, vpn.CodeServerFull, vpn.CodeServerMaintenance, vpn.CodeNotFound, vpn.CodeForbidden,
 	} {
-		if !texts.has(english, "refusal."+string(code)) {
+		if !texts.Has(locale.English, "refusal."+string(code)) {
 			t.Errorf("no message for %s", code)
 		}
 	}
@@ -90,23 +57,13 @@ func TestPlurals(t *testing.T) {
 		0: "Осталось 0 дней", 1: "Остался 1 день", 2: "Осталось 2 дня", 5: "Осталось 5 дней", 11: "Осталось 11 дней", 12: "Осталось 12 дней",
 		21: "Остался 21 день", 22: "Осталось 22 дня", 25: "Осталось 25 дней", 101: "Остался 101 день", 111: "Осталось 111 дней",
 	} {
-		if got := texts.count(russian, "overview.days_left", n); got != want {
+		if got := texts.Count(locale.Russian, "overview.days_left", n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
 	}
 	for n, want := range map[int]string{0: "0 days left", 1: "1 day left", 2: "2 days left", 21: "21 days left"} {
-		if got := texts.count(english, "overview.days_left", n); got != want {
+		if got := texts.Count(locale.English, "overview.days_left", n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
-		}
-	}
-	// Each counted message has all the forms that either language asks for.
-	for key := range texts.messages[russian] {
-		if base, ok := strings.CutSuffix(key, ".one"); ok {
-			for _, form := range []string{".few", ".many", ".other"} {
-				if !texts.has(russian, base+form) || !texts.has(english, base+form) {
-					t.Errorf("%s has no form %s", base, form)
-				}
-			}
 		}
 	}
 }
@@ -116,21 +73,21 @@ func TestSizesAndDates(t *testing.T) {
 	for bytes, want := range map[int64]string{
 		0: "0 Б", 999: "999 Б", 1000: "1 кБ", 1500: "1,5 кБ", 999_499: "999 кБ", 999_500: "1 МБ", 9_960_000: "10 МБ", 31_400_000_000: "31 ГБ", 2e15: "2 ПБ", 9e18: "9000 ПБ",
 	} {
-		if got := strings.ReplaceAll(texts.size(russian, bytes), "\u00a0", " "); got != want {
+		if got := strings.ReplaceAll(texts.size(locale.Russian, bytes), "\u00a0", " "); got != want {
 			t.Errorf("%d: %q, want %q", bytes, got, want)
 		}
 	}
 	at := time.Date(2026, 12, 5, 23, 59, 0, 0, time.UTC)
-	if got := strings.ReplaceAll(texts.date(russian, at), "\u00a0", " ") + "; " + strings.ReplaceAll(texts.date(english, at), "\u00a0", " ") + "; " + texts.date(english, time.Time{}); got != "5 декабря 2026; 5 December 2026; never" {
+	if got := strings.ReplaceAll(texts.date(locale.Russian, at), "\u00a0", " ") + "; " + strings.ReplaceAll(texts.date(locale.English, at), "\u00a0", " ") + "; " + texts.date(locale.English, time.Time{}); got != "5 декабря 2026; 5 December 2026; never" {
 		t.Error(got)
 	}
 }
 
 func TestPreferredLanguage(t *testing.T) {
 	texts := must(loadTexts())(t)
-	for header, want := range map[string]lang{
-		"": russian, "en": english, "en-GB,ru;q=0.5": english, "de": russian, "de,en;q=0.5": english, "ru,en": russian, "!": russian,
-		strings.Repeat("en,", 100): russian,
+	for header, want := range map[string]locale.Lang{
+		"": locale.Russian, "en": locale.English, "en-GB,ru;q=0.5": locale.English, "de": locale.Russian, "de,en;q=0.5": locale.English, "ru,en": locale.Russian, "!": locale.Russian,
+		strings.Repeat("en,", 100): locale.Russian,
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Accept-Language", header)
@@ -164,16 +121,16 @@ func TestReferenceIsTranslated(t *testing.T) {
 	r := must(newReference(must(os.ReadFile("../api/openapi.yaml"))(t), texts))(t)
 	calls := 0
 	for _, s := range r.sections {
-		if !texts.has(english, "docs.tag."+s.Tag) {
+		if !texts.Has(locale.English, "docs.tag."+s.Tag) {
 			t.Errorf("the tag %s has no words", s.Tag)
 		}
 		for _, o := range s.Operations {
 			calls++
-			if !texts.has(english, "docs.op."+o.ID+".title") {
+			if !texts.Has(locale.English, "docs.op."+o.ID+".title") {
 				t.Errorf("the call %s has no words: add docs.op.%s to messages/", o.ID, o.ID)
 			}
 			for _, a := range o.Answers {
-				if !texts.has(english, "docs.status."+a.Status) {
+				if !texts.Has(locale.English, "docs.status."+a.Status) {
 					t.Errorf("%s: the status %s has no words", o.ID, a.Status)
 				}
 				if len(a.Examples) == 0 && a.Status != "204" && a.Status != "304" && o.ID != "openapi" {

@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"stile/internal/locale"
 	"stile/vpn"
 )
 
@@ -27,7 +28,7 @@ type visit struct {
 	r         *http.Request
 	startedAt time.Time
 	id        string
-	lang      lang
+	lang      locale.Lang
 	theme     string
 	route     string // "" where there is no route
 	secret    string // of the session
