@@ -64,6 +64,7 @@ func TestAdmin(t *testing.T) {
 			a.connecting()
 			a.fleet()
 			a.money()
+			a.settings()
 			a.journal()
 		})
 	}
@@ -117,6 +118,20 @@ func (a *admin) users() {
 	}
 	a.do("DELETE", path, "")
 	wantProblem(a.T, a.call("GET", path, ""), 404, vpn.CodeNotFound)
+}
+
+func (a *admin) settings() {
+	const route = "/api/admin/settings"
+	first := ask[wire.AdminSettingsView](a, 200, "GET", route, "")
+	if first.Kept != (wire.AdminSettings{}) || *first.InForce.Brand != "Stile" || *first.InForce.SignUp != "closed" || len(first.Fixed) != 0 || first.SendsMail {
+		a.Errorf("at first %+v", first)
+	}
+	set := ask[wire.AdminSettingsView](a, 200, "PUT", route, `{"brand":"Тихая гавань","renew_url":null,"support_url":"mailto:help@example.net","sign_up":"open"}`)
+	if *set.Kept.Brand != "Тихая гавань" || *set.InForce.SupportURL != *set.Kept.SupportURL || *set.InForce.SignUp != "open" || *set.InForce.RenewURL != "https://vpn.example.net/renew" {
+		a.Errorf("set %+v", set)
+	}
+	wantProblem(a.T, a.call("PUT", route, `{"sign_up":"sometimes"}`), 422, vpn.CodeValidationFailed)
+	ask[wire.AdminSettingsView](a, 200, "PUT", route, `{}`)
 }
 
 func (a *admin) connecting() {

@@ -69,6 +69,12 @@ func TestAdminLimits(t *testing.T) {
 		"page of payments":  {"GET", "/api/admin/payments?limit=1001", ""},
 		"page of audit":     {"GET", "/api/admin/audit?limit=-1", ""},
 		"page of vouchers":  {"GET", "/api/admin/vouchers?before=x", ""},
+		"brand":             {"PUT", "/api/admin/settings", `{"brand":"` + strings.Repeat("я", 46) + `"}`},
+		"link":              {"PUT", "/api/admin/settings", `{"account_url":"https://x/` + strings.Repeat("x", maxLink) + `"}`},
+		"no link":           {"PUT", "/api/admin/settings", `{"renew_url":"javascript:alert(1)"}`},
+		"no help":           {"PUT", "/api/admin/settings", `{"support_url":"help@example.net"}`},
+		"sign-up":           {"PUT", "/api/admin/settings", `{"sign_up":"sometimes"}`},
+		"sender":            {"PUT", "/api/admin/settings", `{"mail_from":"nobody"}`},
 		"export":            {"GET", "/api/admin/audit/export?after=9223372036854775808", ""},
 	} {
 		got := w.as(token, c.method, c.path, c.body)

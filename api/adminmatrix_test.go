@@ -78,6 +78,8 @@ func TestAdminMatrix(t *testing.T) {
 		"GET /api/admin/audit/verify":                   look(),
 		"GET /api/admin/audit/export":                   look(),
 		"GET /api/admin/stats":                          look(),
+		"GET /api/admin/settings":                       look(),
+		"PUT /api/admin/settings":                       change("200", `{"brand":"{UNIQUE}"}`),
 	}
 	w := setup(t, engines[0].dsn(t))
 	ctx, shell := t.Context(), vpn.Shell()

@@ -158,7 +158,7 @@ func (x *exchange) describe(b *vpn.Bundle, f *format) {
 	h["Profile-Title"] = []string{"base64:" + base64.StdEncoding.EncodeToString([]byte(title))}
 	file := strings.NewReplacer(":", "-", "/", "-").Replace(title) + f.extension
 	h["Content-Disposition"] = []string{mime.FormatMediaType("attachment", map[string]string{"filename": file})}
-	links := x.api.service.Links()
+	links := x.api.service.Settings(x.r.Context()).Links
 	for name, link := range map[string]string{"Profile-Web-Page-Url": links.Account, "Support-Url": links.Support} {
 		if link != "" {
 			h[name] = []string{link}

@@ -15,6 +15,7 @@ import (
 const (
 	maxText     = 255
 	maxPassword = 1024
+	maxLink     = 1024
 )
 
 // fault notes that a field breaks a rule.

@@ -145,7 +145,7 @@ func (x *exchange) details(e *vpn.Error) *wire.ProblemDetails {
 	case vpn.CodeDeviceLimitReached:
 		d.Limit, d.Devices = e.Limit, devicesOf(e.Devices, 0)
 	case vpn.CodeSubscriptionRequired, vpn.CodeSubscriptionExpired:
-		d.RenewURL = x.api.service.Links().Renew
+		d.RenewURL = x.api.service.Settings(x.r.Context()).Links.Renew
 	case vpn.CodeTrafficQuotaExceeded:
 		d.ResetsAt = wire.SecondsOrNull(e.ResetsAt)
 	case vpn.CodeProtocolUnavailable:

@@ -90,6 +90,8 @@ func (a *API) entries() []entry {
 		{"GET /api/admin/audit/verify", handle(a.verifyAudit)},
 		{"GET /api/admin/audit/export", a.exportAudit},
 		{"GET /api/admin/stats", handle(a.stats)},
+		{"GET /api/admin/settings", handle(a.settings)},
+		{"PUT /api/admin/settings", handle(a.setSettings)},
 
 		{"GET /api/ssconf/{id}/{token}", a.dynamicKey},
 		{"GET /sub/{token}", a.bundle},

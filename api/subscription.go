@@ -22,7 +22,7 @@ func (a *API) subscription(ctx context.Context, actor *vpn.Actor, in asked) (*wi
 		User:         wire.UserSummary{ID: o.User.ID, Email: o.User.Email, Name: o.User.Name},
 		Subscription: subscriptionOf(o, in.lang), Access: a.accessOf(o, in.lang), Traffic: trafficOf(o),
 		Devices: wire.DeviceCount{Used: len(o.Devices), Limit: o.DeviceLimit}, Device: currentDevice(o.Device),
-		ServersRevision: o.View.Revision, RecommendedServerID: orNull(o.View.RecommendedID), Links: linksOf(a.service.Links()),
+		ServersRevision: o.View.Revision, RecommendedServerID: orNull(o.View.RecommendedID), Links: linksOf(a.service.Settings(ctx).Links),
 		ServerTime: wire.Seconds(o.Now), PollAfter: pollAfter,
 	}, nil
 }
@@ -37,7 +37,7 @@ func (a *API) userApp(ctx context.Context, actor *vpn.Actor, in asked) (*wire.Ap
 	r := &wire.AppResponse{
 		User: userOf(&o.User), Subscription: subscriptionOf(o, in.lang), Access: a.accessOf(o, in.lang), Traffic: trafficOf(o),
 		Devices:         wire.DeviceSlots{Used: len(o.Devices), Limit: o.DeviceLimit, Data: devicesOf(o.Devices, actor.Device.ID)},
-		ServersRevision: o.View.Revision, RecommendedServerID: orNull(o.View.RecommendedID), Links: linksOf(a.service.Links()),
+		ServersRevision: o.View.Revision, RecommendedServerID: orNull(o.View.RecommendedID), Links: linksOf(a.service.Settings(ctx).Links),
 		ServerTime: wire.Seconds(o.Now), PollAfter: pollAfter, Protocols: protocolsIn(o.View),
 		App: wire.App{MinVersion: orNull(app.Min), LatestVersion: orNull(app.Latest), UpdateURL: orNull(app.UpdateURL)},
 	}

@@ -130,7 +130,7 @@ func setupWith(t testing.TB, dsn string, passwords vpn.Passwords, configure ...f
 	w.store = kept
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	w.service = vpn.NewService(kept, w.nodes, passwords, vpn.Config{
-		SignInFailures: 1000, Now: w.now, Log: log, Links: vpn.Links{Renew: "https://vpn.example.net/renew"},
+		SignInFailures: 1000, Now: w.now, Log: log, Defaults: vpn.Settings{Links: vpn.Links{Renew: "https://vpn.example.net/renew"}},
 	})
 	w.config = &Config{Log: log, Ready: kept.Ping, PaymentSecret: []byte("a secret that two sides share, long")}
 	for _, f := range configure {

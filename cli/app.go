@@ -42,10 +42,9 @@ const (
 type appConfig struct {
 	databaseFlags
 	listener       net.Listener
-	publicURL      string // "" = http:// and the listener's address
-	brand          string // what the service calls itself in the browser extension
-	language       string // that extension's, for browsers that speak neither: ru or en
-	supportURL     string
+	publicURL      string       // "" = http:// and the listener's address
+	language       string       // the browser extension's, for browsers that speak neither: ru or en
+	fixed          vpn.Settings // those that flags set
 	trustedProxies []netip.Prefix
 	signInFailures int
 	paymentSecret  []byte
@@ -93,7 +92,8 @@ func (a *app) join(ctx context.Context) error {
 	passwords := newPasswords()
 	a.service = vpn.NewService(a.store, a.hub, passwords, vpn.Config{
 		SignInFailures: a.cfg.signInFailures, Log: a.cfg.log, Observer: a.cfg.monitor.events(),
-		Links: vpn.Links{Account: a.url() + "/account", Renew: a.url() + "/account", Support: a.cfg.supportURL},
+		Fixed: a.cfg.fixed, Defaults: vpn.Settings{Links: vpn.Links{Account: a.url() + "/account", Renew: a.url() + "/account"}},
+		HasMailer: a.cfg.mailer != nil,
 	})
 	handler, err := api.New(a.service, api.Config{ //nolint:contextcheck // handlers take the contexts of their requests
 		PublicURL: a.cfg.publicURL, TrustedProxies: a.cfg.trustedProxies, PaymentSecret: a.cfg.paymentSecret, Ready: a.ready, Log: a.cfg.log,
@@ -102,7 +102,7 @@ func (a *app) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	site, err := a.newSite()
+	site, err := a.newSite(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (a *app) join(ctx context.Context) error {
 
 func (a *app) joinCourier() (err error) {
 	a.courier, err = courier.New(courier.Config{
-		Store: a.store, Event: a.service.Event, Mailer: a.cfg.mailer, PublicURL: a.url(), Links: a.service.Links(),
+		Store: a.store, Event: a.service.Event, Mailer: a.cfg.mailer, PublicURL: a.url(), Settings: a.service.Settings,
 		Agent: "stile/" + buildinfo.Version(), Log: a.cfg.log,
 	})
 	return err

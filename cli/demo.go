@@ -89,7 +89,7 @@ func (c *DemoCmd) start(ctx context.Context, dir string, target *demoTarget) (*a
 	}
 	cfg := appConfig{
 		databaseFlags: databaseFlags{Data: dir}, listener: listener, signInFailures: c.SignInFailures, log: quietLog(),
-		brand: "Stile", language: "ru",
+		language: "ru",
 		node: &nodeConfig{
 			planesConfig: planesConfig{
 				listen: "127.0.0.1", ports: portRange{count: 4},

@@ -11,7 +11,7 @@ import (
 // mailFlags say how mail is sent; serve and `stile mail test` share them.
 type mailFlags struct {
 	SMTPURL  string `name:"smtp-url" placeholder:"URL" help:"Mail server: smtps://USER:PASSWORD@HOST, or smtp://… with STARTTLS; without it no mail is sent. Better set by STILE_SMTP_URL."`
-	MailFrom string `placeholder:"ADDRESS" help:"Sender of mails, such as VPN <vpn@example.net>."`
+	MailFrom string `placeholder:"ADDRESS" help:"Sender of mails, such as VPN <vpn@example.net>; by default as set in the settings."`
 }
 
 // mailer is nil where no mail server is named.
@@ -21,8 +21,6 @@ func (f mailFlags) mailer() (vpn.Mailer, error) {
 		return nil, nil //nolint:nilnil // no mailer is an answer here
 	case f.SMTPURL == "":
 		return nil, errors.New("--mail-from without --smtp-url: name the mail server")
-	case f.MailFrom == "":
-		return nil, errors.New("--smtp-url without --mail-from: name the sender")
 	}
 	smtp, err := courier.NewSMTP(courier.SMTPConfig{URL: f.SMTPURL, From: f.MailFrom})
 	if err != nil {
@@ -50,7 +48,7 @@ func (c *MailTestCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	if mailer == nil {
+	if mailer == nil || c.MailFrom == "" {
 		return errors.New("name the mail server with --smtp-url and the sender with --mail-from")
 	}
 	if !vpn.ValidEmail(c.Address) {

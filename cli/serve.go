@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stile/extension"
+	"stile/vpn"
 )
 
 // defaultPorts carry Shadowsocks unless told otherwise: 16 ports serve 1,024 clients without salt tags quickly.
@@ -24,9 +25,9 @@ type ServeCmd struct {
 	Listen         string         `default:"127.0.0.1:8000" help:"Address of the API."`
 	PublicURL      string         `name:"public-url" placeholder:"URL" help:"Address that clients use, such as https://vpn.example.net; by default http:// and --listen."`
 	TrustedProxy   []netip.Prefix `placeholder:"CIDR" help:"Reverse proxies whose X-Forwarded-For names the client; repeatable."`
-	Brand          string         `default:"Stile" placeholder:"NAME" help:"What the service calls itself in the browser extension, at most 45 characters."`
+	Brand          string         `placeholder:"NAME" help:"What the service calls itself, at most 45 characters; by default as set in the settings, or Stile."`
 	Language       string         `enum:"ru,en" default:"ru" help:"ru or en: the extension's language for browsers that speak neither."`
-	SupportURL     string         `name:"support-url" placeholder:"URL" help:"Page or address where users find help."`
+	SupportURL     string         `name:"support-url" placeholder:"URL" help:"Page or address where users find help; by default as set in the settings."`
 	PaymentSecret  string         `placeholder:"SECRET" help:"Shared secret, of at least 32 characters, that payments are signed with; without it none are taken. Better set by STILE_PAYMENT_SECRET."`
 	SignInFailures int            `default:"5" help:"Failed sign-ins a minute that an account may have from one address; an address may have six times as many."`
 
@@ -100,7 +101,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	cfg := appConfig{
 		databaseFlags: c.databaseFlags, publicURL: strings.TrimRight(c.PublicURL, "/"), trustedProxies: c.TrustedProxy,
-		brand: c.Brand, language: c.Language, supportURL: c.SupportURL, signInFailures: c.SignInFailures,
+		language: c.Language, fixed: c.settings(), signInFailures: c.SignInFailures,
 		paymentSecret: []byte(c.PaymentSecret), log: log,
 	}
 	if u, err := url.Parse(cfg.publicURL); cfg.publicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
@@ -139,6 +140,11 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 		cfg.node.listen = c.NodeHost
 	}
 	return cfg, nil
+}
+
+// settings are those that the flags set.
+func (c *ServeCmd) settings() vpn.Settings {
+	return vpn.Settings{Brand: c.Brand, Links: vpn.Links{Support: c.SupportURL}, MailFrom: c.MailFrom}
 }
 
 // welcome says where the service is, and how to make the first operator.

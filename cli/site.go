@@ -18,12 +18,14 @@ import (
 // site is what is served beside the API.
 type site struct {
 	dashboard *web.Site
-	downloads *extension.Downloads
+	downloads *downloads
 }
 
 // newSite makes the dashboard and the browser extension's archives.
-func (a *app) newSite() (*site, error) {
-	var s site
+func (a *app) newSite(ctx context.Context) (*site, error) {
+	s := site{downloads: &downloads{brand: func(ctx context.Context) string { return a.service.Settings(ctx).Brand }, log: a.cfg.log, config: extension.Config{
+		URL: a.url(), Language: a.cfg.language, Version: buildinfo.Version(),
+	}}}
 	var err error
 	if s.dashboard, err = web.New(a.service, web.Config{
 		PublicURL: a.cfg.publicURL, Document: api.Document(), Observe: a.cfg.monitor.answered(), Log: a.cfg.log,
@@ -32,9 +34,7 @@ func (a *app) newSite() (*site, error) {
 	}); err != nil {
 		return nil, err
 	}
-	s.downloads, err = extension.NewDownloads(extension.Config{
-		URL: a.url(), Name: a.cfg.brand, Language: a.cfg.language, Version: buildinfo.Version(),
-	})
+	_, err = s.downloads.packed(ctx)
 	return &s, err
 }
 

@@ -43,7 +43,7 @@ func benchChanges(b *testing.B, dsn string, hooks int, pause time.Duration) {
 	s, err := store.Open(ctx, store.Config{DSN: dsn, Secret: [32]byte{7}})
 	ok(b, err)
 	service := vpn.NewService(s, awayNodes{}, plainPasswords{}, vpn.Config{})
-	c, err := courier.New(courier.Config{Store: s, Event: service.Event, Log: slog.New(slog.DiscardHandler)})
+	c, err := courier.New(courier.Config{Store: s, Event: service.Event, Settings: service.Settings, Log: slog.New(slog.DiscardHandler)})
 	ok(b, err)
 	var arrived atomic.Int64
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))

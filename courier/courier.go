@@ -43,9 +43,10 @@ type Config struct {
 	Event func(ctx context.Context, d vpn.Delivery) (*vpn.Event, error)
 	// Mailer sends notices; nil = none are sent.
 	Mailer vpn.Mailer
-	// PublicURL is where links in mails lead to, and Links are the pages named there.
+	// PublicURL is where links in mails lead to.
 	PublicURL string
-	Links     vpn.Links
+	// Settings name the sender of mails and the pages in them: vpn.Service.Settings.
+	Settings func(ctx context.Context) vpn.Settings
 	// Agent is the User-Agent of requests.
 	Agent string
 	// Now defaults to time.Now.
@@ -67,8 +68,8 @@ type Courier struct {
 
 // New returns a courier at rest.
 func New(cfg Config) (*Courier, error) {
-	if cfg.Store == nil || cfg.Event == nil {
-		return nil, errors.New("courier: Store or Event is missing")
+	if cfg.Store == nil || cfg.Event == nil || cfg.Settings == nil {
+		return nil, errors.New("courier: Store, Event or Settings is missing")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

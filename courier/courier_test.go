@@ -73,10 +73,10 @@ func open(t *testing.T, dsn string, mailer vpn.Mailer) *office {
 		t.Fatal(err)
 	}
 	o.Service = vpn.NewService(o.store, awayNodes{}, plainPasswords{}, vpn.Config{
-		Now: o.clock.now, Links: vpn.Links{Renew: "https://vpn.example.net/account", Support: "help@example.net"},
+		Now: o.clock.now, Defaults: vpn.Settings{Links: vpn.Links{Renew: "https://vpn.example.net/account", Support: "help@example.net"}},
 	})
 	c, err := courier.New(courier.Config{
-		Store: o.store, Event: o.Event, Mailer: mailer, PublicURL: "https://vpn.example.net", Links: o.Links(), Agent: "stile/test",
+		Store: o.store, Event: o.Event, Mailer: mailer, PublicURL: "https://vpn.example.net", Settings: o.Settings, Agent: "stile/test",
 		Now: o.clock.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

@@ -30,7 +30,10 @@ func (c *Courier) mail(ctx context.Context, d *vpn.Delivery) vpn.Attempt {
 		return vpn.Attempt{Error: "not wanted"}
 	}
 	defer time.Sleep(mailPause)
-	err = c.cfg.Mailer.Send(ctx, c.letters.notice(e, c.cfg.Links, RefusalURL(c.cfg.PublicURL, c.cfg.Store.MailToken(d.UserID))))
+	settings := c.cfg.Settings(ctx)
+	m := c.letters.notice(e, settings.Links, RefusalURL(c.cfg.PublicURL, c.cfg.Store.MailToken(d.UserID)))
+	m.From = settings.MailFrom
+	err = c.cfg.Mailer.Send(ctx, m)
 	switch {
 	case err == nil:
 		return vpn.Attempt{Status: 250, IsDelivered: true}

@@ -492,7 +492,7 @@ func TestASilentMailServerIsLeft(t *testing.T) {
 
 func TestSMTPConfig(t *testing.T) {
 	for _, c := range []courier.SMTPConfig{
-		{URL: "smtp://mail.example.net", From: ""}, {URL: "smtp://mail.example.net", From: "nobody"},
+		{URL: "smtp://mail.example.net", From: "nobody"},
 		{URL: "", From: "vpn@example.net"}, {URL: "https://secret@mail.example.net", From: "vpn@example.net"},
 		{URL: "smtp://user:secret@", From: "vpn@example.net"}, {URL: "smtp://user:secret@host:99999", From: "vpn@example.net"},
 		{URL: "smtp://user:secret@host/path", From: "vpn@example.net"}, {URL: "smtp://user:secret@ho st", From: "vpn@example.net"},

@@ -1,6 +1,7 @@
 package courier
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -23,7 +24,8 @@ type SMTPConfig struct {
 	// URL is smtps://user:password@host:port, with TLS from the start (port 465), or smtp:// with STARTTLS (port 587), which
 	// is refused to be left out unless the host is this machine.
 	URL string
-	// From is the sender: an address, or a name with one: VPN <vpn@example.net>.
+	// From is the sender of mails that name none: an address, or a name with one: VPN <vpn@example.net>; "" = such mails are
+	// not sent.
 	From string
 	// TLS defaults to the system's roots.
 	TLS *tls.Config
@@ -36,15 +38,14 @@ const smtpTimeout = 20 * time.Second
 type SMTP struct {
 	host    string
 	options []mail.Option
-	from    *netmail.Address
+	from    string
 }
 
 var _ vpn.Mailer = (*SMTP)(nil)
 
 // NewSMTP checks a configuration. Its errors never hold the URL, which may have a password.
 func NewSMTP(c SMTPConfig) (*SMTP, error) {
-	from, err := netmail.ParseAddress(c.From)
-	if err != nil {
+	if _, err := netmail.ParseAddress(c.From); c.From != "" && err != nil {
 		return nil, fmt.Errorf("--mail-from %q: want an address such as vpn@example.net or VPN <vpn@example.net>", c.From)
 	}
 	u, err := url.Parse(c.URL)
@@ -73,7 +74,7 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 	if c.TLS != nil {
 		options = append(options, mail.WithTLSConfig(c.TLS))
 	}
-	return &SMTP{host: u.Hostname(), options: options, from: from}, nil
+	return &SMTP{host: u.Hostname(), options: options, from: c.From}, nil
 }
 
 func isLoopback(host string) bool {
@@ -83,7 +84,11 @@ func isLoopback(host string) bool {
 
 // Send implements vpn.Mailer.
 func (s *SMTP) Send(ctx context.Context, m vpn.Mail) error {
-	message, err := s.message(m)
+	from, err := netmail.ParseAddress(cmp.Or(m.From, s.from))
+	if err != nil { // the operator's to put right
+		return errors.New("courier: smtp: no sender: set it with --mail-from or in the settings")
+	}
+	message, err := s.message(from, m)
 	if err != nil {
 		return fmt.Errorf("%w: %w", vpn.ErrMailRejected, err)
 	}
@@ -109,13 +114,13 @@ func (s *SMTP) Send(ctx context.Context, m vpn.Mail) error {
 }
 
 // message writes a mail as RFC 5322 and MIME have it: the text, and the same as HTML.
-func (s *SMTP) message(m vpn.Mail) (*mail.Msg, error) {
+func (s *SMTP) message(from *netmail.Address, m vpn.Mail) (*mail.Msg, error) {
 	message := mail.NewMsg(mail.WithNoDefaultUserAgent())
-	message.FromMailAddress(s.from)
+	message.FromMailAddress(from)
 	if err := message.To(m.To); err != nil {
 		return nil, err
 	}
-	_, domain, _ := strings.Cut(s.from.Address, "@")
+	_, domain, _ := strings.Cut(from.Address, "@")
 	message.SetMessageIDWithValue(messageID(domain))
 	message.SetDate()
 	message.Subject(m.Subject)

@@ -95,7 +95,7 @@ func newWorld(t testing.TB) *world {
 	w.api = httptest.NewServer(nil)
 	t.Cleanup(w.api.Close)
 	w.service = vpn.NewService(kept, w.hub, plainPasswords{}, vpn.Config{
-		SignInFailures: 1000, Log: log, Links: vpn.Links{Account: w.api.URL + "/account", Renew: w.api.URL + "/renew"},
+		SignInFailures: 1000, Log: log, Defaults: vpn.Settings{Links: vpn.Links{Account: w.api.URL + "/account", Renew: w.api.URL + "/renew"}},
 	})
 	handler, err := api.New(w.service, api.Config{PublicURL: w.api.URL, Log: log})
 	if err != nil {

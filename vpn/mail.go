@@ -10,6 +10,8 @@ var ErrMailRejected = errors.New("the mail was rejected")
 
 // Mail is a message to one person.
 type Mail struct {
+	// From is the sender, as Settings.MailFrom; "" = the mailer's own.
+	From    string
 	To      string
 	Subject string
 	// Text and HTML say the same.

@@ -95,7 +95,7 @@ var permissions = map[Noun]permission{
 	NounVouchers:      {Read, Read, Write, Write},
 	NounPayments:      {Read, Read, Write, Write},
 	NounAudit:         {Read, Read, Read, Write},
-	NounSettings:      {Read, NoAccess, Read, Write},
+	NounSettings:      {Read, Read, Write, Write},
 	NounRoles:         {Read, Read, Read, Write},
 	NounWebhooks:      {Read, NoAccess, Write, Write},
 }

@@ -7,7 +7,7 @@ import (
 	"stile/vpn"
 )
 
-// The table by role and noun: a viewer writes nothing, support sees no settings, only owners give roles.
+// The table by role and noun: a viewer writes nothing, support little, only owners give roles.
 func TestRoles(t *testing.T) {
 	nouns := []vpn.Noun{
 		vpn.NounUsers, vpn.NounSubscriptions, vpn.NounDevices, vpn.NounPlans, vpn.NounServers, vpn.NounNodes, vpn.NounVouchers,

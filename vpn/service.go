@@ -17,13 +17,6 @@ type Passwords interface {
 	Reads(hash string) bool
 }
 
-// Links are the pages that clients send people to; "" = none.
-type Links struct {
-	Account string
-	Renew   string
-	Support string
-}
-
 // Config is what a Service needs besides its ports. Zero values are replaced by the defaults named.
 type Config struct {
 	// SignInFailures is how many failed sign-ins a minute an account may have from one address (default 5); an address
@@ -31,7 +24,11 @@ type Config struct {
 	SignInFailures int
 	// KeyWait bounds how long IssueKey waits for the node (default 2 s).
 	KeyWait time.Duration
-	Links   Links
+	// Fixed are the settings that the command line sets, which win over those in the database; Defaults are those that nobody
+	// set (Brand "Stile", SignUp closed).
+	Fixed, Defaults Settings
+	// HasMailer reports whether there is a mail server.
+	HasMailer bool
 	// Observer is told what happens; nil = nobody.
 	Observer Observer
 	Now      func() time.Time // default time.Now
@@ -45,12 +42,15 @@ type Service struct {
 	passwords Passwords
 	log       *slog.Logger
 	clock     func() time.Time
-	links     Links
+	fixed     Settings
+	defaults  Settings
+	hasMailer bool
 	keyWait   time.Duration
 	observer  Observer
 
 	actors       *cache[TokenHash, *Actor]
 	entitlements *cache[int64, *Entitlement]
+	settings     *cache[struct{}, *Settings]
 	directory    directory
 	signIns      *signInThrottle
 	keyCalls     *callThrottle
@@ -79,12 +79,14 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 		cfg.Observer = blind{}
 	}
 	s := &Service{
-		store: store, nodes: nodes, passwords: passwords, log: cfg.Log, clock: cfg.Now, links: cfg.Links, keyWait: cfg.KeyWait,
+		store: store, nodes: nodes, passwords: passwords, log: cfg.Log, clock: cfg.Now, keyWait: cfg.KeyWait,
+		fixed: cfg.Fixed, defaults: cfg.Defaults.over(Settings{Brand: "Stile", SignUp: SignUpClosed}), hasMailer: cfg.HasMailer,
 		observer: cfg.Observer, away: make(map[int64]time.Time), counted: counted{turn: make(chan struct{}, 1)},
 	}
 	epochs := new(userEpochs)
 	s.actors = newCache[TokenHash, *Actor](epochs, s.now)
 	s.entitlements = newCache[int64, *Entitlement](epochs, s.now)
+	s.settings = newCache[struct{}, *Settings](epochs, s.now)
 	s.signIns = newSignInThrottle(cfg.SignInFailures, s.now)
 	s.keyCalls = newCallThrottle(keyBurst, keyInterval, s.now)
 	s.vouchers = newCallThrottle(voucherBurst, voucherInterval, s.now)
@@ -97,9 +99,6 @@ func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Millise
 
 // Now is the service's clock.
 func (s *Service) Now() time.Time { return s.now() }
-
-// Links returns the pages that clients send people to.
-func (s *Service) Links() Links { return s.links }
 
 // changed makes a change of a user's state visible to this process at once, and wakes the nodes it concerns.
 func (s *Service) changed(userID int64, nodes []NodeRev) {

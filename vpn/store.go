@@ -46,6 +46,7 @@ type Store interface {
 	WebhookStore
 	OutboxStore
 	ResetStore
+	SettingsStore
 	AnswerStore
 	StatsStore
 	// Ping reports whether the database answers.
@@ -358,6 +359,14 @@ type ResetStore interface {
 	// RedeemPasswordReset sets the password and signs the user out everywhere, iff the hash matches, is in time and unused, by
 	// one conditional statement. The audit entry is the user's. ErrNotFound otherwise.
 	RedeemPasswordReset(ctx context.Context, hash TokenHash, passwordHash string, a Audit) (userID int64, changed []NodeRev, err error)
+}
+
+// SettingsStore keeps the settings.
+type SettingsStore interface {
+	// Settings returns those that were kept last, the zero Settings when none were.
+	Settings(ctx context.Context) (Settings, error)
+	// SetSettings replaces them all.
+	SetSettings(ctx context.Context, v Settings, a Audit) error
 }
 
 // AnswerStore keeps first answers, sealed, so that a request that comes again is answered again and not done again.

@@ -47,7 +47,7 @@ func (s *Site) showOverview(v *visit, status int, p overviewPage) error {
 	if err != nil {
 		return err
 	}
-	p.Overview, p.Links, p.Chart = o, s.service.Links(), newChart(s.texts, v.lang, usage, o.Now)
+	p.Overview, p.Links, p.Chart = o, s.service.Settings(v.r.Context()).Links, newChart(s.texts, v.lang, usage, o.Now)
 	p.DaysLeft, p.HasEnd = o.Entitlement.DaysLeft(o.Now)
 	if o.Traffic.Limit > 0 {
 		p.Percent = int(min(100, float64(o.Traffic.Used)/float64(o.Traffic.Limit)*100))

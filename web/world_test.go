@@ -111,7 +111,7 @@ func setup(t testing.TB, configure ...func(*Config)) *world {
 		}
 	})
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	w.service = vpn.NewService(w.store, w.nodes, plainPasswords{}, vpn.Config{Now: w.now, Log: log, Links: vpn.Links{Support: "mailto:help@example.com"}})
+	w.service = vpn.NewService(w.store, w.nodes, plainPasswords{}, vpn.Config{Now: w.now, Log: log, Defaults: vpn.Settings{Links: vpn.Links{Support: "mailto:help@example.com"}}})
 	config := Config{
 		Document: must(os.ReadFile("../api/openapi.yaml"))(t), Log: log,
 		ClientAddress: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.1") },

@@ -227,3 +227,22 @@ type AdminNodeDay struct {
 	NodeID int64 `json:"node_id"`
 	AdminDay
 }
+
+// AdminSettings are what operators set of the service; null = not set.
+type AdminSettings struct {
+	Brand      *string `json:"brand"`
+	AccountURL *string `json:"account_url"`
+	RenewURL   *string `json:"renew_url"`
+	SupportURL *string `json:"support_url"`
+	// SignUp is closed, invitation, voucher or open.
+	SignUp   *string `json:"sign_up"`
+	MailFrom *string `json:"mail_from"`
+}
+
+// AdminSettingsView is the settings as they are kept and as they are in force. Fixed names those that the command line sets.
+type AdminSettingsView struct {
+	Kept      AdminSettings `json:"kept"`
+	InForce   AdminSettings `json:"in_force"`
+	Fixed     []string      `json:"fixed"`
+	SendsMail bool          `json:"sends_mail"`
+}

@@ -88,6 +88,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"join token under load", joinTokenUnderLoad},
 		{"revoked node", revokedNode},
 		{"node statuses", nodeStatuses},
+		{"settings", settings},
 		{"setup link", setupLink},
 		{"setup link under load", setupLinkUnderLoad},
 		{"audit", audit},
