@@ -73,19 +73,17 @@ func notAllowed(w http.ResponseWriter) {
 
 // carry opens a session of the key and takes the request to its target.
 func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, target dataplane.Target) {
-	l := newLink(r.Context())
-	if !p.add(l) {
+	l := p.links.Open(r.Context())
+	if l == nil {
 		w.Header().Set("Connection", "close")
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
 		return
 	}
-	session, err := p.ledger.Admit(keyID, l.cut)
-	if err != nil {
-		p.drop(l)
+	if err := l.Admit(p.ledger, keyID); err != nil {
+		p.links.Leave(l)
 		refuse(w, l, err)
 		return
 	}
-	l.session = session
 	switch {
 	case r.Method != http.MethodConnect:
 		p.forward(w, r, l, target) //nolint:contextcheck // a link holds the request's context
@@ -97,10 +95,10 @@ func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, targe
 }
 
 // refuse tells a user why there is no way to the target. A key that ended meanwhile is asked for again.
-func refuse(w http.ResponseWriter, l *link, err error) {
+func refuse(w http.ResponseWriter, l *dataplane.Link, err error) {
 	status := http.StatusBadGateway
 	switch {
-	case l.isCut() || errors.Is(err, dataplane.ErrUnknownKey) || errors.Is(err, dataplane.ErrExpired):
+	case l.IsCut() || errors.Is(err, dataplane.ErrUnknownKey) || errors.Is(err, dataplane.ErrExpired):
 		challenge(w)
 		return
 	case errors.Is(err, dataplane.ErrTooManySessions):

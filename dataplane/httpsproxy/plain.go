@@ -15,7 +15,7 @@ import (
 
 // errand is one plain request on its way, in the request's context.
 type errand struct {
-	link   *link
+	link   *dataplane.Link
 	target dataplane.Target
 	idle   time.Duration
 	// movedAt is when something last passed, in unix nanoseconds.
@@ -49,10 +49,10 @@ func (p *Plane) newPlain() *httputil.ReverseProxy {
 func errandOf(ctx context.Context) *errand { return ctx.Value(errandKey{}).(*errand) }
 
 // forward serves a request for an http:// URL.
-func (p *Plane) forward(w http.ResponseWriter, r *http.Request, l *link, to dataplane.Target) {
-	defer p.drop(l)
+func (p *Plane) forward(w http.ResponseWriter, r *http.Request, l *dataplane.Link, to dataplane.Target) {
+	defer p.links.Leave(l)
 	control := http.NewResponseController(w)
-	if !l.attach(func() { abort(control) }) {
+	if !l.Attach(func() { abort(control) }) {
 		refuse(w, l, dataplane.ErrEnded)
 		return
 	}
@@ -60,7 +60,7 @@ func (p *Plane) forward(w http.ResponseWriter, r *http.Request, l *link, to data
 	e.moved()
 	e.check()
 	defer func() { e.timer.Load().Stop() }()
-	p.plain.ServeHTTP(w, r.WithContext(context.WithValue(l.ctx, errandKey{}, e)))
+	p.plain.ServeHTTP(w, r.WithContext(context.WithValue(l.Context(), errandKey{}, e)))
 }
 
 func (e *errand) moved() { e.movedAt.Store(time.Now().UnixNano()) }
@@ -69,7 +69,7 @@ func (e *errand) moved() { e.movedAt.Store(time.Now().UnixNano()) }
 func (e *errand) check() {
 	left := time.Until(time.Unix(0, e.movedAt.Load()).Add(e.idle))
 	if left <= 0 {
-		e.link.cut()
+		e.link.Cut()
 		return
 	}
 	e.timer.Store(time.AfterFunc(left, e.check))
@@ -78,7 +78,7 @@ func (e *errand) check() {
 // dialErrand reaches the target of the request that the context belongs to.
 func (p *Plane) dialErrand(ctx context.Context, _, _ string) (net.Conn, error) {
 	e := errandOf(ctx)
-	conn, err := p.dial(e.link, e.target)
+	conn, err := e.link.Dial(p.egress, e.target)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.errand.moved()
-		if endErr := c.errand.link.session.Down(n); endErr != nil {
+		if endErr := c.errand.link.Session().Down(n); endErr != nil {
 			return 0, endErr
 		}
 	}
@@ -107,7 +107,7 @@ func (c *counted) Read(p []byte) (int, error) {
 // Write implements net.Conn.
 func (c *counted) Write(p []byte) (int, error) {
 	c.errand.moved()
-	if err := c.errand.link.session.Up(len(p)); err != nil {
+	if err := c.errand.link.Session().Up(len(p)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

@@ -69,11 +69,7 @@ type Plane struct {
 	serving  sync.WaitGroup
 	shut     sync.Once
 
-	mu      sync.Mutex
-	links   map[*link]struct{}
-	closing bool
-	closed  chan struct{} // closing began
-	idle    chan struct{} // closing, and no link is left
+	links *dataplane.Links
 }
 
 // New returns a plane that Run serves.
@@ -86,8 +82,7 @@ func New(c Config) (*Plane, error) {
 	}
 	p := &Plane{
 		ledger: c.Ledger, egress: c.Egress, site: c.Site, ring: newKeyring(c.Door), relay: dataplane.DefaultRelay(),
-		buffers: dataplane.NewBuffers(), listener: c.Listener, links: make(map[*link]struct{}),
-		closed: make(chan struct{}), idle: make(chan struct{}),
+		buffers: dataplane.NewBuffers(), listener: c.Listener, links: dataplane.NewLinks(),
 	}
 	p.plain = p.newPlain()
 	config := c.TLS.Clone()
@@ -121,81 +116,23 @@ func (p *Plane) Apply(put []dataplane.Key, remove []int64, full bool) error {
 
 // Run serves, as dataplane.Plane says. It may be called once.
 func (p *Plane) Run(ctx context.Context) error {
-	p.mu.Lock()
-	if !p.closing {
+	p.links.Serve(ctx, func() {
 		p.server.BaseContext = func(net.Listener) context.Context { return ctx }
 		p.serving.Go(func() { _ = p.server.ServeTLS(p.listener, "", "") }) // it ends when the listener closes
-	}
-	p.mu.Unlock()
-	select {
-	case <-ctx.Done():
-	case <-p.closed:
-	}
+	})
 	_ = p.Close(ctx)
 	return nil
 }
 
 // Close ends the plane, as dataplane.Plane says.
 func (p *Plane) Close(ctx context.Context) error {
-	p.stopAccepting()
-	var err error
-	select {
-	case <-p.idle:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-		p.cutAll()
-		<-p.idle
-	}
+	err := p.links.Close(ctx, func() { _ = p.listener.Close() })
 	p.shut.Do(func() {
 		_ = p.server.Shutdown(ctx) // lets what was written arrive
 		_ = p.server.Close()
 		p.serving.Wait()
 	})
 	return err
-}
-
-func (p *Plane) stopAccepting() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closing {
-		return
-	}
-	p.closing = true
-	close(p.closed)
-	_ = p.listener.Close()
-	if len(p.links) == 0 {
-		close(p.idle)
-	}
-}
-
-func (p *Plane) cutAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for l := range p.links {
-		l.cut()
-	}
-}
-
-// add registers a link, unless the plane is closing.
-func (p *Plane) add(l *link) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closing {
-		return false
-	}
-	p.links[l] = struct{}{}
-	return true
-}
-
-// drop forgets a link that has ended.
-func (p *Plane) drop(l *link) {
-	l.end()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.links, l)
-	if p.closing && len(p.links) == 0 {
-		close(p.idle)
-	}
 }
 
 var _ dataplane.Plane = (*Plane)(nil)

@@ -13,31 +13,40 @@ import (
 )
 
 // tunnelStream serves a CONNECT in HTTP/2, on a stream of a connection that others use.
-func (p *Plane) tunnelStream(w http.ResponseWriter, r *http.Request, l *link, to dataplane.Target) {
-	defer p.drop(l)
-	conn, err := p.dial(l, to)
+func (p *Plane) tunnelStream(w http.ResponseWriter, r *http.Request, l *dataplane.Link, to dataplane.Target) {
+	defer p.links.Leave(l)
+	conn, err := l.Dial(p.egress, to)
 	if err != nil {
 		refuse(w, l, err)
 		return
 	}
 	control := http.NewResponseController(w)
-	if !l.attach(func() { abort(control) }) {
+	if !l.Attach(func() { abort(control) }) {
 		return
 	}
 	target, err := dataplane.NewTCPStream(conn, p.buffers)
 	if err != nil {
-		reset(conn)
+		dataplane.Reset(conn)
 		refuse(w, l, err)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
 	if err := control.Flush(); err != nil {
-		reset(conn)
+		dataplane.Reset(conn)
 		return
 	}
 	client := &stream{writer: w, body: r.Body, control: control, buffers: p.buffers}
-	p.relay.Run(l.session, client, target)
+	p.relay.Run(l.Session(), client, target)
 	client.rest()
+}
+
+// past returns a deadline that has passed.
+func past() time.Time { return time.Unix(1, 0) }
+
+// abort ends a request of net/http: in HTTP/2 its stream alone.
+func abort(control *http.ResponseController) {
+	_ = control.SetReadDeadline(past())
+	_ = control.SetWriteDeadline(past())
 }
 
 // stream is one HTTP/2 stream as a dataplane.Stream. net/http's read deadline ends a stream for good when it passes, so

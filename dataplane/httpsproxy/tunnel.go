@@ -16,44 +16,44 @@ import (
 const smallRead = 4 << 10
 
 // tunnel serves a CONNECT in HTTP/1.1. The connection leaves net/http, whose buffers and goroutine end with the request.
-func (p *Plane) tunnel(w http.ResponseWriter, l *link, to dataplane.Target) {
-	target, err := p.dial(l, to)
+func (p *Plane) tunnel(w http.ResponseWriter, l *dataplane.Link, to dataplane.Target) {
+	target, err := l.Dial(p.egress, to)
 	if err != nil {
 		refuse(w, l, err)
-		p.drop(l)
+		p.links.Leave(l)
 		return
 	}
 	conn, ahead, err := http.NewResponseController(w).Hijack()
 	client, isTLS := conn.(*tls.Conn)
 	if err != nil || !isTLS {
-		reset(target)
-		p.drop(l)
+		dataplane.Reset(target)
+		p.links.Leave(l)
 		return
 	}
 	stream := newTLSStream(client, ahead.Reader, p.buffers)
-	if !l.attach(func() { reset(stream.wire.TCPConn) }) {
-		p.drop(l)
+	if !l.Attach(func() { dataplane.Reset(stream.wire.TCPConn) }) {
+		p.links.Leave(l)
 		return
 	}
 	go func() {
-		defer p.drop(l)
+		defer p.links.Leave(l)
 		p.run(l, stream, target)
 	}()
 }
 
 // run answers the CONNECT and moves bytes until the tunnel ends.
-func (p *Plane) run(l *link, client *tlsStream, target *net.TCPConn) {
+func (p *Plane) run(l *dataplane.Link, client *tlsStream, target *net.TCPConn) {
 	far, err := dataplane.NewTCPStream(target, p.buffers)
 	if err == nil {
 		_ = client.SetWriteDeadline(time.Now().Add(headerTimeout))
 		_, err = io.WriteString(client.Conn, "HTTP/1.1 200 Connection established\r\n\r\n")
 	}
 	if err != nil {
-		reset(client.wire.TCPConn)
-		reset(target)
+		dataplane.Reset(client.wire.TCPConn)
+		dataplane.Reset(target)
 		return
 	}
-	p.relay.Run(l.session, client, far)
+	p.relay.Run(l.Session(), client, far)
 }
 
 // tlsStream is a client's TLS connection as a dataplane.Stream.

@@ -238,11 +238,6 @@ func setUp2022(t testing.TB, method string, n int, waits times, change ...func(*
 	_ = p.Apply(keys, nil, true)
 	ran := make(chan error, 1)
 	go func() { ran <- p.Run(ctx) }()
-	for running := false; !running; time.Sleep(time.Millisecond) {
-		p.mu.Lock()
-		running = p.ctx != nil
-		p.mu.Unlock()
-	}
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {

@@ -86,11 +86,6 @@ func setUp(t testing.TB, ports, n int, waits times, change ...func(*Plane)) (*Pl
 	}
 	ran := make(chan error, 1)
 	go func() { ran <- p.Run(ctx) }()
-	for running := false; !running; time.Sleep(time.Millisecond) {
-		p.mu.Lock()
-		running = p.ctx != nil
-		p.mu.Unlock()
-	}
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {

@@ -71,16 +71,10 @@ type server struct {
 	ports     []port
 	datagrams *associations
 
+	links   *dataplane.Links
 	ctx     context.Context // of everything that Run started, set before anything is accepted
-	cancel  context.CancelFunc
 	servers sync.WaitGroup
 	finish  sync.Once
-
-	mu      sync.Mutex
-	links   map[*link]struct{}
-	closing bool
-	closed  chan struct{} // closing began
-	idle    chan struct{} // closing, and no link is left
 }
 
 // listen opens the ports of a server that is zero otherwise.
@@ -98,7 +92,7 @@ func (p *server) listen(ctx context.Context, c Config, t times, e edition) error
 	p.edition, p.ledger, p.egress, p.log, p.times, p.relay = e, c.Ledger, c.Egress, c.Log, t, t.relay
 	p.buffers, p.sources = dataplane.NewBuffers(), newSources(time.Now)
 	p.waiting, p.refused = newHolds(maxWaiting, maxWaitingPerSource), newHolds(maxRefused, maxRefusedPerSource)
-	p.links, p.closed, p.idle = make(map[*link]struct{}), make(chan struct{}), make(chan struct{})
+	p.links = dataplane.NewLinks()
 	if p.log == nil {
 		p.log = slog.Default()
 	}
@@ -111,35 +105,26 @@ func (p *server) Ports() (first, count int) { return p.ports[0].number(), len(p.
 
 // Run serves, as dataplane.Plane says. It may be called once.
 func (p *server) Run(ctx context.Context) error {
-	p.mu.Lock()
-	p.ctx, p.cancel = context.WithCancel(ctx)
-	defer p.cancel()
-	if !p.closing {
+	working, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.links.Serve(ctx, func() {
+		p.ctx = working
 		for i, one := range p.ports {
 			p.servers.Go(func() { p.serveTCP(one.tcp, i) })
 			p.servers.Go(func() { p.serveUDP(one.udp, i) })
 		}
-	}
-	p.mu.Unlock()
-	select {
-	case <-ctx.Done():
-	case <-p.closed:
-	}
+	})
 	_ = p.Close(ctx)
 	return nil
 }
 
 // Close ends the plane, as dataplane.Plane says. UDP is served until the last TCP session has ended.
 func (p *server) Close(ctx context.Context) error {
-	p.stopAccepting()
-	var err error
-	select {
-	case <-p.idle:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-		p.cutAll()
-		<-p.idle
-	}
+	err := p.links.Close(ctx, func() {
+		for _, one := range p.ports {
+			_ = one.tcp.Close()
+		}
+	})
 	p.finish.Do(func() {
 		for _, one := range p.ports {
 			_ = one.udp.Close()
@@ -148,49 +133,4 @@ func (p *server) Close(ctx context.Context) error {
 		p.datagrams.close()
 	})
 	return err
-}
-
-func (p *server) stopAccepting() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closing {
-		return
-	}
-	p.closing = true
-	close(p.closed)
-	for _, one := range p.ports {
-		_ = one.tcp.Close()
-	}
-	if len(p.links) == 0 {
-		close(p.idle)
-	}
-}
-
-func (p *server) cutAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for l := range p.links {
-		l.cut()
-	}
-}
-
-// add registers a connection, unless the plane is closing.
-func (p *server) add(l *link) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closing {
-		return false
-	}
-	p.links[l] = struct{}{}
-	return true
-}
-
-// drop forgets a connection that has ended.
-func (p *server) drop(l *link) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.links, l)
-	if p.closing && len(p.links) == 0 {
-		close(p.idle)
-	}
 }

@@ -1,11 +1,9 @@
 package shadowsocks
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"stile/dataplane"
@@ -13,49 +11,6 @@ import (
 
 // errRefused stands for everything that a stranger could cause; all of it looks the same from outside.
 var errRefused = errors.New("shadowsocks: refused")
-
-// link is one accepted connection with what hangs on it. Cutting it ends both sides at once, whatever they are doing.
-type link struct {
-	client *net.TCPConn
-	ctx    context.Context // ends with the cut, and with it a dial
-	cancel context.CancelFunc
-
-	mu     sync.Mutex
-	target *net.TCPConn
-	isCut  bool
-}
-
-// cut resets both connections: bytes that wait in the kernel are dropped, so nothing arrives after a revocation.
-func (l *link) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.isCut {
-		return
-	}
-	l.isCut = true
-	l.cancel()
-	reset(l.client)
-	reset(l.target)
-}
-
-// attach hands the target's connection to the link, or resets it if the link was cut while it was dialled.
-func (l *link) attach(target *net.TCPConn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.isCut {
-		reset(target)
-		return false
-	}
-	l.target = target
-	return true
-}
-
-func reset(conn *net.TCPConn) {
-	if conn != nil {
-		_ = conn.SetLinger(0)
-		_ = conn.Close()
-	}
-}
 
 // serveTCP accepts until the listener closes.
 func (p *server) serveTCP(listener *net.TCPListener, bucket int) {
@@ -81,16 +36,16 @@ func (p *server) start(conn *net.TCPConn, bucket int) {
 		_ = conn.Close()
 		return
 	}
-	l := &link{client: conn}
-	l.ctx, l.cancel = context.WithCancel(p.ctx)
-	if !p.add(l) {
+	l := p.links.Open(p.ctx)
+	if l == nil {
 		p.waiting.leave(from)
-		l.cut()
+		dataplane.Reset(conn)
 		return
 	}
+	l.Attach(func() { dataplane.Reset(conn) })
 	go func() {
-		defer p.drop(l)
-		p.serveLink(l, from, bucket)
+		defer p.links.Leave(l)
+		p.serveLink(l, conn, from, bucket)
 	}()
 }
 
@@ -102,51 +57,41 @@ func sourceAddr(conn *net.TCPConn) netip.Addr {
 }
 
 // serveLink carries one connection from its first byte to its last.
-func (p *server) serveLink(l *link, from sourceID, bucket int) {
-	defer l.cancel()
-	deadline := time.Now().Add(p.times.handshake)
-	_ = l.client.SetReadDeadline(deadline)
-	g, err := p.edition.handshake(l.client, from, bucket)
+func (p *server) serveLink(l *dataplane.Link, conn *net.TCPConn, from sourceID, bucket int) {
+	_ = conn.SetReadDeadline(time.Now().Add(p.times.handshake))
+	g, err := p.edition.handshake(conn, from, bucket)
 	p.waiting.leave(from)
-	var session *dataplane.Session
 	if err == nil {
-		session, err = p.ledger.Admit(g.keyID, l.cut)
-	}
-	if err != nil && g.stream != nil {
-		g.stream.close()
-	}
-	if err != nil {
-		p.ledger.Refuse()
+		if err = l.Admit(p.ledger, g.keyID); err != nil {
+			g.stream.close()
+		}
 	}
 	switch {
+	case err == nil:
+		p.forward(l, conn, g)
 	case errors.Is(err, dataplane.ErrTooManySessions):
-		reset(l.client) // only the key's owner can come here, so there is nothing to hide
-		return
-	case err != nil:
-		p.hold(l.client, from)
-		return
+		p.ledger.Refuse()
+		dataplane.Reset(conn) // only the key's owner can come here, so there is nothing to hide
+	default:
+		p.ledger.Refuse()
+		p.hold(conn, from)
 	}
-	defer session.Done()
-	p.forward(l, session, g)
 }
 
 // forward dials the target and relays.
-func (p *server) forward(l *link, session *dataplane.Session, g greeting) {
+func (p *server) forward(l *dataplane.Link, client *net.TCPConn, g greeting) {
 	defer g.stream.close()
-	conn, err := p.egress.DialTCP(l.ctx, g.target)
+	conn, err := l.Dial(p.egress, g.target)
 	if err != nil {
-		reset(l.client)
-		return
-	}
-	if !l.attach(conn) {
+		dataplane.Reset(client)
 		return
 	}
 	target, err := dataplane.NewTCPStream(conn, p.buffers)
 	if err != nil {
-		l.cut()
+		l.Cut()
 		return
 	}
-	p.relay.Run(session, g.stream, target)
+	p.relay.Run(l.Session(), g.stream, target)
 }
 
 // hold reads and discards until the deadline of the handshake or until the client gives up, so that a stranger learns
