@@ -145,13 +145,17 @@ func (a *admin) connecting() {
 	}
 	is := func(query, code string) {
 		a.Helper()
-		d := ask[wire.AdminDiagnosis](a, 200, "GET", path+"/diagnosis"+query, "")
+		d := ask[wire.AdminDiagnoses](a, 200, "GET", path+"/diagnosis"+query, "")
 		if (d.Code == nil) != d.OK || d.OK != (code == "") || (code != "" && *d.Code != code) || d.Message.RU == "" || d.Message.EN == "" ||
-			strings.HasPrefix(d.Message.EN, "diagnosis.") {
+			(d.Remedy.EN == "") != d.OK {
 			a.Errorf("diagnosis%s: %+v, want %q", query, d, code)
 		}
 	}
 	is("", "")
+	every := ask[wire.AdminDiagnoses](a, 200, "GET", path+"/diagnosis", "")
+	if len(every.Keys) != 1 || *every.Keys[0].DeviceID != device || *every.Keys[0].ServerID != a.servers[0].ID || !every.Keys[0].OK || every.Keys[0].ConfirmedAt == nil {
+		a.Errorf("each key: %+v", every.Keys)
+	}
 	is("?device_id=999999", "device_not_found")
 	is("?device_id="+id(device)+"&server_id="+id(a.servers[1].ID), "plan_upgrade_required")
 	is("?server_id="+id(a.servers[2].ID), "server_maintenance")

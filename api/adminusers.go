@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"stile/internal/locale"
 	"stile/vpn"
 	"stile/wire"
 )
@@ -276,16 +275,29 @@ func (d *diagnosisInput) read(in *input) {
 }
 
 // diagnosis says why a user can't connect.
-func (a *API) diagnosis(ctx context.Context, actor *vpn.Actor, in diagnosisInput) (wire.AdminDiagnosis, error) {
-	d, err := a.service.Diagnose(ctx, actor, in.id, in.device, in.server)
-	key := "diagnosis.ok"
-	if d.Code != "" {
-		key = "diagnosis." + string(d.Code)
+func (a *API) diagnosis(ctx context.Context, actor *vpn.Actor, in diagnosisInput) (*wire.AdminDiagnoses, error) {
+	if in.device != 0 || in.server != 0 {
+		d, err := a.service.Diagnose(ctx, actor, in.id, in.device, in.server)
+		return &wire.AdminDiagnoses{AdminDiagnosis: diagnosisOf(&d), Keys: []wire.AdminDiagnosis{}}, err
 	}
+	d, each, err := a.service.Diagnoses(ctx, actor, in.id)
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.AdminDiagnoses{AdminDiagnosis: diagnosisOf(&d), Keys: make([]wire.AdminDiagnosis, len(each))}
+	for i := range each {
+		out.Keys[i] = diagnosisOf(&each[i])
+	}
+	return out, nil
+}
+
+func diagnosisOf(d *vpn.Diagnosis) wire.AdminDiagnosis {
+	words := d.Advice()
 	return wire.AdminDiagnosis{
-		OK: d.Code == "", Code: orNull(string(d.Code)), Message: wire.Texts{RU: a.texts.In(locale.Russian, key), EN: a.texts.In(locale.English, key)},
-		DeviceID: orNull(d.DeviceID), ServerID: orNull(d.ServerID),
-	}, err
+		OK: d.Code == "", Code: orNull(string(d.Code)), Cause: orNull(string(d.Cause)), Message: wire.Texts(words.Reason), Remedy: wire.Texts(words.Remedy),
+		DeviceID: orNull(d.DeviceID), ServerID: orNull(d.ServerID), KeyID: orNull(d.KeyID), ConfirmedAt: wire.SecondsOrNull(d.ConfirmedAt),
+		NodeSeenAt: wire.SecondsOrNull(d.SeenAt), Lag: d.Lag, IsFull: d.IsFull,
+	}
 }
 
 // bulkInput is the input of POST /api/admin/users/bulk.

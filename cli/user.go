@@ -18,6 +18,7 @@ type UserCmd struct {
 	Add       UserAddCmd       `cmd:"" help:"Make an account."`
 	List      UserListCmd      `cmd:"" help:"List accounts."`
 	Show      UserShowCmd      `cmd:"" help:"Show one account: subscription, traffic, devices."`
+	Diagnose  UserDiagnoseCmd  `cmd:"" help:"Say why a user can't connect, and what to do."`
 	Password  UserPasswordCmd  `cmd:"" help:"Set a password and sign every device out."`
 	Subscribe UserSubscribeCmd `cmd:"" help:"Give periods of a plan."`
 	Expire    UserExpireCmd    `cmd:"" help:"Move the end of the subscription."`

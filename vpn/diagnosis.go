@@ -1,14 +1,26 @@
 package vpn
 
-import "context"
+import "time"
 
-// Diagnosis is why a user can't connect, in the words of the first rule that says so.
+// Diagnosis is why a device can't connect to a server, in the words of the first rule that says so.
 type Diagnosis struct {
 	// Code is "" when nothing is in the way; a refusal of IssueKey; or one of the codes below, which IssueKey cannot give.
 	Code Code
+	// Cause says more of Code, where there is more to say.
+	Cause Cause
 	// DeviceID and ServerID are those that Code is about; 0 = none or all.
 	DeviceID int64
 	ServerID int64
+	// KeyID is the key of that device on that server; 0 = there is none, which is no fault: it is made when it is asked for.
+	KeyID int64
+	// ConfirmedAt is when the node last said that it has the key; zero = it never did.
+	ConfirmedAt time.Time
+	// SeenAt is when the node was last heard of; zero = never.
+	SeenAt time.Time
+	// Lag is how many changes of keys the node has not confirmed.
+	Lag int64
+	// IsFull reports that all device slots are taken: signing in on one more device is refused.
+	IsFull bool
 }
 
 // What keeps a user from connecting who would get a key.
@@ -21,114 +33,136 @@ const (
 	CodeNoServer Code = "no_server"
 )
 
-// Diagnose says why a user can't connect: on one device and one server, or on all of them where they are 0. It asks what
-// IssueKey asks, in the same order: device, account, subscription, quota, server, plan, protocol, server state. Nothing is
-// changed. CodeNotFound when there is no such user.
-func (s *Service) Diagnose(ctx context.Context, a *Actor, userID, deviceID, serverID int64) (Diagnosis, error) {
-	if err := a.may(NounUsers, Read); err != nil {
-		return Diagnosis{}, err
-	}
-	user, e, err := s.store.Standing(ctx, userID) // as it is now, and not as a cache has it
-	if err != nil {
-		return Diagnosis{}, notFound(err)
-	}
-	devices, err := s.store.Devices(ctx, userID)
-	if err != nil {
-		return Diagnosis{}, err
-	}
-	device, d := choose(devices, deviceID)
-	if d.Code == CodeDeviceNotFound {
-		return d, nil
-	}
-	if err := refuse(&user, &e, s.now()); err != nil {
-		return Diagnosis{Code: CodeOf(err), DeviceID: deviceID}, nil
-	}
-	if d.Code != "" { // signing in comes first, and the account may be what keeps them from that
-		return d, nil
-	}
-	if serverID == 0 {
-		return s.diagnoseAll(ctx, &e, device)
-	}
-	return s.diagnoseServer(ctx, &e, device, serverID)
+// Cause is what is behind a code.
+type Cause string
+
+// The causes.
+const (
+	// CauseDrained: operators took the server out of service.
+	CauseDrained Cause = "drained"
+	// CauseRevoked: the node was shut out.
+	CauseRevoked Cause = "node_revoked"
+	// CauseNotJoined: no machine has joined as the server's node.
+	CauseNotJoined Cause = "node_not_joined"
+	// CauseCertificate: the node's certificate is over, so that it can't link.
+	CauseCertificate Cause = "certificate_expired"
+	// CauseAway: the node is not linked.
+	CauseAway Cause = "node_away"
+	// CauseRefused: the node holds the key and its data planes refuse it.
+	CauseRefused Cause = "key_refused"
+	// CauseBehind: the node has not confirmed the change that made the key.
+	CauseBehind Cause = "node_behind"
+	// CauseSuspended: the key's deadline is over, though its user may connect: it is about to follow.
+	CauseSuspended Cause = "key_suspended"
+	// CauseSlots: the device is not signed in, and could not, as all slots are taken.
+	CauseSlots Cause = "no_slot"
+	// CauseNoKey: there is no key yet; one is made when the device asks.
+	CauseNoKey Cause = "no_key"
+)
+
+// Circumstances are all that decides whether one device can use one server now.
+type Circumstances struct {
+	Now         time.Time
+	User        User
+	Entitlement Entitlement
+	// Devices is how many are signed in. Device is the one in question, nil when it is not among them; DeviceID names it, 0 = any.
+	Devices  int
+	DeviceID int64
+	Device   *Device
+	// Server is nil when there is no server ServerID.
+	ServerID int64
+	Server   *ListedServer
+	// Key is the device's on the server, nil without one. IsApplied and IsRefused are what the node says of it.
+	Key       *Key
+	IsApplied bool
+	IsRefused bool
+	// Identity and Status are the node's, zero for what is not known of it.
+	Identity NodeIdentity
+	Status   NodeStatus
 }
 
-// choose returns the device that is asked about, or the one that was used last.
-func choose(devices []Device, id int64) (*Device, Diagnosis) {
-	var found *Device
-	for i := range devices {
-		d := &devices[i]
-		switch {
-		case id != 0 && d.ID == id:
-			return d, Diagnosis{}
-		case id == 0 && (found == nil || d.LastSeenDay.After(found.LastSeenDay)):
-			found = d
-		}
+// Diagnose asks what IssueKey asks, in the same order: device, account, subscription, quota, server, plan, protocol, server
+// state; and then whether the node has the key.
+func (c *Circumstances) Diagnose() Diagnosis {
+	d := Diagnosis{DeviceID: c.DeviceID, ServerID: c.ServerID, SeenAt: c.Status.SeenAt, IsFull: c.Devices >= c.Entitlement.DeviceLimit()}
+	if d, isOver := c.diagnoseUser(d); isOver {
+		return d
 	}
+	d.DeviceID = c.Device.ID
+	if c.Key != nil {
+		d.KeyID = c.Key.ID
+	}
+	var err error
+	if c.Server == nil {
+		err = Refusal(CodeServerNotFound)
+	} else if _, err = admit(&c.Entitlement, c.Device, c.Server, ""); err == nil {
+		err = unavailable(c.Server, c.Key != nil)
+	}
+	if d.Code = CodeOf(err); d.Code != "" {
+		if d.Code == CodeServerOffline {
+			d.Cause = c.whyAway()
+		}
+		return d
+	}
+	return c.diagnoseKey(d)
+}
+
+// diagnoseUser looks at the account and its devices, and reports whether that settles it.
+func (c *Circumstances) diagnoseUser(d Diagnosis) (Diagnosis, bool) {
+	if c.DeviceID != 0 && c.Device == nil {
+		d.Code, d.ServerID = CodeDeviceNotFound, 0
+		if d.IsFull {
+			d.Cause = CauseSlots
+		}
+		return d, true
+	}
+	if a := access(&c.User, &c.Entitlement, c.Now); !a.Allowed {
+		d.Code, d.ServerID = a.Reason, 0
+		return d, true
+	}
+	if c.Device == nil { // signing in comes first, and the account may be what keeps them from that
+		d.Code, d.ServerID = CodeNoDevice, 0
+		return d, true
+	}
+	return d, false
+}
+
+// whyAway says why a server is offline.
+func (c *Circumstances) whyAway() Cause {
+	n := &c.Identity
+	isRemote := n.NodeID != 0
 	switch {
-	case id != 0:
-		return nil, Diagnosis{Code: CodeDeviceNotFound, DeviceID: id}
-	case found == nil:
-		return nil, Diagnosis{Code: CodeNoDevice}
+	case c.Server.State == ServerDrained:
+		return CauseDrained
+	case isRemote && !n.RevokedAt.IsZero():
+		return CauseRevoked
+	case isRemote && n.JoinedAt.IsZero():
+		return CauseNotJoined
+	case !n.CertifiedUntil.IsZero() && !c.Now.Before(n.CertifiedUntil):
+		return CauseCertificate
+	case c.Status.SeenAt.IsZero() && !isRemote:
+		return CauseNotJoined
 	default:
-		return found, Diagnosis{}
+		return CauseAway
 	}
 }
 
-// diagnoseServer asks about one server.
-func (s *Service) diagnoseServer(ctx context.Context, e *Entitlement, device *Device, serverID int64) (Diagnosis, error) {
-	d := Diagnosis{DeviceID: device.ID, ServerID: serverID}
-	server, protocol, view, err := s.chooseServer(ctx, e, device, IssueKey{ServerID: serverID})
-	if d.Code = CodeOf(err); err != nil {
-		if d.Code != "" {
-			err = nil
-		}
-		return d, err
+// diagnoseKey asks what the node says of the key, where nothing else is in the way.
+func (c *Circumstances) diagnoseKey(d Diagnosis) Diagnosis {
+	if c.Key == nil {
+		d.Cause = CauseNoKey
+		return d
 	}
-	key, err := s.store.DeviceKey(ctx, device.ID, serverID)
-	hasKey := err == nil
-	if err := notFound(err); err != nil && CodeOf(err) == "" {
-		return d, err
+	d.Lag = max(0, c.Key.Rev-c.Status.Rev)
+	switch isOver := !c.Key.NotAfter.IsZero() && !c.Now.Before(c.Key.NotAfter); {
+	case c.IsRefused:
+		d.Code, d.Cause = CodeKeyPending, CauseRefused
+	case isOver:
+		d.Code, d.Cause = CodeKeyPending, CauseSuspended
+	case !c.IsApplied:
+		d.Code, d.Cause = CodeKeyPending, CauseBehind
+	default:
+		d.ConfirmedAt, d.Lag = c.Status.SeenAt, 0
 	}
-	if err := stateRefusal(server, view, protocol, hasKey); err != nil {
-		d.Code = CodeOf(err)
-		return d, nil
-	}
-	if hasKey && !s.isApplied(ctx, key) {
-		d.Code = CodeKeyPending
-	}
-	return d, nil
-}
-
-// isApplied reports whether the node has a key now.
-func (s *Service) isApplied(ctx context.Context, key Key) bool {
-	ctx, cancel := context.WithTimeout(ctx, s.keyWait)
-	defer cancel()
-	return s.nodes.WaitApplied(ctx, key.ServerID, key.Rev)
-}
-
-// diagnoseAll asks about the servers on which the device has a key, and whether any server would take it. One that works is
-// enough.
-func (s *Service) diagnoseAll(ctx context.Context, e *Entitlement, device *Device) (Diagnosis, error) {
-	servers, err := s.store.DeviceServers(ctx, device.ID)
-	if err != nil {
-		return Diagnosis{}, err
-	}
-	var first Diagnosis
-	for _, id := range servers {
-		d, err := s.diagnoseServer(ctx, e, device, id)
-		if err != nil || d.Code == "" {
-			return d, err
-		}
-		if first.Code == "" {
-			first = d
-		}
-	}
-	view, err := s.view(ctx, e, Access{Allowed: true})
-	if err != nil {
-		return Diagnosis{}, err
-	}
-	if view.RecommendedID == 0 {
-		return Diagnosis{Code: CodeNoServer, DeviceID: device.ID}, nil
-	}
-	return first, nil
+	return d
 }

@@ -111,20 +111,25 @@ func (s *Service) chooseServer(ctx context.Context, e *Entitlement, device *Devi
 		return nil, "", nil, err
 	}
 	server, ok := view.any(in.ServerID)
-	switch {
-	case !ok:
+	if !ok {
 		return nil, "", nil, Refusal(CodeServerNotFound)
-	case server.Tier > e.Plan.Tier:
-		return nil, "", nil, Refusal(CodePlanUpgradeRequired)
 	}
-	protocol := in.Protocol
+	protocol, err := admit(e, device, server, in.Protocol)
+	return server, protocol, view, err
+}
+
+// admit checks the plan and the protocol, "" = the one that the device's platform speaks best.
+func admit(e *Entitlement, device *Device, server *ListedServer, protocol Protocol) (Protocol, error) {
+	if server.Tier > e.Plan.Tier {
+		return "", Refusal(CodePlanUpgradeRequired)
+	}
 	if protocol == "" {
 		protocol = defaultProtocol(device.Platform, &server.Server)
 	}
 	if !server.Offers(protocol) {
-		return nil, "", nil, &Error{Code: CodeProtocolUnavailable, Available: server.Protocols}
+		return "", &Error{Code: CodeProtocolUnavailable, Available: server.Protocols}
 	}
-	return server, protocol, view, nil
+	return protocol, nil
 }
 
 // defaultProtocol is what a platform speaks best: extensions can only do https.
@@ -204,24 +209,29 @@ func (s *Service) vanished(ctx context.Context, a *Actor, device *Device) error 
 	}
 }
 
-// stateRefusal says why a server takes no client now. A full server goes on serving those who have a key.
+// stateRefusal is unavailable with other servers to try.
 func stateRefusal(server *ListedServer, view *View, protocol Protocol, hasKey bool) error {
-	var code Code
+	err := unavailable(server, hasKey)
+	if err == nil {
+		return nil
+	}
+	return &Error{Code: CodeOf(err), RetryAfter: 30 * time.Second, Alternatives: view.alternatives(server.ID, protocol)}
+}
+
+// unavailable says why a server takes no client now. A full server goes on serving those who have a key.
+func unavailable(server *ListedServer, hasKey bool) error {
 	switch server.Status {
 	case StatusOffline:
-		code = CodeServerOffline
+		return Refusal(CodeServerOffline)
 	case StatusMaintenance:
-		code = CodeServerMaintenance
+		return Refusal(CodeServerMaintenance)
 	case StatusFull:
 		if !hasKey {
-			code = CodeServerFull
+			return Refusal(CodeServerFull)
 		}
 	case StatusOnline:
 	}
-	if code == "" {
-		return nil
-	}
-	return &Error{Code: code, RetryAfter: 30 * time.Second, Alternatives: view.alternatives(server.ID, protocol)}
+	return nil
 }
 
 // awaitApplied waits until the node has the key.

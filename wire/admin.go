@@ -114,13 +114,30 @@ type AdminReset struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// AdminDiagnosis is why a user can't connect.
+// AdminDiagnosis is why a device can't connect to a server.
 type AdminDiagnosis struct {
-	OK       bool    `json:"ok"`
+	OK bool `json:"ok"`
+	// Code is what POST /api/key would say; Cause is behind it.
 	Code     *string `json:"code"`
+	Cause    *string `json:"cause"`
 	Message  Texts   `json:"message"`
+	Remedy   Texts   `json:"remedy"` // empty when there is nothing to do
 	DeviceID *int64  `json:"device_id"`
 	ServerID *int64  `json:"server_id"`
+	KeyID    *int64  `json:"key_id"`
+	// ConfirmedAt is when the node last said that it has the key; NodeSeenAt when it was last heard of; Lag is how many changes
+	// of keys it has not confirmed.
+	ConfirmedAt *time.Time `json:"confirmed_at"`
+	NodeSeenAt  *time.Time `json:"node_seen_at"`
+	Lag         int64      `json:"lag"`
+	// IsFull: all device slots are taken.
+	IsFull bool `json:"is_full"`
+}
+
+// AdminDiagnoses is why a user can't connect, and the same of each key; without keys where one device or server was named.
+type AdminDiagnoses struct {
+	AdminDiagnosis
+	Keys []AdminDiagnosis `json:"keys"`
 }
 
 // Texts is a text in both languages.
