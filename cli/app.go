@@ -65,6 +65,7 @@ type app struct {
 	courier  *courier.Courier
 	node     *embeddedNode // nil without one
 	nodes    *hub.Listener // nil without one
+	site     *site
 	server   *http.Server
 	draining atomic.Bool
 }
@@ -102,11 +103,11 @@ func (a *app) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	site, err := a.newSite(ctx)
-	if err != nil {
+	if a.site, err = a.newSite(ctx); err != nil {
 		return err
 	}
-	a.server = api.NewServer(a.closing(a.withRefusal(site.beside(handler)))) //nolint:contextcheck // as above
+	a.server = api.NewServer(a.closing(a.withRefusal(a.site.beside(handler)))) //nolint:contextcheck // as above
+	a.server.RegisterOnShutdown(a.site.dashboard.EndStreams)
 	if err := a.joinCourier(); err != nil {
 		return err
 	}
@@ -203,6 +204,7 @@ func (a *app) run(ctx context.Context) error {
 	start("hub", a.hub.Run)
 	start("sweep", func(ctx context.Context) error { a.service.SweepEvery(ctx, sweepEvery); return nil })
 	start("courier", a.courier.Run)
+	start("dashboard", a.site.dashboard.Run)
 	start("notices", func(ctx context.Context) error { a.service.NoticeEvery(ctx, noticeEvery); return nil })
 	if a.node != nil {
 		start("node", a.node.run)

@@ -19,14 +19,16 @@ const (
 // userEpochs counts local changes of users, so that what was read before a change is never used after it. Users share
 // a counter with others: a collision costs one more read.
 type userEpochs struct {
-	total  atomic.Uint64
-	stripe [stripes]atomic.Uint64
+	total    atomic.Uint64
+	stripe   [stripes]atomic.Uint64
+	watchers watchers
 }
 
 // bump is called after a change of a user's state was committed. The total rises first: see cache.get.
 func (u *userEpochs) bump(userID int64) {
 	u.total.Add(1)
 	u.stripe[uint64(userID)%stripes].Add(1)
+	u.watchers.tell(userID)
 }
 
 // of returns a user's epoch.

@@ -56,6 +56,15 @@ func (s *Service) Overview(ctx context.Context, a *Actor) (*Overview, error) {
 	return o, nil
 }
 
+// Traffic returns the actor's use of the running period, at most a second old.
+func (s *Service) Traffic(ctx context.Context, a *Actor) (Traffic, error) {
+	e, err := s.entitlement(ctx, a.User.ID)
+	if err != nil {
+		return Traffic{}, err
+	}
+	return traffic(e, s.now()), nil
+}
+
 // traffic sums up the running period.
 func traffic(e *Entitlement, now time.Time) Traffic {
 	t := Traffic{Used: e.UsedBytes(now), Limit: e.Plan.TrafficLimit, ResetsAt: e.Subscription.TrafficResetsAt}

@@ -2,6 +2,7 @@ package vpn
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -61,6 +62,27 @@ func (s *Service) Stats(ctx context.Context, a *Actor, days int) (Stats, error) 
 	}
 	st.Counts, st.CountedAt, err = s.counts(ctx, now)
 	return st, err
+}
+
+// DayTraffic returns the traffic of all nodes by day over the last days, the latest first.
+func (s *Service) DayTraffic(ctx context.Context, a *Actor, days int) ([]DayUsage, error) {
+	if err := a.may(NounUsers, Read); err != nil {
+		return nil, err
+	}
+	nodes, err := s.store.Traffic(ctx, s.now().AddDate(0, 0, 1-days))
+	if err != nil {
+		return nil, err
+	}
+	var sums []DayUsage
+	for i := range slices.Backward(nodes) {
+		n := &nodes[i]
+		if len(sums) == 0 || !sums[len(sums)-1].Day.Equal(n.Day) {
+			sums = append(sums, DayUsage{Day: n.Day})
+		}
+		sums[len(sums)-1].Up += n.Up
+		sums[len(sums)-1].Down += n.Down
+	}
+	return sums, nil
 }
 
 // counts returns the kept counts, or counts anew. Callers who come meanwhile wait for the one who counts.

@@ -31,19 +31,20 @@ func TestBundle(t *testing.T) {
 		}
 	}
 	kept, err := filepath.Glob("dist/*")
-	if want := 4; err != nil || len(kept) != want {
+	if want := 5; err != nil || len(kept) != want {
 		t.Errorf("dist/ has %d files, want %d", len(kept), want)
 	}
 }
 
-// bundle makes the files of dist/: the script in each language, with the messages that begin with "js.", and the sheet.
+// bundle makes the files of dist/: the script in each language, with the messages that begin with "js.", the sheet, and
+// the land of the map.
 func bundle(t *testing.T) map[string][]byte {
 	t.Helper()
 	icon, err := os.ReadFile("ui/icon.svg")
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string][]byte{"icon.svg": icon}
+	files := map[string][]byte{"icon.svg": icon, "land.svg": land(t)}
 	build := func(name, entry string, plugins ...api.Plugin) {
 		made := api.Build(api.BuildOptions{
 			EntryPoints: []string{entry}, Bundle: true, Format: api.FormatESModule, Charset: api.CharsetUTF8, LegalComments: api.LegalCommentsNone,

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"html/template"
 	"strings"
 	"sync"
 	"time"
@@ -55,7 +56,13 @@ type glancePage struct {
 	// Down are nodes that should be online; Renewing those whose certificate ends soon.
 	Down, Renewing []fleetRow
 	Servers, Plans int
-	Now            time.Time
+	// Chart is of the connections of all nodes, Nodes the charts of each.
+	Chart liveChart
+	Nodes template.HTML
+	// Traffic is of the last days, Today what went in and out today.
+	Traffic chart
+	Today   int64
+	Now     time.Time
 }
 
 // IsCalm reports that nothing needs an operator.
@@ -93,6 +100,20 @@ func (s *Site) glance(v *visit) error {
 		if r.State == nodeOnline && r.EndsSoon(p.Now) {
 			p.Renewing = append(p.Renewing, *r)
 		}
+	}
+	if p.Nodes, p.Chart, err = v.nodeCharts(rows); err != nil {
+		return err
+	}
+	if p.Chart.Points != "" { // what the page then goes on with
+		p.Connections = p.Chart.Now
+	}
+	days, err := s.service.DayTraffic(v.r.Context(), v.actor, historyDays)
+	if err != nil {
+		return err
+	}
+	p.Traffic = newChart(s.texts, v.lang, days, p.Now)
+	if len(days) > 0 && days[0].Day.Equal(p.Traffic.Last) {
+		p.Today = days[0].Up + days[0].Down
 	}
 	return v.page(200, "glance", &p)
 }

@@ -22,7 +22,10 @@ func (v *visit) event() {
 	if method != http.MethodGet && method != http.MethodPost && method != http.MethodHead {
 		method = "other"
 	}
-	took := time.Since(v.startedAt)
+	took := v.took
+	if took == 0 {
+		took = time.Since(v.startedAt)
+	}
 	if v.site.observe != nil {
 		v.site.observe(method, route, v.status, took)
 	}

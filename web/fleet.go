@@ -38,6 +38,23 @@ func (r *fleetRow) EndsSoon(now time.Time) bool {
 	return !r.CertifiedUntil.IsZero() && r.CertifiedUntil.Sub(now) < certificateWarning
 }
 
+// place is where the row's server is on the map.
+func (r *fleetRow) place() place {
+	p := place{name: r.Name, latitude: r.Latitude, longitude: r.Longitude, state: "idle"}
+	switch {
+	case r.State == nodeOffline || r.State == nodeRevoked:
+		p.state = "bad"
+	case r.State == nodeOnline && (r.Server.State != vpn.ServerActive || r.Load >= busyLoad):
+		p.state = "busy"
+	case r.State == nodeOnline:
+		p.state = "good"
+	}
+	return p
+}
+
+// busyLoad is from where on a node counts as busy, in percent.
+const busyLoad = 85
+
 // fleet returns all servers with their nodes, in the order of their ids.
 func (s *Site) fleet(v *visit) ([]fleetRow, error) {
 	reports, err := s.service.NodeReports(v.r.Context(), v.actor)

@@ -25,6 +25,8 @@ type fragmentKey struct {
 	lang locale.Lang
 	view *vpn.View // a snapshot that never changes, nil where there is none
 	base string    // where the service is, "" where it does not matter
+	// reading is the number of what is shown live, 0 where nothing is.
+	reading uint64
 }
 
 // fragment returns a part of a page, made by the template of its name.

@@ -13,10 +13,13 @@ import (
 
 // fleetPage lists the servers with their nodes.
 type fleetPage struct {
-	Rows   []fleetRow
-	States []vpn.ServerState
-	Form   serverForm
-	Now    time.Time
+	Rows []fleetRow
+	Map  *worldMap
+	// Unplaced is how many servers are not on the map.
+	Unplaced int
+	States   []vpn.ServerState
+	Form     serverForm
+	Now      time.Time
 }
 
 // serverStates are what an operator may want of a server.
@@ -31,7 +34,16 @@ func (s *Site) showFleet(v *visit, status int, form serverForm) error {
 	if err != nil {
 		return err
 	}
-	return v.page(status, "fleet", fleetPage{Rows: rows, States: serverStates, Form: form, Now: s.service.Now()})
+	p := fleetPage{Rows: rows, States: serverStates, Form: form, Now: s.service.Now()}
+	places := make([]place, len(rows))
+	for i := range rows {
+		places[i] = rows[i].place()
+		if !places[i].isKnown() {
+			p.Unplaced++
+		}
+	}
+	p.Map = newWorldMap(places)
+	return v.page(status, "fleet", p)
 }
 
 // serverForm is a server as it is typed.

@@ -49,9 +49,7 @@ func (s *Site) showOverview(v *visit, status int, p overviewPage) error {
 	}
 	p.Overview, p.Links, p.Chart = o, s.service.Settings(v.r.Context()).Links, newChart(s.texts, v.lang, usage, o.Now)
 	p.DaysLeft, p.HasEnd = o.Entitlement.DaysLeft(o.Now)
-	if o.Traffic.Limit > 0 {
-		p.Percent = int(min(100, float64(o.Traffic.Used)/float64(o.Traffic.Limit)*100))
-	}
+	p.Percent = percent(&o.Traffic)
 	for i := range o.View.Servers {
 		if l := &o.View.Servers[i]; l.Status == vpn.StatusOnline && l.LockedReason == "" {
 			p.Servers++

@@ -64,7 +64,9 @@ func (s *Site) entries() []entry {
 		{"GET /account/devices/{id}/subscription", s.subscription},
 		{"GET /account/devices/{id}/subscription/qr.png", s.subscriptionPNG},
 		{"POST /account/devices/{id}/subscription/rotate", s.rotateAddress},
+		{"GET /account/live", s.liveTraffic},
 		{"GET /account/servers", s.servers},
+		{"GET /account/servers/live", s.liveServers},
 		{"GET /account/connect", s.connect},
 		{"POST /account/connect", s.makeKey},
 		{"GET /account/connect/{device}/{server}", s.key},
@@ -85,6 +87,7 @@ func (s *Site) entries() []entry {
 		{"POST /account/erase", s.erase},
 
 		{"GET /admin", s.operate(s.glance)},
+		{"GET /admin/live", s.operate(s.liveFleet)},
 		{"GET /admin/users", s.operate(s.users)},
 		{"POST /admin/users", s.operate(s.addUser)},
 		{"GET /admin/users/{id}", s.operate(s.user)},

@@ -13,7 +13,7 @@ const maxPinged = 40
 
 // serversPage lists the servers, best first.
 type serversPage struct {
-	List   template.HTML // "" when there are no servers
+	List   template.HTML // with the map; "" when there are no servers
 	Access vpn.Access
 }
 
@@ -35,11 +35,34 @@ func (s *Site) servers(v *visit) error {
 	v.pingable(origins)
 	p := serversPage{Access: o.Access}
 	if len(o.View.Servers) > 0 {
-		if p.List, err = v.fragment("servers", fragmentKey{name: "server list", view: o.View}, o.View); err != nil {
+		if p.List, err = v.fragment("servers", fragmentKey{name: "server list", view: o.View}, serverList{o.View, newWorldMap(placesOf(o.View))}); err != nil {
 			return err
 		}
 	}
 	return v.page(200, "servers", p)
+}
+
+// serverList is the servers of a view, in words and on a map.
+type serverList struct {
+	*vpn.View
+	Map *worldMap
+}
+
+// placesOf are the servers of a view for the map.
+func placesOf(view *vpn.View) []place {
+	places := make([]place, len(view.Servers))
+	for i := range view.Servers {
+		l := &view.Servers[i]
+		p := place{name: l.Name, latitude: l.Latitude, longitude: l.Longitude, state: "good", isBest: l.ID == view.RecommendedID}
+		switch {
+		case l.LockedReason != "":
+			p.state = "idle"
+		case l.Status != vpn.StatusOnline:
+			p.state = "busy"
+		}
+		places[i] = p
+	}
+	return places
 }
 
 // isOrigin reports whether an origin can stand in a header as it is.

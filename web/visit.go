@@ -38,6 +38,8 @@ type visit struct {
 	status int
 	code   vpn.Code
 	err    error
+	// took is how long the answer took to begin, where it goes on while somebody looks; 0 elsewhere.
+	took time.Duration
 }
 
 // handler serves one route. It writes the answer, or returns the error to answer with.

@@ -46,6 +46,7 @@ type Site struct {
 	mux       *http.ServeMux
 	fragments fragments
 	glances   glances
+	live      live
 	zippers   sync.Pool // of *gzip.Writer
 	address   func(*http.Request) netip.Addr
 	joinLine  func(context.Context, *vpn.Actor, int64) (string, error)

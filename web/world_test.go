@@ -27,7 +27,10 @@ import (
 )
 
 // nodes are machines that have every key at once.
-type nodes struct{ isSlow atomic.Bool }
+type nodes struct {
+	isSlow atomic.Bool
+	more   atomic.Int64 // connections on each
+}
 
 func (*nodes) Wake(...vpn.NodeRev) {}
 
@@ -35,8 +38,8 @@ func (n *nodes) WaitApplied(context.Context, int64, int64) bool { return !n.isSl
 
 func (*nodes) Refuses(int64, int64) bool { return false }
 
-func (*nodes) Live(id int64) vpn.NodeLive {
-	return vpn.NodeLive{IsOnline: true, ActiveDevices: int(id) * 17, At: time.Unix(1_790_000_000, 0)}
+func (n *nodes) Live(id int64) vpn.NodeLive {
+	return vpn.NodeLive{IsOnline: true, ActiveDevices: int(id*17 + n.more.Load()), At: time.Unix(1_790_000_000, 0)}
 }
 
 // plainPasswords keeps passwords as they are: hashing is slow on purpose, and has its own tests.
@@ -152,10 +155,10 @@ func (w *world) populate() *world {
 		must(w.service.Subscribe(ctx, shell, id, "standard", 1))(w.t)
 	}
 	for i, s := range []vpn.Server{
-		{Name: "Амстердам 1", CountryCode: "NL", City: vpn.Text{RU: "Амстердам", EN: "Amsterdam"}, Capacity: 200},
-		{Name: "Helsinki 2", CountryCode: "FI", City: vpn.Text{RU: "Хельсинки", EN: "Helsinki"}, Capacity: 80},
-		{Name: "Dublin \"3\"", CountryCode: "IE", City: vpn.Text{RU: "Дублин", EN: "Dublin"}, Tier: 2, Capacity: 90},
-		{Name: "Tokyo 4", CountryCode: "JP", City: vpn.Text{RU: "Токио", EN: "Tokyo"}, State: vpn.ServerMaintenance},
+		{Name: "Амстердам 1", CountryCode: "NL", City: vpn.Text{RU: "Амстердам", EN: "Amsterdam"}, Latitude: 52.37, Longitude: 4.9, Capacity: 200},
+		{Name: "Helsinki 2", CountryCode: "FI", City: vpn.Text{RU: "Хельсинки", EN: "Helsinki"}, Latitude: 60.17, Longitude: 24.94, Capacity: 80},
+		{Name: "Dublin \"3\"", CountryCode: "IE", City: vpn.Text{RU: "Дублин", EN: "Dublin"}, Latitude: 53.35, Longitude: -6.26, Tier: 2, Capacity: 90},
+		{Name: "Tokyo 4", CountryCode: "JP", City: vpn.Text{RU: "Токио", EN: "Tokyo"}, Latitude: 35.68, Longitude: 139.69, State: vpn.ServerMaintenance},
 	} {
 		s.Host, s.PingURL = fmt.Sprintf("s%d.example.net", i+1), w.server.URL+"/ping"
 		s.ShadowsocksPort, s.ShadowsocksPorts = 8388, 16
@@ -171,6 +174,7 @@ func (w *world) addServers(n int) *world {
 	for i := range n {
 		must(w.service.AddServer(w.t.Context(), vpn.Shell(), vpn.Server{
 			Name: fmt.Sprintf("Server %d", i), CountryCode: countries[i%len(countries)], City: vpn.Text{RU: "Город", EN: "City"}, Capacity: 20_000,
+			Latitude: float64(i*37%105) - 40, Longitude: float64(i*53%340) - 165, // all over the world
 			Host: fmt.Sprintf("n%d.example.net", i), PingURL: fmt.Sprintf("https://n%d.example.net/ping", i), ShadowsocksPort: 8388, ShadowsocksPorts: 16,
 		}))(w.t)
 	}
@@ -245,7 +249,10 @@ func (v *visitor) do(method, path string, form url.Values, headers ...string) *d
 		v.w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body := string(must(io.ReadAll(resp.Body))(v.w.t))
+	body := ""
+	if resp.Header.Get("Content-Type") != "text/event-stream" { // which has no end
+		body = string(must(io.ReadAll(resp.Body))(v.w.t))
+	}
 	return &document{Response: resp, t: v.w.t, path: resp.Request.URL.Path, body: body, root: must(html.Parse(strings.NewReader(body)))(v.w.t)}
 }
 

@@ -1,5 +1,6 @@
 // The custom elements of all pages. Each makes a page that works without it better, and asks nothing of the others.
 import "./copy";
+import "./live";
 import "./password";
 import "./ping";
 import "./retry";
