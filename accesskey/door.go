@@ -1,7 +1,6 @@
 package accesskey
 
 import (
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
@@ -13,10 +12,10 @@ import (
 	"strings"
 )
 
-// Door is a secret that the HTTPS proxy of one server shares with those who issue its keys. With it the proxy knows a
+// Door is a secret that the planes of one server share with those who issue its keys. With it the HTTPS proxy knows a
 // credential that was issued once, though the key is gone: only such a credential is asked for a newer one, everybody
-// else meets an ordinary web server. It opens nothing: a credential works only while its key lives. Like a Seed, a Door
-// never prints.
+// else meets an ordinary web server. The identity PSK of Shadowsocks 2022 follows from it. It opens nothing: a credential
+// works only while its key lives. Like a Seed, a Door never prints.
 type Door [32]byte
 
 // ErrDoorIsSecret refuses to write a door as text.
@@ -26,11 +25,7 @@ var ErrDoorIsSecret = errors.New("accesskey: a door is never written as text")
 // knows its own alone.
 func DoorOf(secret [32]byte, serverID int64) Door {
 	info := string(binary.BigEndian.AppendUint64([]byte("stile door v1 "), uint64(serverID)))
-	out, err := hkdf.Key(sha256.New, secret[:], nil, info, len(Door{}))
-	if err != nil {
-		panic("accesskey: HKDF-SHA256 of constant parameters: " + err.Error())
-	}
-	return Door(out)
+	return Door(derive(secret, info, len(Door{})))
 }
 
 // HTTPS is the credential of the HTTPS proxy. All of it is of the base64url alphabet or narrower, so that it needs no
@@ -88,6 +83,12 @@ func (d Door) proof(name, password string) string {
 	mac.Write([]byte{0}) // not in the alphabet
 	mac.Write([]byte(password))
 	return encode(mac.Sum(nil)[:proofRaw])
+}
+
+// IdentityPSK derives the server's own pre-shared key for a method of AEAD-2022, PSKSize bytes long. Every client of the
+// server knows it; the door does not follow from it.
+func (d Door) IdentityPSK(method string) []byte {
+	return derive(d, "stile shadowsocks identity "+method+" v1", PSKSize(method))
 }
 
 // Format prints a placeholder for every verb.

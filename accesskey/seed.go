@@ -65,8 +65,10 @@ func Port(first, count int, keyID int64) int {
 	return first + int(uint64(keyID)%uint64(count))
 }
 
-func (s Seed) derive(info string, size int) []byte {
-	out, err := hkdf.Key(sha256.New, s[:], nil, info, size)
+func (s Seed) derive(info string, size int) []byte { return derive(s, info, size) }
+
+func derive(secret [32]byte, info string, size int) []byte {
+	out, err := hkdf.Key(sha256.New, secret[:], nil, info, size)
 	if err != nil {
 		panic("accesskey: HKDF-SHA256 of constant parameters: " + err.Error())
 	}

@@ -39,6 +39,14 @@ func TestDerivationsNeverChange(t *testing.T) {
 			t.Errorf("PSK(%q) = %s, want %s", method, got, want)
 		}
 	}
+	for method, want := range map[string]string{
+		Method2022AES128: "Iv1JK3Gz5PX7Z41NWQ4VFg==:lg35GxahU3LxSG6rRbymuw==",
+		Method2022AES256: "6sqUS0EbY5xF3h4DiQt9dD/f7/oFsVR8YD39R4oUbM0=:Gar1na5+kgjT1R1O0bAza02/+DxMOqTzQVT5o7Rxc84=",
+	} {
+		if got := s.Shadowsocks2022(method, door); got != (Shadowsocks{Method: method, Password: want}) {
+			t.Errorf("Shadowsocks2022(%q) = %+v, want %s", method, got, want)
+		}
+	}
 	if got := s.DynamicToken(); got != "BEJ0FAcfMVeEpnS2qA0FAA" {
 		t.Errorf("DynamicToken() = %q", got)
 	}

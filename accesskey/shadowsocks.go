@@ -14,14 +14,22 @@ import (
 // PrefixSize is the length in bytes of the prefix that Seed.Shadowsocks derives.
 const PrefixSize = 10
 
-// MethodAES256GCM is the Shadowsocks method (AEAD-2018) of every key we issue.
-const MethodAES256GCM = "aes-256-gcm"
+// Methods of AEAD-2018 (SIP004). A node takes both under the same password.
+const (
+	MethodAES256GCM = "aes-256-gcm"
+	MethodChaCha20  = "chacha20-ietf-poly1305"
+)
 
 // Methods of AEAD-2022 (SIP022).
 const (
 	Method2022AES128 = "2022-blake3-aes-128-gcm"
 	Method2022AES256 = "2022-blake3-aes-256-gcm"
 )
+
+// Methods are those that a server can be asked for.
+func Methods() []string {
+	return []string{MethodAES256GCM, MethodChaCha20, Method2022AES128, Method2022AES256}
+}
 
 // PSKSize returns the length in bytes of the pre-shared keys of a method of AEAD-2022; 0 means that it is not one.
 func PSKSize(method string) int {
@@ -62,7 +70,7 @@ type ShadowsocksEndpoint struct {
 	Name string
 }
 
-// Shadowsocks derives the Shadowsocks credential: a password of 32 base64url characters (24 bytes) and a prefix of
+// Shadowsocks derives the credential of AEAD-2018: a password of 32 base64url characters (24 bytes) and a prefix of
 // PrefixSize characters of the same alphabet (60 bits).
 func (s Seed) Shadowsocks() Shadowsocks {
 	return Shadowsocks{
@@ -72,13 +80,41 @@ func (s Seed) Shadowsocks() Shadowsocks {
 	}
 }
 
-// URI writes the credential as SIP002 with unpadded base64url user information. A prefix is written as Outline
-// clients read it: every byte as the code point of the same number, in UTF-8, percent-encoded. outline=1 marks the URI
-// for those clients; others ignore the query. An IPv6 host gets brackets.
+// Shadowsocks2022 derives the credential of a method of AEAD-2022 on the server of a door: identity PSK and user PSK in
+// padded base64, with a colon between (SIP022, SIP023).
+func (s Seed) Shadowsocks2022(method string, door Door) Shadowsocks {
+	text := base64.StdEncoding.EncodeToString
+	return Shadowsocks{Method: method, Password: text(door.IdentityPSK(method)) + ":" + text(s.PSK(method))}
+}
+
+// Is2022 reports whether the method is one of AEAD-2022, which Outline's clients do not speak.
+func (k Shadowsocks) Is2022() bool { return PSKSize(k.Method) != 0 }
+
+// PSKs returns the identity PSK and the user PSK of a credential of AEAD-2022.
+func (k Shadowsocks) PSKs() (identity, user []byte, err error) {
+	first, second, _ := strings.Cut(k.Password, ":")
+	identity, err = base64.StdEncoding.DecodeString(first)
+	if err == nil {
+		user, err = base64.StdEncoding.DecodeString(second)
+	}
+	if size := PSKSize(k.Method); err != nil || size == 0 || len(identity) != size || len(user) != size {
+		return nil, nil, fmt.Errorf("accesskey: the password is not an identity PSK and a user PSK of %s", k.Method)
+	}
+	return identity, user, nil
+}
+
+// URI writes the credential as SIP002. In AEAD-2018 the user information is unpadded base64url, and outline=1 marks the
+// URI for Outline's clients; others ignore the query. A prefix is written as they read it: every byte as the code point of
+// the same number, in UTF-8, percent-encoded. In AEAD-2022 the user information is percent-encoded. An IPv6 host gets
+// brackets.
 func (k Shadowsocks) URI(host string, port int, name string) string {
 	var b strings.Builder
 	b.WriteString("ss://")
-	b.WriteString(base64.RawURLEncoding.EncodeToString([]byte(k.Method + ":" + k.Password)))
+	if k.Is2022() {
+		b.WriteString(k.Method + ":" + escape(k.Password))
+	} else {
+		b.WriteString(base64.RawURLEncoding.EncodeToString([]byte(k.Method + ":" + k.Password)))
+	}
 	b.WriteByte('@')
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -86,10 +122,13 @@ func (k Shadowsocks) URI(host string, port int, name string) string {
 	b.WriteString(host)
 	b.WriteByte(':')
 	b.WriteString(strconv.Itoa(port))
-	b.WriteString("/?outline=1")
+	separator := "/?"
+	if !k.Is2022() {
+		b.WriteString("/?outline=1")
+		separator = "&"
+	}
 	if k.Prefix != "" {
-		b.WriteString("&prefix=")
-		b.WriteString(escapePrefix(k.Prefix))
+		b.WriteString(separator + "prefix=" + escapePrefix(k.Prefix))
 	}
 	if name != "" {
 		b.WriteByte('#')
@@ -255,9 +294,12 @@ func escapePrefix(prefix string) string {
 	for i := range prefix {
 		points[i] = rune(prefix[i])
 	}
-	// A plus sign is a space in a query; some clients decode it so and some do not, %20 is read alike by all.
-	return strings.ReplaceAll(url.QueryEscape(string(points)), "+", "%20")
+	return escape(string(points))
 }
+
+// escape percent-encodes all but letters, digits and -._~. A plus sign is a space to some readers and itself to others, %20
+// is read alike by all.
+func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
 func cutLast(s string, sep byte) (before, after string, found bool) {
 	if i := strings.LastIndexByte(s, sep); i >= 0 {

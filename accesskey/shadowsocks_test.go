@@ -9,6 +9,7 @@ import (
 
 func TestURI(t *testing.T) {
 	plain := Shadowsocks{Method: "aes-256-gcm", Password: "secret"}
+	modern := Shadowsocks{Method: Method2022AES128, Password: "a+/=:b"} // as SIP022 has it
 	tagged := Shadowsocks{Method: "aes-256-gcm", Password: "secret", Prefix: "\x16\x03\xa8 +&#%"}
 	const user = "YWVzLTI1Ni1nY206c2VjcmV0"
 	for _, c := range []struct{ got, want string }{
@@ -16,6 +17,7 @@ func TestURI(t *testing.T) {
 		{plain.URI("192.0.2.1", 1, "Amsterdam 1"), "ss://" + user + "@192.0.2.1:1/?outline=1#Amsterdam%201"},
 		{plain.URI("2001:db8::1", 443, "Москва #1"), "ss://" + user + "@[2001:db8::1]:443/?outline=1#%D0%9C%D0%BE%D1%81%D0%BA%D0%B2%D0%B0%20%231"},
 		{tagged.URI("h", 443, ""), "ss://" + user + "@h:443/?outline=1&prefix=%16%03%C2%A8%20%2B%26%23%25"},
+		{modern.URI("h", 9, "x"), "ss://2022-blake3-aes-128-gcm:a%2B%2F%3D%3Ab@h:9#x"},
 		{countingSeed().Shadowsocks().URI("h", 9, "x"),
 			"ss://YWVzLTI1Ni1nY206LWxtdXlfTEhWLTVWallpbDZEck5XUlFWRXFOdUJnQXo@h:9/?outline=1&prefix=6pXWju_b_m#x"},
 	} {
@@ -49,6 +51,17 @@ func TestParseReadsOwn(t *testing.T) {
 		want := ShadowsocksEndpoint{Shadowsocks: countingSeed().Shadowsocks(), Host: host, Port: 65535, Name: "Нидерланды · 1"}
 		if got, err := ParseShadowsocks(want.URI()); err != nil || got != want {
 			t.Errorf("ParseShadowsocks(%s) = %+v, %v", want.URI(), got, err)
+		}
+	}
+	for _, method := range []string{Method2022AES128, Method2022AES256} {
+		want := ShadowsocksEndpoint{Shadowsocks: countingSeed().Shadowsocks2022(method, Door{1}), Host: "2001:db8::7", Port: 1, Name: "Осло"}
+		got, err := ParseShadowsocks(want.URI())
+		if err != nil || got != want || !got.Is2022() {
+			t.Errorf("ParseShadowsocks(%s) = %+v, %v", want.URI(), got, err)
+		}
+		identity, user, err := got.PSKs()
+		if err != nil || string(identity) != string(Door{1}.IdentityPSK(method)) || string(user) != string(countingSeed().PSK(method)) {
+			t.Errorf("PSKs() = %x, %x, %v", identity, user, err)
 		}
 	}
 	every := make([]byte, maxForeignPrefix)
@@ -90,7 +103,25 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+func TestPSKsRefuse(t *testing.T) {
+	const good = "Iv1JK3Gz5PX7Z41NWQ4VFg=="
+	for name, k := range map[string]Shadowsocks{
+		"AEAD-2018":   {Method: MethodAES256GCM, Password: good + ":" + good},
+		"one PSK":     {Method: Method2022AES128, Password: good},
+		"three PSKs":  {Method: Method2022AES128, Password: good + ":" + good + ":" + good},
+		"wrong size":  {Method: Method2022AES256, Password: good + ":" + good},
+		"not base64":  {Method: Method2022AES128, Password: good + ":" + "secret"},
+		"no identity": {Method: Method2022AES128, Password: ":" + good},
+	} {
+		if _, _, err := k.PSKs(); err == nil || strings.Contains(err.Error(), "Iv1J") {
+			t.Errorf("%s: %v, want an error that does not repeat the password", name, err)
+		}
+	}
+}
+
 func FuzzParseShadowsocks(f *testing.F) {
+	f.Add(countingSeed().Shadowsocks2022(Method2022AES128, Door{}).URI("nl1.example.net", 8388, "Amsterdam 1"))
+	f.Add("ss://2022-blake3-aes-256-gcm:a%20b+@h:1/?prefix=%16%03%01")
 	f.Add(countingSeed().Shadowsocks().URI("nl1.example.net", 8388, "Amsterdam 1"))
 	f.Add(countingSeed().Shadowsocks().URI("2001:db8::1", 1, ""))
 	f.Add("ss://aes-256-gcm:p%2Fa@h:1/?prefix=%16%03%01")
