@@ -27,7 +27,7 @@ func adminServerOf(s *vpn.ListedServer) wire.AdminServer {
 	return wire.AdminServer{
 		ID: s.ID, Name: s.Name, Country: s.CountryCode, City: wire.Texts(s.City), Latitude: s.Latitude, Longitude: s.Longitude,
 		Host: s.Host, PingURL: s.PingURL, Tier: s.Tier, Capacity: s.Capacity, State: string(s.State), Protocols: protocolNames(s.Protocols),
-		ShadowsocksPort: s.ShadowsocksPort, ShadowsocksPorts: s.ShadowsocksPorts, HTTPSPort: s.HTTPSPort,
+		ShadowsocksPort: s.ShadowsocksPort, ShadowsocksPorts: s.ShadowsocksPorts, ShadowsocksMethod: s.ShadowsocksMethod, HTTPSPort: s.HTTPSPort,
 		Status: string(s.Status), ActiveConnections: s.ActiveConnections, Load: s.Load,
 	}
 }
@@ -42,7 +42,7 @@ func (s *serverInput) read(in *input) {
 	s.Host, s.PingURL, s.State = in.text("host", true), in.text("ping_url", false), vpn.ServerState(in.text("state", false))
 	s.Tier, s.Capacity = in.count("tier", false), in.count("capacity", false)
 	s.ShadowsocksPort, s.ShadowsocksPorts = in.count("shadowsocks_port", true), in.count("shadowsocks_ports", false)
-	s.HTTPSPort = in.count("https_port", false)
+	s.ShadowsocksMethod, s.HTTPSPort = in.text("shadowsocks_method", false), in.count("https_port", false)
 	if s.ShadowsocksPorts == 0 {
 		s.ShadowsocksPorts = 1
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -92,7 +93,7 @@ func (a *API) bundle(x *exchange) error {
 	if x.r.Header.Get("Accept-Language") == "" { // most clients name no language
 		x.lang = locale.Lang(b.User.Locale)
 	}
-	body, err := format.write(x.subscribed(b))
+	body, err := format.write(x.subscribed(b, format))
 	if err != nil {
 		return err
 	}
@@ -110,8 +111,8 @@ func (a *API) bundle(x *exchange) error {
 	return nil
 }
 
-// subscribed is a bundle as formats write it.
-func (x *exchange) subscribed(b *vpn.Bundle) *subscribed {
+// subscribed is a bundle as a format writes it.
+func (x *exchange) subscribed(b *vpn.Bundle, f *format) *subscribed {
 	s := &subscribed{}
 	switch {
 	case b.Refused != nil:
@@ -128,9 +129,9 @@ func (x *exchange) subscribed(b *vpn.Bundle) *subscribed {
 		issued := &b.Keys[i]
 		server := &issued.Server
 		if server.Offers(vpn.Shadowsocks) {
-			k := issued.Key.Seed.Shadowsocks()
+			e := issued.Shadowsocks()
 			s.Endpoints = append(s.Endpoints, endpoint{
-				Name: names.unique(server.Name), Protocol: vpn.Shadowsocks, Host: server.Host, Port: shadowsocksPort(issued), Shadowsocks: k,
+				Name: names.unique(e.Name), Protocol: vpn.Shadowsocks, Host: e.Host, Port: e.Port, Shadowsocks: e.Shadowsocks,
 			})
 		}
 		if server.Offers(vpn.HTTPS) {
@@ -139,6 +140,10 @@ func (x *exchange) subscribed(b *vpn.Bundle) *subscribed {
 				Name: names.unique(server.Name + " · HTTPS"), Protocol: vpn.HTTPS, Host: server.Host, Port: server.HTTPSPort, HTTPS: k,
 			})
 		}
+	}
+	if !slices.ContainsFunc(s.Endpoints, f.reads) {
+		x.mark(vpn.CodeProtocolUnavailable)
+		s.Refusal, s.Code = x.api.texts.In(x.language(), "bundle.not_readable"), string(vpn.CodeProtocolUnavailable)
 	}
 	return s
 }

@@ -28,11 +28,20 @@ type endpoint struct {
 	HTTPS       accesskey.HTTPS
 }
 
+func (e endpoint) isAny() bool { return true }
+
+func (e endpoint) isShadowsocks() bool { return e.Protocol == vpn.Shadowsocks }
+
+// isOutline leaves out Shadowsocks 2022, which Outline's clients do not speak.
+func (e endpoint) isOutline() bool { return e.isShadowsocks() && !e.Shadowsocks.Is2022() }
+
 // format writes a bundle as some clients read it.
 type format struct {
 	contentType string
 	extension   string
-	write       func(*subscribed) ([]byte, error)
+	// reads reports whether those clients can use an endpoint; write leaves the others out.
+	reads func(endpoint) bool
+	write func(*subscribed) ([]byte, error)
 }
 
 // defaultFormat is what nearly every client reads.
@@ -40,10 +49,10 @@ const defaultFormat = "base64"
 
 // formats are those that ?format= and clients.json name.
 var formats = map[string]*format{
-	"outline":  {"application/json", ".json", writeOutline},
-	"base64":   {"text/plain; charset=utf-8", ".txt", writeBase64},
-	"clash":    {"text/yaml; charset=utf-8", ".yaml", writeClash},
-	"sing-box": {"application/json", ".json", writeSingBox},
+	"outline":  {"application/json", ".json", endpoint.isOutline, writeOutline},
+	"base64":   {"text/plain; charset=utf-8", ".txt", endpoint.isShadowsocks, writeBase64},
+	"clash":    {"text/yaml; charset=utf-8", ".yaml", endpoint.isAny, writeClash},
+	"sing-box": {"application/json", ".json", endpoint.isAny, writeSingBox},
 }
 
 // shown are the endpoints to list. A refusal is one whose name says it: clients list names and show no error. It leads to
@@ -59,10 +68,10 @@ func (s *subscribed) shown() []endpoint {
 	}}
 }
 
-// writeOutline writes the first Shadowsocks key as Outline's clients read a dynamic key. They show a refusal's message.
+// writeOutline writes the first key that they can use as Outline's clients read a dynamic key. They show a refusal's message.
 func writeOutline(s *subscribed) ([]byte, error) {
-	for i := range s.Endpoints {
-		if e := &s.Endpoints[i]; e.Protocol == vpn.Shadowsocks {
+	for _, e := range s.Endpoints {
+		if e.isOutline() {
 			k := e.Shadowsocks
 			return marshal(wire.DynamicKey{Server: e.Host, ServerPort: e.Port, Password: k.Password, Method: k.Method, Prefix: k.Prefix})
 		}
@@ -77,7 +86,7 @@ func writeOutline(s *subscribed) ([]byte, error) {
 func writeBase64(s *subscribed) ([]byte, error) {
 	var links bytes.Buffer
 	for _, e := range s.shown() {
-		if e.Protocol == vpn.Shadowsocks {
+		if e.isShadowsocks() {
 			links.WriteString(e.Shadowsocks.URI(e.Host, e.Port, e.Name))
 			links.WriteByte('\n')
 		}

@@ -61,13 +61,15 @@ func (a *API) keyOf(issued *vpn.IssuedKey, l locale.Lang, baseURL string) *wire.
 		Limits: wire.KeyLimits{SpeedMbps: orNull(issued.SpeedLimitMbps), TrafficLeftBytes: leftOf(&issued.Traffic)},
 	}
 	if server.Offers(vpn.Shadowsocks) {
-		credential, port := key.Seed.Shadowsocks(), shadowsocksPort(issued)
+		e := issued.Shadowsocks()
 		k.Shadowsocks = &wire.ShadowsocksKey{
-			Host: server.Host, Port: port, Method: credential.Method, Password: credential.Password, Prefix: orNull(credential.Prefix), UDP: true,
+			Host: e.Host, Port: e.Port, Method: e.Method, Password: e.Password, Prefix: orNull(e.Prefix), UDP: true,
 		}
-		address := dynamicAddress(baseURL, issued)
-		k.DynamicKey = &address
-		k.Key = credential.URI(server.Host, port, server.Name)
+		if !e.Is2022() { // Outline's clients could not use it
+			address := dynamicAddress(baseURL, issued)
+			k.DynamicKey = &address
+		}
+		k.Key = e.URI()
 	}
 	if server.Offers(vpn.HTTPS) {
 		k.HTTPS = a.httpsOf(issued, baseURL)
@@ -76,11 +78,6 @@ func (a *API) keyOf(issued *vpn.IssuedKey, l locale.Lang, baseURL string) *wire.
 		}
 	}
 	return k
-}
-
-// shadowsocksPort is the port that a key uses on its server.
-func shadowsocksPort(issued *vpn.IssuedKey) int {
-	return accesskey.Port(issued.Server.ShadowsocksPort, issued.Server.ShadowsocksPorts, issued.Key.ID)
 }
 
 // dynamicAddress is where Outline's clients fetch a key: the scheme ssconf stands for https.
@@ -98,9 +95,16 @@ func (x *exchange) baseURL() string {
 	return "http://" + x.r.Host
 }
 
-// dynamicKey returns a key as Outline's clients read it. They show a refusal only when it comes with status 200.
+// dynamicKey returns a key as Outline's clients read it. They show a refusal only when it comes with status 200; a server
+// whose method they do not speak is one.
 func (a *API) dynamicKey(x *exchange) error {
 	issued, err := a.service.DynamicKey(x.r.Context(), x.pathID(), x.resource.value(x.r.URL.Path, "token"))
+	var e accesskey.ShadowsocksEndpoint
+	if err == nil {
+		if e = issued.Shadowsocks(); e.Is2022() {
+			err = vpn.Refusal(vpn.CodeProtocolUnavailable)
+		}
+	}
 	if refusal, ok := errors.AsType[*vpn.Error](err); ok {
 		x.mark(refusal.Code)
 		var r wire.DynamicKeyRefusal
@@ -111,9 +115,7 @@ func (a *API) dynamicKey(x *exchange) error {
 		return err
 	}
 	x.w.Header()["Cache-Control"] = noStore
-	credential := issued.Key.Seed.Shadowsocks()
 	return x.sendJSON(http.StatusOK, wire.DynamicKey{
-		Server: issued.Server.Host, ServerPort: shadowsocksPort(issued), Password: credential.Password, Method: credential.Method,
-		Prefix: credential.Prefix,
+		Server: e.Host, ServerPort: e.Port, Password: e.Password, Method: e.Method, Prefix: e.Prefix,
 	})
 }

@@ -43,26 +43,34 @@ func openNode(ctx context.Context, a *app) (*embeddedNode, error) {
 		return nil, err
 	}
 	n.endpoint.secure(&cfg.planesConfig)
+	known, err := dataDir(a.cfg.Data).loadNodeName()
+	if err != nil {
+		return nil, errors.Join(err, n.endpoint.close())
+	}
+	local, err := findLocal(ctx, a.service, known, cfg.host)
+	if err != nil {
+		return nil, errors.Join(err, n.endpoint.close())
+	}
+	if local != nil {
+		cfg.method, cfg.door = local.ShadowsocksMethod, local.Door
+	}
 	if n.planes, err = listenPlanes(ctx, &cfg.planesConfig, a.cfg.log); err != nil {
 		return nil, errors.Join(err, n.endpoint.close())
 	}
-	if err := n.open(ctx, a); err != nil {
+	if err := n.open(ctx, a, known, local); err != nil {
 		return nil, errors.Join(err, n.planes.close(ctx), n.endpoint.close())
 	}
 	return n, nil
 }
 
-func (n *embeddedNode) open(ctx context.Context, a *app) error {
+// open makes the node's agent. known is the node's name and local its server, "" and nil at the first start.
+func (n *embeddedNode) open(ctx context.Context, a *app, known string, local *vpn.Server) error {
 	dir := dataDir(a.cfg.Data)
 	if err := os.MkdirAll(dir.node(), 0o700); err != nil {
 		return err
 	}
-	known, err := dir.loadNodeName()
-	if err != nil {
-		return err
-	}
 	pingURL := n.endpoint.pingURL(a.cfg.node.host, n.planes.httpsPort(), a.url()+"/ping")
-	server, err := ensureLocal(ctx, a.service, known, a.cfg.node.host, pingURL, n.planes)
+	server, err := ensureLocal(ctx, a.service, local, a.cfg.node.host, pingURL, n.planes)
 	if vpn.CodeOf(err) == vpn.CodeConflict {
 		return fmt.Errorf("a server named %q exists already and is not this machine's: rename it with `stile server set ID --name …`; if it is this machine's, delete %s",
 			localServer, dir.nodeName())
@@ -151,27 +159,36 @@ const localServer = "local"
 // unknownCountry is CLDR's code for an unknown region, until an operator says where the machine is.
 const unknownCountry = "ZZ"
 
-// ensureLocal makes the embedded node's server at the first start, and lets it follow the flags at later ones. It is
-// known by its nodeName, so that operators may rename it.
-func ensureLocal(ctx context.Context, s *vpn.Service, known, host, pingURL string, planes *openPlanes) (vpn.Server, error) {
+// findLocal returns the embedded node's server; nil at the first start. It is known by its nodeName, so that operators may
+// rename it.
+func findLocal(ctx context.Context, s *vpn.Service, known, host string) (*vpn.Server, error) {
 	servers, err := s.AllServers(ctx, shell)
 	if err != nil {
-		return vpn.Server{}, err
+		return nil, err
 	}
 	for i := range servers {
 		server := servers[i].Server
-		if nodeName(&server) != known && (known != "" || server.Name != localServer || server.Host != host) {
-			continue
+		if nodeName(&server) == known || known == "" && server.Name == localServer && server.Host == host {
+			return &server, nil
 		}
-		old := portRange{first: server.ShadowsocksPort, count: server.ShadowsocksPorts}
-		if server.Host == host && server.PingURL == pingURL && old == planes.ports && server.HTTPSPort == planes.httpsPort() {
-			return server, nil
-		}
-		server.Host, server.PingURL = host, pingURL
-		planes.describe(&server)
-		return server, s.UpdateServer(ctx, shell, server)
 	}
-	server := vpn.Server{Name: localServer, CountryCode: unknownCountry, Host: host, PingURL: pingURL}
+	return nil, nil
+}
+
+// ensureLocal makes the embedded node's server at the first start, where local is nil, and lets it follow the flags at
+// later ones.
+func ensureLocal(ctx context.Context, s *vpn.Service, local *vpn.Server, host, pingURL string, planes *openPlanes) (vpn.Server, error) {
+	if local == nil {
+		server := vpn.Server{Name: localServer, CountryCode: unknownCountry, Host: host, PingURL: pingURL}
+		planes.describe(&server)
+		return s.AddServer(ctx, shell, server)
+	}
+	server := *local
+	old := portRange{first: server.ShadowsocksPort, count: server.ShadowsocksPorts}
+	if server.Host == host && server.PingURL == pingURL && old == planes.ports && server.HTTPSPort == planes.httpsPort() {
+		return server, nil
+	}
+	server.Host, server.PingURL = host, pingURL
 	planes.describe(&server)
-	return s.AddServer(ctx, shell, server)
+	return server, s.UpdateServer(ctx, shell, server)
 }

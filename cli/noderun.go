@@ -149,6 +149,9 @@ func (n *joinedNode) open(ctx context.Context, dir string, id *node.Identity, fl
 		listen: flags.NodeListen, allow: flags.AllowTarget, ports: portRange{first: id.ShadowsocksPort, count: id.ShadowsocksPorts},
 	}
 	setFrom(&cfg.ports, flags.ShadowsocksPorts)
+	if cfg.method = id.ShadowsocksMethod; len(id.Door) == len(cfg.door) {
+		cfg.door = accesskey.Door(id.Door)
+	}
 	cfg.https = flags.https(id, log)
 	if n.monitor, err = flags.monitorFlags.open(ctx); err != nil {
 		return err
@@ -163,7 +166,7 @@ func (n *joinedNode) open(ctx context.Context, dir string, id *node.Identity, fl
 	var planes []dataplane.Plane
 	if cfg.https == nil {
 		planes = n.planes.list
-	} else if planes, err = n.planes.finish(accesskey.Door(id.Door)); err != nil {
+	} else if planes, err = n.planes.finish(cfg.door); err != nil {
 		return err
 	}
 	n.agent, err = node.Open(node.Config{

@@ -21,6 +21,8 @@ import (
 type planesConfig struct {
 	listen string // "" = all addresses
 	ports  portRange
+	method string         // of Shadowsocks; "" = those of AEAD-2018
+	door   accesskey.Door // of the server, which a method of AEAD-2022 needs
 	allow  []netip.Prefix
 	https  *httpsConfig // nil = no HTTPS proxy
 }
@@ -48,11 +50,11 @@ func listenPlanes(ctx context.Context, c *planesConfig, log *slog.Logger) (*open
 	p := &openPlanes{
 		ledger: dataplane.NewLedger(time.Now), egress: dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: c.allow}), https: c.https,
 	}
-	plane, err := shadowsocks.New(ctx, shadowsocks.Config{
+	plane, err := c.listenShadowsocks(ctx, shadowsocks.Config{
 		Host: c.listen, Port: c.ports.first, Ports: c.ports.count, Ledger: p.ledger, Egress: p.egress, Log: log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w (choose others with --shadowsocks-ports)", err)
+		return nil, err
 	}
 	p.ports.first, p.ports.count = plane.Ports()
 	p.list = append(p.list, plane)
@@ -63,6 +65,31 @@ func listenPlanes(ctx context.Context, c *planesConfig, log *slog.Logger) (*open
 		return nil, errors.Join(fmt.Errorf("%w (choose another port with --https-port)", err), p.close(ctx))
 	}
 	return p, nil
+}
+
+// shadowsocksPlane is a plane of either edition.
+type shadowsocksPlane interface {
+	dataplane.Plane
+	// Ports returns the first port and how many there are.
+	Ports() (first, count int)
+}
+
+// listenShadowsocks makes the plane that speaks the configured method.
+func (c *planesConfig) listenShadowsocks(ctx context.Context, shared shadowsocks.Config) (plane shadowsocksPlane, err error) {
+	switch {
+	case c.method == "" || c.method == accesskey.MethodAES256GCM || c.method == accesskey.MethodChaCha20:
+		plane, err = shadowsocks.New(ctx, shared)
+	case accesskey.PSKSize(c.method) != 0:
+		plane, err = shadowsocks.New2022(ctx, shadowsocks.Config2022{
+			Config: shared, Method: c.method, IdentityPSK: c.door.IdentityPSK(c.method),
+		})
+	default:
+		return nil, fmt.Errorf("the server's Shadowsocks method is %q, which this version of Stile does not know: install a newer one", c.method)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w (choose others with --shadowsocks-ports)", err)
+	}
+	return plane, nil
 }
 
 // httpsPort is where the HTTPS proxy listens; 0 = nowhere.

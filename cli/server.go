@@ -28,6 +28,7 @@ type serverFlags struct {
 	Lon      *float64   `help:"Longitude in degrees."`
 	Host     string     `help:"Public name or address that keys point to."`
 	Ports    *portRange `help:"Shadowsocks ports, such as 8388-8403."`
+	Method   string     `enum:",aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" default:"" help:"Shadowsocks method: aes-256-gcm (the default), chacha20-ietf-poly1305, or of Shadowsocks 2022, which Outline's apps can't read, 2022-blake3-aes-128-gcm or 2022-blake3-aes-256-gcm."`
 	HTTPS    *int       `name:"https-port" help:"Port of its HTTPS proxy; 0 is none."`
 	PingURL  string     `name:"ping-url" help:"URL that clients time; by default https://HOST/ping, at --https-port."`
 	Capacity *int       `help:"Active devices it is meant for; 0 is unlimited."`
@@ -42,6 +43,7 @@ func (f *serverFlags) apply(s *vpn.Server) {
 	set(&s.City.RU, f.CityRu)
 	set(&s.Host, f.Host)
 	set(&s.PingURL, f.PingURL)
+	set(&s.ShadowsocksMethod, f.Method)
 	setFrom(&s.Latitude, f.Lat)
 	setFrom(&s.Longitude, f.Lon)
 	setFrom(&s.Capacity, f.Capacity)
@@ -126,6 +128,9 @@ func (c *ServerSetCmd) Run(ctx context.Context, t *Terminal) error {
 				if server.ShadowsocksPort != before.ShadowsocksPort || server.ShadowsocksPorts != before.ShadowsocksPorts || server.HTTPSPort != before.HTTPSPort {
 					t.notef("Its node listens on the new ports once it is restarted: `systemctl restart stile-node` on its machine, or `stile node run` again. New keys name them already. An embedded node takes its ports from the flags of `stile serve` instead.\n")
 				}
+				if server.ShadowsocksMethod != before.ShadowsocksMethod {
+					t.notef("Its node speaks the new method once it is restarted; an embedded one with `stile serve`. Keys name it already, and apps have to fetch theirs again.\n")
+				}
 				return nil
 			}
 		}
@@ -163,6 +168,7 @@ type serverRow struct {
 	City     string `json:"city"`
 	Host     string `json:"host"`
 	Ports    string `json:"ports"`
+	Method   string `json:"shadowsocks_method"`
 	HTTPS    int    `json:"https_port"`
 	PingURL  string `json:"ping_url"`
 	Capacity int    `json:"capacity"`
@@ -173,7 +179,7 @@ type serverRow struct {
 func serverRowOf(s *vpn.Server) serverRow {
 	return serverRow{
 		s.ID, s.Name, s.CountryCode, s.City.In("en"), s.Host, portRange{s.ShadowsocksPort, s.ShadowsocksPorts}.String(),
-		s.HTTPSPort, s.PingURL, s.Capacity, s.Tier, string(s.State),
+		s.ShadowsocksMethod, s.HTTPSPort, s.PingURL, s.Capacity, s.Tier, string(s.State),
 	}
 }
 

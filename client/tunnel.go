@@ -42,23 +42,26 @@ func NewTunnel(key string) (Tunnel, error) {
 	if strings.HasPrefix(key, "https:") {
 		return newHTTPSTunnel(key, nil)
 	}
-	return newShadowsocksTunnel(key)
+	endpoint, err := accesskey.ParseShadowsocks(key)
+	if err != nil {
+		return nil, fmt.Errorf("client: access key: %w", err)
+	}
+	if endpoint.Is2022() {
+		return newTunnel2022(&endpoint)
+	}
+	return newShadowsocksTunnel(&endpoint)
 }
 
-// shadowsocksTunnel is a Tunnel through a Shadowsocks server.
+// shadowsocksTunnel is a Tunnel through a server of Shadowsocks AEAD-2018.
 type shadowsocksTunnel struct {
 	address string
 	streams *shadowsocks.StreamDialer
 	packets transport.PacketListener
 }
 
-// newShadowsocksTunnel makes a tunnel from an ss:// URI; the prefix in it begins the salt of every stream and every
-// datagram.
-func newShadowsocksTunnel(key string) (*shadowsocksTunnel, error) {
-	endpoint, err := accesskey.ParseShadowsocks(key)
-	if err != nil {
-		return nil, fmt.Errorf("client: access key: %w", err)
-	}
+// newShadowsocksTunnel makes a tunnel from a credential of AEAD-2018; the prefix in it begins the salt of every stream and
+// every datagram.
+func newShadowsocksTunnel(endpoint *accesskey.ShadowsocksEndpoint) (*shadowsocksTunnel, error) {
 	secret, err := shadowsocks.NewEncryptionKey(endpoint.Method, endpoint.Password)
 	if err != nil {
 		return nil, fmt.Errorf("client: access key: %w", err)

@@ -112,6 +112,6 @@ func (l *Listener) self(w http.ResponseWriter, r *http.Request, by caller) {
 func membership(s *vpn.Server) wire.Membership {
 	return wire.Membership{
 		Name: s.Name, Host: s.Host, ShadowsocksPort: s.ShadowsocksPort, ShadowsocksPorts: s.ShadowsocksPorts,
-		HTTPSPort: s.HTTPSPort, Door: s.Door[:],
+		ShadowsocksMethod: s.ShadowsocksMethod, HTTPSPort: s.HTTPSPort, Door: s.Door[:],
 	}
 }

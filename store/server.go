@@ -12,13 +12,14 @@ import (
 func (s *Store) Servers(ctx context.Context) ([]vpn.Server, error) {
 	rows, err := s.read(ctx).rows(`
 		SELECT id, name, country_code, city_ru, city_en, latitude, longitude, host, ping_url, tier, capacity, state, protocols,
-			shadowsocks_port, shadowsocks_ports, https_port, created_at, updated_at
+			shadowsocks_port, shadowsocks_ports, shadowsocks_method, https_port, created_at, updated_at
 		FROM server
 		ORDER BY id`)
 	return list(rows, err, func(row scanner) (v vpn.Server, err error) {
 		var protocols string
 		err = row.Scan(&v.ID, &v.Name, &v.CountryCode, &v.City.RU, &v.City.EN, &v.Latitude, &v.Longitude, &v.Host, &v.PingURL,
-			&v.Tier, &v.Capacity, &v.State, &protocols, &v.ShadowsocksPort, &v.ShadowsocksPorts, &v.HTTPSPort, instant{&v.CreatedAt}, instant{&v.UpdatedAt})
+			&v.Tier, &v.Capacity, &v.State, &protocols, &v.ShadowsocksPort, &v.ShadowsocksPorts,
+			&v.ShadowsocksMethod, &v.HTTPSPort, instant{&v.CreatedAt}, instant{&v.UpdatedAt})
 		for _, p := range strings.Fields(protocols) {
 			v.Protocols = append(v.Protocols, vpn.Protocol(p))
 		}
@@ -35,7 +36,7 @@ func serverValues(v *vpn.Server) []any {
 	}
 	return []any{
 		v.Name, v.CountryCode, v.City.RU, v.City.EN, v.Latitude, v.Longitude, v.Host, v.PingURL, v.Tier, v.Capacity, string(v.State),
-		strings.Join(protocols, " "), v.ShadowsocksPort, v.ShadowsocksPorts, v.HTTPSPort,
+		strings.Join(protocols, " "), v.ShadowsocksPort, v.ShadowsocksPorts, v.ShadowsocksMethod, v.HTTPSPort,
 	}
 }
 
@@ -45,8 +46,8 @@ func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.S
 		v.CreatedAt, v.UpdatedAt = t.now, t.now
 		err := t.row(`
 			INSERT INTO server (name, country_code, city_ru, city_en, latitude, longitude, host, ping_url, tier, capacity, state,
-				protocols, shadowsocks_port, shadowsocks_ports, https_port, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)
+				protocols, shadowsocks_port, shadowsocks_ports, shadowsocks_method, https_port, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
 			RETURNING id`, append(serverValues(&v), millis(t.now))...).Scan(&v.ID)
 		if err != nil {
 			return t.taken(err)
@@ -82,9 +83,9 @@ func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) err
 		err := t.change(`
 			UPDATE server
 			SET name = $1, country_code = $2, city_ru = $3, city_en = $4, latitude = $5, longitude = $6, host = $7, ping_url = $8,
-				tier = $9, capacity = $10, state = $11, protocols = $12, shadowsocks_port = $13, shadowsocks_ports = $14, https_port = $15,
-				updated_at = $16
-			WHERE id = $17`, append(serverValues(&v), millis(t.now), v.ID)...)
+				tier = $9, capacity = $10, state = $11, protocols = $12, shadowsocks_port = $13, shadowsocks_ports = $14,
+				shadowsocks_method = $15, https_port = $16, updated_at = $17
+			WHERE id = $18`, append(serverValues(&v), millis(t.now), v.ID)...)
 		if err != nil {
 			return t.taken(err)
 		}

@@ -1,10 +1,14 @@
 package vpn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"stile/accesskey"
 )
 
 // AddServer makes a server. CodeValidationFailed names the field; CodeConflict when the name is taken.
@@ -49,6 +53,10 @@ func checkServer(server *Server) error {
 	case ServerActive, ServerMaintenance, ServerDrained:
 	default:
 		return invalid("state", "in")
+	}
+	server.ShadowsocksMethod = cmp.Or(server.ShadowsocksMethod, accesskey.MethodAES256GCM)
+	if !slices.Contains(accesskey.Methods(), server.ShadowsocksMethod) {
+		return invalid("shadowsocks_method", "in")
 	}
 	server.Protocols = []Protocol{Shadowsocks}
 	if server.HTTPSPort != 0 {

@@ -37,6 +37,19 @@ type IssuedKey struct {
 	Now            time.Time
 }
 
+// Shadowsocks is what a client of the server's Shadowsocks needs of the key.
+func (k *IssuedKey) Shadowsocks() accesskey.ShadowsocksEndpoint {
+	server := &k.Server
+	credential := k.Key.Seed.Shadowsocks()
+	if credential.Method = server.ShadowsocksMethod; credential.Is2022() {
+		credential = k.Key.Seed.Shadowsocks2022(server.ShadowsocksMethod, server.Door)
+	}
+	return accesskey.ShadowsocksEndpoint{
+		Shadowsocks: credential, Host: server.Host, Name: server.Name,
+		Port: accesskey.Port(server.ShadowsocksPort, server.ShadowsocksPorts, k.Key.ID),
+	}
+}
+
 // refreshAfter is how long a client may go on with a key without asking again.
 const refreshAfter = 24 * time.Hour
 

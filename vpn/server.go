@@ -47,9 +47,11 @@ type Server struct {
 	// ShadowsocksPort is the first of ShadowsocksPorts consecutive ports; a key uses one of them.
 	ShadowsocksPort  int
 	ShadowsocksPorts int
+	// ShadowsocksMethod is one of accesskey.Methods; "" stands for AES-256-GCM when a server is saved.
+	ShadowsocksMethod string
 	// HTTPSPort is where the HTTPS proxy listens; 0 = there is none.
 	HTTPSPort int
-	// Door is what the server's HTTPS proxy knows issued credentials by. It follows from the service's secret and the ID.
+	// Door is what the server's planes know issued credentials by. It follows from the service's secret and the ID.
 	Door      accesskey.Door
 	CreatedAt time.Time
 	UpdatedAt time.Time

@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"net/url"
 
+	"stile/accesskey"
 	"stile/vpn"
 )
 
@@ -16,24 +17,30 @@ type app struct {
 	Open template.URL
 
 	platforms []vpn.Platform
+	// no2022: it does not read keys of Shadowsocks 2022.
+	no2022 bool
 	// scheme stands before the escaped key in Open; "" = the key itself is the link.
 	scheme string
 }
 
 // apps are known to read ss:// keys and to open from a link.
 var apps = []app{
-	{Name: "Outline", Home: "https://getoutline.org/get-started/", platforms: platforms},
+	{Name: "Outline", Home: "https://getoutline.org/get-started/", platforms: platforms, no2022: true},
 	{Name: "Hiddify", Home: "https://hiddify.com/", platforms: platforms, scheme: "hiddify://import/"},
 	{Name: "Shadowsocks", Home: "https://github.com/shadowsocks/shadowsocks-android", platforms: []vpn.Platform{vpn.PlatformAndroid}},
 	{Name: "v2rayNG", Home: "https://github.com/2dust/v2rayNG", platforms: []vpn.Platform{vpn.PlatformAndroid}, scheme: "v2rayng://install-config?url="},
 	{Name: "Streisand", Home: "https://apps.apple.com/app/streisand/id6450534064", platforms: []vpn.Platform{vpn.PlatformIOS, vpn.PlatformMacOS}, scheme: "streisand://import/"},
 }
 
-// appsFor are the apps for a platform, each with the link that opens it with a key. All are offered for a platform that is
-// not known.
-func appsFor(p vpn.Platform, key string) []app {
+// appsFor are the apps for a platform that read a key, each with the link that opens it with the key. All are offered for a
+// platform that is not known.
+func appsFor(p vpn.Platform, e accesskey.ShadowsocksEndpoint) []app {
 	var fitting []app
+	key := e.URI()
 	for _, a := range apps {
+		if a.no2022 && e.Is2022() {
+			continue
+		}
 		fits := p == vpn.PlatformUnknown || p.IsExtension()
 		for _, q := range a.platforms {
 			fits = fits || p == q

@@ -8,7 +8,6 @@ import (
 
 	"rsc.io/qr"
 
-	"stile/accesskey"
 	"stile/vpn"
 )
 
@@ -97,56 +96,51 @@ type keyPage struct {
 }
 
 // heldKey returns a key of the path with the device it belongs to.
-func (s *Site) heldKey(v *visit) (*vpn.Device, *vpn.IssuedKey, string, error) {
+func (s *Site) heldKey(v *visit) (*vpn.Device, *vpn.IssuedKey, error) {
 	deviceID := v.pathID("device")
 	issued, err := s.service.HeldKey(v.r.Context(), v.actor, deviceID, v.pathID("server"))
 	if err != nil {
-		return nil, nil, "", err
+		return nil, nil, err
 	}
 	devices, err := s.service.Devices(v.r.Context(), v.actor)
 	if err != nil {
-		return nil, nil, "", err
+		return nil, nil, err
 	}
 	for i := range devices {
 		if devices[i].ID == deviceID {
-			return &devices[i], issued, keyLink(issued), nil
+			return &devices[i], issued, nil
 		}
 	}
-	return nil, nil, "", vpn.Refusal(vpn.CodeDeviceNotFound)
-}
-
-// keyLink is a key as Shadowsocks clients read it (SIP002).
-func keyLink(issued *vpn.IssuedKey) string {
-	server := &issued.Server
-	port := accesskey.Port(server.ShadowsocksPort, server.ShadowsocksPorts, issued.Key.ID)
-	return issued.Key.Seed.Shadowsocks().URI(server.Host, port, server.Name)
+	return nil, nil, vpn.Refusal(vpn.CodeDeviceNotFound)
 }
 
 func (s *Site) key(v *visit) error {
-	device, issued, link, err := s.heldKey(v)
+	device, issued, err := s.heldKey(v)
 	if vpn.CodeOf(err) == vpn.CodeNotFound {
 		return v.redirect("/account/connect?device=" + number(v.pathID("device")))
 	}
 	if err != nil {
 		return err
 	}
+	endpoint := issued.Shadowsocks()
+	link := endpoint.URI()
 	code, err := newQR(link)
 	if err != nil {
 		return err
 	}
 	return v.page(http.StatusOK, "key", keyPage{
 		Device: *device, Server: issued.Server, Key: link, Link: template.URL(link), Code: code, //nolint:gosec // made by accesskey, which escapes
-		Apps: appsFor(device.Platform, link), Platform: device.Platform,
+		Apps: appsFor(device.Platform, endpoint), Platform: device.Platform,
 	})
 }
 
 // keyPNG is the code as a picture to copy or to send.
 func (s *Site) keyPNG(v *visit) error {
-	_, _, link, err := s.heldKey(v)
+	_, issued, err := s.heldKey(v)
 	if err != nil {
 		return err
 	}
-	code, err := qr.Encode(link, qr.M)
+	code, err := qr.Encode(issued.Shadowsocks().URI(), qr.M)
 	if err != nil {
 		return errors.Join(errors.New("a key does not fit a QR code"), err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"stile/accesskey"
 	"stile/vpn"
 )
 
@@ -48,14 +49,14 @@ func (s *Site) showFleet(v *visit, status int, form serverForm) error {
 
 // serverForm is a server as it is typed.
 type serverForm struct {
-	Name, Country, CityRU, CityEN, Host, Ports, HTTPSPort, PingURL, Capacity, Tier, Latitude, Longitude string
-	Problem                                                                                             problem
+	Name, Country, CityRU, CityEN, Host, Ports, Method, HTTPSPort, PingURL, Capacity, Tier, Latitude, Longitude string
+	Problem                                                                                                     problem
 }
 
 func (v *visit) serverForm() serverForm {
 	return serverForm{
 		Name: v.form("name"), Country: v.form("country"), CityRU: v.form("city_ru"), CityEN: v.form("city_en"), Host: v.form("host"),
-		Ports: v.form("ports"), HTTPSPort: v.form("https_port"), PingURL: v.form("ping_url"), Capacity: v.form("capacity"),
+		Ports: v.form("ports"), Method: v.form("shadowsocks_method"), HTTPSPort: v.form("https_port"), PingURL: v.form("ping_url"), Capacity: v.form("capacity"),
 		Tier: v.form("tier"), Latitude: v.form("latitude"), Longitude: v.form("longitude"),
 	}
 }
@@ -66,14 +67,18 @@ func serverFormOf(s *vpn.Server) serverForm {
 		ports += "-" + strconv.Itoa(s.ShadowsocksPort+s.ShadowsocksPorts-1)
 	}
 	return serverForm{
-		Name: s.Name, Country: s.CountryCode, CityRU: s.City.RU, CityEN: s.City.EN, Host: s.Host, Ports: ports, HTTPSPort: strconv.Itoa(s.HTTPSPort),
+		Name: s.Name, Country: s.CountryCode, CityRU: s.City.RU, CityEN: s.City.EN, Host: s.Host, Ports: ports, Method: s.ShadowsocksMethod, HTTPSPort: strconv.Itoa(s.HTTPSPort),
 		PingURL: s.PingURL, Capacity: strconv.Itoa(s.Capacity), Tier: strconv.Itoa(s.Tier), Latitude: fmt.Sprint(s.Latitude), Longitude: fmt.Sprint(s.Longitude),
 	}
 }
 
+// Methods are those to choose from.
+func (f serverForm) Methods() []string { return accesskey.Methods() }
+
 // put writes what was typed over a server. CodeValidationFailed names what is no number.
 func (f *serverForm) put(s *vpn.Server) error {
 	s.Name, s.CountryCode, s.City, s.Host, s.PingURL = f.Name, f.Country, vpn.Text{RU: f.CityRU, EN: f.CityEN}, f.Host, f.PingURL
+	s.ShadowsocksMethod = f.Method
 	if s.PingURL == "" && s.Host != "" {
 		s.PingURL = "https://" + s.Host + "/ping"
 	}

@@ -190,7 +190,9 @@ type AdminServer struct {
 	Protocols        []string `json:"protocols"`
 	ShadowsocksPort  int      `json:"shadowsocks_port"`
 	ShadowsocksPorts int      `json:"shadowsocks_ports"`
-	HTTPSPort        int      `json:"https_port"` // 0 = no HTTPS proxy
+	// ShadowsocksMethod is aes-256-gcm, chacha20-ietf-poly1305, 2022-blake3-aes-128-gcm or 2022-blake3-aes-256-gcm.
+	ShadowsocksMethod string `json:"shadowsocks_method"`
+	HTTPSPort         int    `json:"https_port"` // 0 = no HTTPS proxy
 	// Status, ActiveConnections and Load are of this moment.
 	Status            string `json:"status"`
 	ActiveConnections int    `json:"active_connections"`

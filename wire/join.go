@@ -150,7 +150,9 @@ type Membership struct {
 	Host             string `json:"host"`
 	ShadowsocksPort  int    `json:"shadowsocks_port"`
 	ShadowsocksPorts int    `json:"shadowsocks_ports"`
-	// HTTPSPort is the HTTPS proxy's, 0 for none; Door (32 bytes) is what that proxy knows issued credentials by, a secret.
+	// ShadowsocksMethod is the method on those ports; "" stands for those of AEAD-2018.
+	ShadowsocksMethod string `json:"shadowsocks_method,omitempty"`
+	// HTTPSPort is the HTTPS proxy's, 0 for none; Door (32 bytes) is what the planes know issued credentials by, a secret.
 	HTTPSPort int    `json:"https_port,omitempty"`
 	Door      []byte `json:"door,omitempty"`
 }

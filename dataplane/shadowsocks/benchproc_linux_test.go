@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 	planebench.Main(m, func(ctx context.Context, port int, method string, ledger *dataplane.Ledger, egress *dataplane.Egress) (dataplane.Plane, error) {
 		if method != "" {
 			return shadowsocks.New2022(ctx, shadowsocks.Config2022{
-				Host: "127.0.0.1", Port: port, Ledger: ledger, Egress: egress, Method: method, IdentityPSK: shadowsocks.IdentityOfTests(method),
+				Config: shadowsocks.Config{Host: "127.0.0.1", Port: port, Ports: 1, Ledger: ledger, Egress: egress},
+				Method: method, IdentityPSK: shadowsocks.IdentityOfTests(method),
 			})
 		}
 		return shadowsocks.New(ctx, shadowsocks.Config{Host: "127.0.0.1", Port: port, Ports: 1, Ledger: ledger, Egress: egress})

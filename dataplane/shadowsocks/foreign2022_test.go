@@ -28,10 +28,11 @@ func TestForeignClient2022(t *testing.T) {
 			_, _ = rand.Read(identity)
 			plane, ledger, key := serve(t, func(ledger *dataplane.Ledger, egress *dataplane.Egress) (*shadowsocks.Plane2022, error) {
 				return shadowsocks.New2022(t.Context(), shadowsocks.Config2022{
-					Host: "127.0.0.1", Ledger: ledger, Egress: egress, Method: method, IdentityPSK: identity,
+					Config: shadowsocks.Config{Host: "127.0.0.1", Ports: 2, Ledger: ledger, Egress: egress}, Method: method, IdentityPSK: identity,
 				})
 			})
-			server, _ := plane.Ports()
+			first, _ := plane.Ports()
+			server := first + 1 // a key works on each
 			local := freePort(t)
 			site.exchange(t, startClient(t, local, exec.Command(binary,
 				"-local", strconv.Itoa(local), "-server", strconv.Itoa(server), "-method", method,

@@ -222,7 +222,7 @@ func setUp2022(t testing.TB, method string, n int, waits times, change ...func(*
 	egress := dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	ctx, cancel := context.WithCancel(context.Background())
 	p, err := newPlane2022(ctx, Config2022{
-		Host: "127.0.0.1", Ledger: ledger, Egress: egress, Method: method, IdentityPSK: testIdentity(method),
+		Config: Config{Host: "127.0.0.1", Ports: 1, Ledger: ledger, Egress: egress}, Method: method, IdentityPSK: testIdentity(method),
 	}, times2022(waits))
 	if err != nil {
 		t.Fatal(err)

@@ -4,24 +4,15 @@ import (
 	"context"
 	"crypto/cipher"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"stile/accesskey"
 	"stile/dataplane"
 )
 
-// Config2022 is what a plane of AEAD-2022 needs; all fields but Host, Port and Log are required.
+// Config2022 is what a plane of AEAD-2022 needs. A key works on every port.
 type Config2022 struct {
-	// Host is the address to listen on; empty means all.
-	Host string
-	// Port is the port to listen on, TCP and UDP; 0 takes any free one. All keys share it.
-	Port int
-	// Ledger admits sessions and Egress reaches targets.
-	Ledger *dataplane.Ledger
-	Egress *dataplane.Egress
-	// Log gets the failures of the listening sockets, never a client's; nil is slog's default.
-	Log *slog.Logger
+	Config
 	// Method is one of accesskey's methods of AEAD-2022. It fixes the sizes of everything that is sent.
 	Method string
 	// IdentityPSK is the server's own secret, which every client of it knows, of accesskey.PSKSize(Method) bytes.
@@ -38,7 +29,7 @@ type Plane2022 struct {
 	now           func() time.Time
 }
 
-// New2022 listens and returns a plane that Run serves. It fails if the port is busy.
+// New2022 listens and returns a plane that Run serves. It fails if a port of the range is busy.
 func New2022(ctx context.Context, c Config2022) (*Plane2022, error) {
 	return newPlane2022(ctx, c, times2022(defaultTimes()))
 }
@@ -61,15 +52,14 @@ func newPlane2022(ctx context.Context, c Config2022, t times) (*Plane2022, error
 		identityPSK: c.IdentityPSK, identityBlock: newAES(c.IdentityPSK), users: newUsers(c.Method),
 		salts: newSaltPool(maxSalts2022, time.Now), now: time.Now,
 	}
-	shared := Config{Host: c.Host, Port: c.Port, Ports: 1, Ledger: c.Ledger, Egress: c.Egress, Log: c.Log}
-	if err := p.listen(ctx, shared, t, p); err != nil {
+	if err := p.listen(ctx, c.Config, t, p); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// Protocol is "shadowsocks-2022".
-func (p *Plane2022) Protocol() string { return "shadowsocks-2022" }
+// Protocol is "shadowsocks": to the API the method is a server's, as the ports are.
+func (p *Plane2022) Protocol() string { return "shadowsocks" }
 
 // Apply learns and forgets keys, as dataplane.Plane says.
 func (p *Plane2022) Apply(put []dataplane.Key, remove []int64, full bool) error {

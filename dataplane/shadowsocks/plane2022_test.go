@@ -28,7 +28,7 @@ func TestConformance2022(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			planetest.Run(t, func(t *testing.T, ledger *dataplane.Ledger, egress *dataplane.Egress) planetest.Subject {
 				plane, err := New2022(t.Context(), Config2022{
-					Host: "127.0.0.1", Ledger: ledger, Egress: egress, Method: method, IdentityPSK: testIdentity(method),
+					Config: Config{Host: "127.0.0.1", Ports: 1, Ledger: ledger, Egress: egress}, Method: method, IdentityPSK: testIdentity(method),
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -317,7 +317,9 @@ func TestUsersFollowApply(t *testing.T) {
 
 func TestConfig2022IsChecked(t *testing.T) {
 	good := Config2022{
-		Host: "127.0.0.1", Ledger: dataplane.NewLedger(time.Now), Egress: dataplane.NewEgress(dataplane.EgressConfig{}),
+		Config: Config{
+			Host: "127.0.0.1", Ports: 1, Ledger: dataplane.NewLedger(time.Now), Egress: dataplane.NewEgress(dataplane.EgressConfig{}),
+		},
 		Method: accesskey.Method2022AES256, IdentityPSK: make([]byte, 32),
 	}
 	for want, change := range map[string]func(*Config2022){

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"stile/accesskey"
 	"stile/vpn"
 )
 
@@ -177,7 +178,7 @@ func servers(w *world) {
 	s := vpn.Server{
 		Name: "de-1", CountryCode: "DE", City: vpn.Text{RU: "Берлин", EN: "Berlin"}, Latitude: 52.52, Longitude: -13.405, Host: "de.example.com",
 		PingURL: "https://de.example.com/ping", Tier: 1, Capacity: 100, State: vpn.ServerActive,
-		Protocols: []vpn.Protocol{vpn.Shadowsocks, vpn.HTTPS}, ShadowsocksPort: 8388, ShadowsocksPorts: 10,
+		Protocols: []vpn.Protocol{vpn.Shadowsocks, vpn.HTTPS}, ShadowsocksPort: 8388, ShadowsocksPorts: 10, ShadowsocksMethod: accesskey.Method2022AES128,
 		HTTPSPort: 443,
 	}
 	made, err := w.store.AddServer(w.ctx, s, by("server.add"))
@@ -190,7 +191,7 @@ func servers(w *world) {
 	w.is(err, vpn.ErrTaken)
 	other := w.server()
 
-	s.City.EN, s.State, s.Protocols = "East Berlin", vpn.ServerDrained, nil
+	s.City.EN, s.State, s.Protocols, s.ShadowsocksMethod = "East Berlin", vpn.ServerDrained, nil, accesskey.MethodChaCha20
 	w.ok(w.store.UpdateServer(w.ctx, s, by("server.update")))
 	all, err := w.store.Servers(w.ctx)
 	w.ok(err)
