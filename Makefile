@@ -17,7 +17,7 @@ BENCHTIME ?= 1s
 SEEDS ?= 100000
 ROUNDS ?= 200
 
-.PHONY: help run build extension test check deps tools fmt vet lint vuln rooms bench sim soak fuzz clean
+.PHONY: help run build extension test check deps tools fmt vet lint vuln rooms types bench sim soak fuzz clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ extension: ## build extension/dist from extension/src
 test: deps ## install what the tests need (or say what is missing), and run all of them
 	$(GO) test -race -timeout 20m ./...
 
-check: fmt vet lint vuln rooms test ## what CI runs: format, vet, linters, known vulnerabilities, the rooms, all tests
+check: fmt vet lint vuln rooms types test ## what CI runs: format, vet, linters, known vulnerabilities, the rooms, TypeScript's types, all tests
 
 deps: ## install the Debian packages that the tests need; without root, name the missing ones and fail
 	@tools/deps
@@ -58,6 +58,9 @@ vuln: ## known vulnerabilities in what the program calls
 
 rooms: ## the rules of doc/architecture.md: who imports whom, what is documented, what is depended on
 	$(GO) test ./internal
+
+types: deps ## the types of the TypeScript in extension and web
+	@for dir in extension web; do tools/npm/node_modules/@typescript/typescript-*/lib/tsc --project $$dir; done
 
 bench: ## all benchmarks, without tests; BENCH=regexp and BENCHTIME=3s choose
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m ./...

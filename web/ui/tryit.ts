@@ -40,7 +40,7 @@ class TryIt extends HTMLElement {
     }
     if (query.size > 0) path += "?" + query;
     const headers: Record<string, string> = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
-    if (token) headers.Authorization = `Bearer ${token}`;
+    if (token) headers["Authorization"] = `Bearer ${token}`;
     const body = fields.get("body");
     if (body) headers["Content-Type"] = "application/json";
     const answer = await fetch(path, { method: this.getAttribute("method") ?? "GET", headers, body, credentials: "omit", cache: "no-store" });
