@@ -6,7 +6,7 @@ type Place = Element & { readings?: number[] };
  * page is seen. Without it the page shows what was true when it was made.
  */
 class LiveValues extends HTMLElement {
-  private source?: EventSource;
+  private source: EventSource | undefined;
   private isOver = false;
   private isFirst = true;
   private readonly places = new Map<string, Place[]>();
@@ -39,14 +39,14 @@ class LiveValues extends HTMLElement {
     });
     this.source.addEventListener("error", () => {
       this.isFirst = true;
-      delete this.dataset.on;
+      this.removeAttribute("data-on");
     });
   }
 
   private stop(): void {
     this.source?.close();
     this.source = undefined;
-    delete this.dataset.on;
+    this.removeAttribute("data-on");
   }
 
   /**
@@ -54,7 +54,7 @@ class LiveValues extends HTMLElement {
    * is whole, is the reading that the line has already.
    */
   private show(values: Record<string, string | number>): void {
-    this.dataset.on = "";
+    this.setAttribute("data-on", "");
     for (const [key, places] of this.places) {
       const value = values[key];
       for (const place of places) {
