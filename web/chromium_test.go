@@ -163,6 +163,20 @@ func (b *tab) sees(ru, en string) {
 	}
 }
 
+// waits until a condition of the page holds.
+func (b *tab) waits(condition string) {
+	b.t.Helper()
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		holds, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](condition)) // an error when the page is just being left
+		if err == nil && holds {
+			return
+		}
+		if time.Since(began) > 5*time.Minute {
+			b.t.Fatalf("%s: %s: %s does not hold: %v", b.look, eval[string](b, "location.pathname"), condition, err)
+		}
+	}
+}
+
 // forget drops a complaint of the console that is meant: Chromium's own about the status of a page.
 func (b *tab) forget(status string) {
 	b.mu.Lock()

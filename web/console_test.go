@@ -22,7 +22,7 @@ func TestConsoleInChromium(t *testing.T) {
 			phone, _ := w.belongings(userEmail)
 			w.use(w.user.ID, phone)
 			b := w.operatorsTab(browser, t, l)
-			glanceFlow(b)
+			glanceFlow(w, b)
 			usersFlow(w, b)
 			fleetFlow(b)
 			plansFlow(b)
@@ -44,7 +44,21 @@ func (w *world) operatorsTab(browser context.Context, t *testing.T, l look) *tab
 	return b
 }
 
-func glanceFlow(b *tab) {
+func glanceFlow(w *world, b *tab) {
+	for i := range 20 {
+		w.nodes.more.Store(int64(i * i % 11 * 9))
+		w.read(b.t)
+	}
+	b.open("/admin")
+	b.waits(`document.querySelector("live-values").dataset.on === ""`)
+	w.nodes.more.Store(1000)
+	w.read(b.t)
+	b.sees("4170", "4170")
+	if points := eval[string](b, "document.querySelector('.line.wide polyline').getAttribute('points')"); strings.Count(points, ",") != 21 || !strings.HasSuffix(points, "35,4170") {
+		b.t.Errorf("the line is %s", points)
+	}
+	b.sees("1017", "1017")
+	w.nodes.more.Store(0)
 	b.sees("Требует внимания", "Needs attention")
 	b.audit("console")
 	b.click("a.side")

@@ -24,6 +24,7 @@ func TestFlowsInChromium(t *testing.T) {
 			w.use(w.user.ID, phone)
 			b := w.tab(browser, t, l)
 			signInFlow(b)
+			liveFlow(w, b)
 			connectFlow(b)
 			devicesFlow(b)
 			tokensFlow(w, b)
@@ -77,6 +78,25 @@ func signInFlow(b *tab) {
 	b.audit("overview")
 	b.press("details.table summary")
 	b.audit("overview with its table")
+}
+
+// liveFlow looks at pages while what they show changes.
+func liveFlow(w *world, b *tab) {
+	w.read(b.t)
+	b.open("/account/servers")
+	b.sees("17 подключено", "17 connected")
+	b.waits(`document.querySelector("live-values").dataset.on === ""`)
+	w.nodes.more.Add(20)
+	w.read(b.t)
+	b.sees("37 подключено", "37 connected")
+	b.open("/account")
+	b.waits(`document.querySelector("live-values").dataset.on === ""`)
+	devices := must(w.service.Devices(b.t.Context(), &vpn.Actor{User: w.user}))(b.t)
+	w.use(w.user.ID, devices[0].ID)
+	w.pass(2 * time.Second)
+	w.read(b.t)
+	b.waits(`document.querySelector("[data-live=percent]").value > 50`)
+	w.nodes.more.Add(-20)
 }
 
 func connectFlow(b *tab) {

@@ -186,8 +186,9 @@ func (w *world) use(userID, deviceID int64) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	key := must(w.store.IssueKey(ctx, vpn.NewKey{UserID: userID, DeviceID: deviceID, ServerID: w.servers[0].ID}, vpn.Audit{Action: "key.issue"}))(w.t)
+	stream := uint64(w.now().UnixNano()) //nolint:gosec // not negative
 	for i := range 24 {
-		report := vpn.UsageReport{NodeID: w.servers[0].ID, Stream: 1, Seq: uint64(i + 1), Entries: []vpn.UsageEntry{{
+		report := vpn.UsageReport{NodeID: w.servers[0].ID, Stream: stream, Seq: uint64(i + 1), Entries: []vpn.UsageEntry{{
 			KeyID: key.ID, Up: int64(40e6 + i%5*30e6), Down: int64(300e6 + (i*7)%11*180e6),
 		}}}
 		day := w.now().UTC().Truncate(24*time.Hour).AddDate(0, 0, i-23)
