@@ -110,7 +110,7 @@ func (x *exchange) route() error {
 		if err != nil {
 			return err
 		}
-		if err := x.resource.admits(actor); err != nil {
+		if err := x.resource.admits(x.r.Method, actor); err != nil {
 			return err
 		}
 		x.actor = actor

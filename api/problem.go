@@ -150,6 +150,8 @@ func (x *exchange) details(e *vpn.Error) *wire.ProblemDetails {
 		d.ResetsAt = wire.SecondsOrNull(e.ResetsAt)
 	case vpn.CodeProtocolUnavailable:
 		d.Available = protocolNames(e.Available)
+	case vpn.CodeInsufficientScope:
+		d.Scope = e.Scope.String()
 	case vpn.CodeServerOffline, vpn.CodeServerFull, vpn.CodeServerMaintenance:
 		d.Alternatives = append([]int64{}, e.Alternatives...)
 	default:

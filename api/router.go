@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -21,6 +22,7 @@ type resource struct {
 	segments []string
 	isPublic map[string]bool
 	isAdmin  bool
+	scopes   map[string]vpn.Scopes // what a token needs, by method
 	serve    map[string]handler
 	events   map[string]slog.Handler // where the events of a method go
 	allow    string                  // the methods, as the header Allow has them
@@ -38,7 +40,7 @@ func newRouter(entries []entry, log slog.Handler) *router {
 		if s == nil {
 			s = &resource{
 				path: path, segments: strings.Split(path, "/"), isAdmin: strings.HasPrefix(path, "/api/admin/"),
-				isPublic: make(map[string]bool), serve: make(map[string]handler), events: make(map[string]slog.Handler),
+				isPublic: make(map[string]bool), scopes: make(map[string]vpn.Scopes), serve: make(map[string]handler), events: make(map[string]slog.Handler),
 			}
 			byPath[path] = s
 			if strings.Contains(path, "{") {
@@ -47,18 +49,19 @@ func newRouter(entries []entry, log slog.Handler) *router {
 				t.fixed[path] = s
 			}
 		}
-		s.add(method, e.serve, public[e.pattern], log)
+		s.add(method, e, log)
 	}
 	return t
 }
 
-func (s *resource) add(method string, serve handler, isPublic bool, log slog.Handler) {
+func (s *resource) add(method string, e entry, log slog.Handler) {
 	methods := []string{method}
 	if method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
 	for _, m := range methods {
-		s.serve[m], s.isPublic[m], s.events[m] = serve, isPublic, eventsOf(log, m, s.path)
+		s.serve[m], s.isPublic[m], s.events[m] = e.serve, public[e.pattern], eventsOf(log, m, s.path)
+		s.scopes[m] = cmp.Or(narrow[e.pattern], vpn.ScopeAccount)
 	}
 	allowed := slices.DeleteFunc(slices.Clone(verbs), func(v string) bool { return s.serve[v] == nil })
 	s.allow = strings.Join(allowed, ", ")
@@ -83,13 +86,17 @@ func (t *router) find(path string) *resource {
 	return nil
 }
 
-// admits returns CodeForbidden for a token that is not made for this part of the API, whoever its user is.
-func (s *resource) admits(actor *vpn.Actor) error {
-	scopes := actor.Token.Scopes
-	if (s.isAdmin && scopes.IsAdmin()) || (!s.isAdmin && scopes.Has(vpn.ScopeAccount)) {
+// admits refuses a token that is not made for this part of the API, whoever its user is: CodeForbidden in administration,
+// elsewhere CodeInsufficientScope.
+func (s *resource) admits(method string, actor *vpn.Actor) error {
+	switch scopes := actor.Token.Scopes; {
+	case s.isAdmin && !scopes.IsAdmin():
+		return vpn.Refusal(vpn.CodeForbidden)
+	case !s.isAdmin && !scopes.Has(s.scopes[method]):
+		return &vpn.Error{Code: vpn.CodeInsufficientScope, Scope: s.scopes[method]}
+	default:
 		return nil
 	}
-	return vpn.Refusal(vpn.CodeForbidden)
 }
 
 func (s *resource) matches(path string) bool {

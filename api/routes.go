@@ -1,6 +1,10 @@
 package api
 
-import "strings"
+import (
+	"strings"
+
+	"stile/vpn"
+)
 
 // Route is one line of the map.
 type Route struct {
@@ -33,6 +37,19 @@ var public = map[string]bool{
 	"GET /healthz":                 true,
 	"GET /readyz":                  true,
 	"GET /openapi.yaml":            true,
+}
+
+// narrow are the routes that a token with a narrower scope is good for. All others outside of administration need
+// vpn.ScopeAccount, which tokens of devices have.
+var narrow = map[string]vpn.Scopes{
+	"GET /api/user":           vpn.ScopeAccountRead,
+	"GET /api/subscription":   vpn.ScopeAccountRead,
+	"GET /api/userApp":        vpn.ScopeAccountRead,
+	"GET /api/devices":        vpn.ScopeAccountRead,
+	"POST /api/servers":       vpn.ScopeServersRead,
+	"GET /api/servers":        vpn.ScopeServersRead,
+	"GET /api/servers/status": vpn.ScopeServersRead,
+	"POST /api/key":           vpn.ScopeKeys,
 }
 
 // entry is a route with what serves it.

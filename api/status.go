@@ -56,5 +56,6 @@ var statuses = map[vpn.Code]int{
 	vpn.CodeResetInvalid:          http.StatusUnprocessableEntity,
 	vpn.CodeLastOwner:             http.StatusConflict,
 	vpn.CodeForbidden:             http.StatusForbidden,
+	vpn.CodeInsufficientScope:     http.StatusForbidden,
 	vpn.CodeTemporarilyOverloaded: http.StatusServiceUnavailable,
 }

@@ -1,6 +1,7 @@
 package vpn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -29,7 +30,7 @@ func (s *Service) AddToken(ctx context.Context, a *Actor, userID int64, name str
 	for _, scope := range scopes {
 		all |= scope
 	}
-	if a.Token.ID != 0 && !a.Token.Scopes.Has(all) {
+	if needed := cmp.Or(all, ScopeAccount); a.Token.ID != 0 && !a.Token.Scopes.Has(needed) {
 		return "", Refusal(CodeForbidden)
 	}
 	name, err := checkName(name)

@@ -37,6 +37,7 @@ const (
 	CodeNotFound              Code = "not_found"
 	CodeConflict              Code = "conflict"
 	CodeForbidden             Code = "forbidden"
+	CodeInsufficientScope     Code = "insufficient_scope"
 	CodeTemporarilyOverloaded Code = "temporarily_unavailable"
 )
 
@@ -64,6 +65,8 @@ type Error struct {
 	Alternatives []int64
 	// Attempts are the allowed tries per minute, with CodeTooManyAttempts.
 	Attempts int
+	// Scope is what the token would need, with CodeInsufficientScope.
+	Scope Scopes
 	// Ticket stands for the password in the second step of a browser's sign-in, with CodeOTPRequired.
 	Ticket string
 }

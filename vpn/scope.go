@@ -8,18 +8,24 @@ type Scopes uint8
 
 // The scopes.
 const (
-	// ScopeAccount uses the service as its user.
+	// ScopeAccount uses the service as its user, and has all the narrower scopes of that.
 	ScopeAccount Scopes = 1 << iota
 	// ScopeAdminRead looks at what the user's role may see.
 	ScopeAdminRead
 	// ScopeAdminWrite changes what the user's role may change, and looks too.
 	ScopeAdminWrite
+	// ScopeAccountRead looks at the account: its user, subscription, traffic and devices.
+	ScopeAccountRead
+	// ScopeServersRead looks at the servers.
+	ScopeServersRead
+	// ScopeKeys makes access keys and reads those there are.
+	ScopeKeys
 	// scopeUnknown stands for those of a later release: good for nothing here.
 	scopeUnknown
 )
 
 // scopeWords are the scopes as they are written, in the order of their bits.
-var scopeWords = []string{"account", "admin:read", "admin:write"}
+var scopeWords = []string{"account", "admin:read", "admin:write", "account:read", "servers:read", "keys"}
 
 // ParseScopes reads words parted by spaces; "" is the zero Scopes. ok is false when one is unknown.
 func ParseScopes(text string) (s Scopes, ok bool) {
@@ -53,7 +59,18 @@ func (s Scopes) Has(all Scopes) bool {
 	if s == 0 {
 		s = ScopeAccount
 	}
+	if s&ScopeAccount != 0 {
+		s |= ScopeAccountRead | ScopeServersRead | ScopeKeys
+	}
 	return s&all == all
+}
+
+// Words are the scopes as they are written; the zero Scopes is "account".
+func (s Scopes) Words() []string {
+	if s == 0 {
+		s = ScopeAccount
+	}
+	return strings.Fields(s.String())
 }
 
 // IsAdmin reports whether any scope of administration is held.

@@ -162,9 +162,9 @@ func TestBadRequestsAreClear(t *testing.T) {
 	}
 	v.open("/account/connect/1/x").says(404, "no such device")
 	v.do(http.MethodPost, "/account/connect", url.Values{"device": {"1"}, "server": {"x"}}).says(404)
-	v.do(http.MethodPost, "/account/tokens", url.Values{"name": {"x"}, "days": {"-1"}}).says(201)
+	v.do(http.MethodPost, "/account/tokens", url.Values{"name": {"x"}, "days": {"-1"}, "scope": {"account"}}).says(201)
 	v.do(http.MethodPost, "/account/devices", url.Values{"name": {"x"}, "platform": {"toaster"}}).says(200)
-	v.do(http.MethodPost, "/account/tokens", url.Values{"name": {strings.Repeat("я", 256)}}).says(422, "at most 255")
+	v.do(http.MethodPost, "/account/tokens", url.Values{"name": {strings.Repeat("я", 256)}, "scope": {"keys"}}).says(422, "at most 255")
 	v.do(http.MethodPost, "/account/tokens", nil, "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin").says(422)
 	v.do(http.MethodPost, "/account/tokens", url.Values{"name": {"\x00\xff"}}).says(422)
 }

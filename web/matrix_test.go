@@ -39,7 +39,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"GET /account/servers/live": page,
 		"GET /account/connect":      page,
 		"GET /account/tokens":       page,
-		"POST /account/tokens":      {form: "name=x&days=30", user: "201", operator: "201"},
+		"POST /account/tokens":      {form: "name=x&days=30&scope=account", user: "201", operator: "201"},
 		"GET /account/settings":     page,
 		"GET /account/export":       page,
 		"POST /account/password":    {form: "old=wrong&password=password456", user: "401", operator: "401"},

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,7 @@ func functions(t *texts, a *assets, l locale.Lang) template.FuncMap {
 		"flag":    countryFlag,
 		"asset":   a.path,
 		"isoDay":  func(at time.Time) string { return at.Format(time.DateOnly) },
+		"among":   slices.Contains[[]string],
 		"list":    func(words ...string) []string { return words },
 		"lower":   strings.ToLower,
 		"int":     func(n int64) int { return int(n) },

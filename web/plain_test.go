@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"image/png"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -171,6 +172,18 @@ func TestTokensWithoutJavaScript(t *testing.T) {
 	}
 	remove := regexp.MustCompile(`/account/tokens/\d+/remove`).FindString(p.body)
 	v.submit(p, remove).says(200, "Токен отозван.", "Токенов пока нет.")
+
+	// One that is good for a part, and none that is good for nothing or for what only operators do.
+	p = v.do(http.MethodPost, "/account/tokens", url.Values{"name": {"part"}, "scope": {"servers:read", "keys", "admin:read"}}).says(201, "servers:read", "keys")
+	part := must(w.service.Authenticate(t.Context(), p.find("input", "id", "token").attr("value")))(t)
+	if part.Token.Scopes != vpn.ScopeServersRead|vpn.ScopeKeys {
+		t.Errorf("the token is good for %s", part.Token.Scopes)
+	}
+	for _, scopes := range [][]string{nil, {"admin:write"}, {"root"}} {
+		v.do(http.MethodPost, "/account/tokens", url.Values{"name": {"x"}, "scope": scopes}).says(422, "Заполните это поле.")
+	}
+	operators := w.signedIn(operatorEmail, "en")
+	operators.do(http.MethodPost, "/account/tokens", url.Values{"name": {"script"}, "scope": {"admin:read"}}).says(201, "admin:read")
 	if _, err := w.service.Authenticate(t.Context(), token); vpn.CodeOf(err) != vpn.CodeUnauthenticated {
 		t.Errorf("the revoked token: %v", err)
 	}

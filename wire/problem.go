@@ -34,6 +34,8 @@ type ProblemDetails struct {
 	ResetsAt *time.Time `json:"resets_at,omitempty"`
 	// Available are the protocols of the server, with protocol_unavailable.
 	Available []string `json:"available,omitzero"`
+	// Scope is what the token would need, with insufficient_scope.
+	Scope string `json:"scope,omitempty"`
 	// Alternatives are ids of servers that would serve now, with server_offline, server_full and server_maintenance.
 	Alternatives []int64 `json:"alternatives,omitzero"`
 }
