@@ -188,8 +188,8 @@ func (a *admin) fleet() {
 	if s := ask[wire.AdminServer](a, 200, "PATCH", path, `{"state":"drained"}`); s.Status != "offline" {
 		a.Errorf("drained: %+v", s)
 	}
-	s := ask[wire.AdminServer](a, 200, "PUT", path, `{"name":"Oslo 2","country":"NO","host":"o2.example.net","shadowsocks_port":9000,"https_port":443}`)
-	if s.Name != "Oslo 2" || s.State != "drained" || s.ShadowsocksPort != 9000 || s.HTTPSPort != 443 || len(s.Protocols) != 2 {
+	s := ask[wire.AdminServer](a, 200, "PUT", path, `{"name":"Oslo 2","country":"NO","host":"o2.example.net","shadowsocks_port":9000,"shadowsocks_method":"2022-blake3-aes-128-gcm","https_port":443}`)
+	if s.Name != "Oslo 2" || s.State != "drained" || s.ShadowsocksPort != 9000 || s.ShadowsocksMethod != "2022-blake3-aes-128-gcm" || s.HTTPSPort != 443 || len(s.Protocols) != 2 {
 		a.Errorf("replaced: %+v", s)
 	}
 	wantProblem(a.T, a.call("PATCH", path, `{"state":"gone"}`), 422, vpn.CodeValidationFailed)

@@ -56,6 +56,7 @@ func TestAdminLimits(t *testing.T) {
 		"country":           {"POST", "/api/admin/servers", `{"name":"n","country":"NLD","host":"h","shadowsocks_port":1}`},
 		"port":              {"POST", "/api/admin/servers", `{"name":"n","country":"NL","host":"h","shadowsocks_port":65536}`},
 		"ports":             {"POST", "/api/admin/servers", server(`"shadowsocks_ports":65536`)},
+		"method":            {"POST", "/api/admin/servers", server(`"shadowsocks_method":"rc4-md5"`)},
 		"HTTPS port":        {"POST", "/api/admin/servers", server(`"https_port":65536`)},
 		"latitude":          {"POST", "/api/admin/servers", server(`"latitude":90.1`)},
 		"longitude":         {"POST", "/api/admin/servers", server(`"longitude":"-180.1"`)},

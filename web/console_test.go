@@ -292,11 +292,13 @@ func TestConsoleServersWithoutJavaScript(t *testing.T) {
 			t.Errorf("%v: another field is marked", wrong)
 		}
 	}
+	v.submit(p, "/admin/servers", "name", "Oslo", "country", "no", "host", "o.example.net", "shadowsocks_method", "rc4-md5").says(422)
 	v.submit(p, "/admin/servers", "name", "Helsinki 2", "country", "no", "host", "o.example.net").says(409, "of this name")
-	p = v.submit(p, "/admin/servers", "name", "Oslo", "country", "no", "host", "o.example.net", "latitude", "59,9").says(201, "Oslo", "No machine can join yet")
+	p = v.submit(p, "/admin/servers", "name", "Oslo", "country", "no", "host", "o.example.net", "latitude", "59,9",
+		"shadowsocks_method", "2022-blake3-aes-256-gcm").says(201, "Oslo", "No machine can join yet")
 	servers := must(w.store.Servers(t.Context()))(t)
 	oslo := servers[len(servers)-1]
-	if oslo.Latitude != 59.9 || oslo.PingURL != "https://o.example.net/ping" || oslo.ShadowsocksPorts != 16 || oslo.CountryCode != "NO" {
+	if oslo.Latitude != 59.9 || oslo.PingURL != "https://o.example.net/ping" || oslo.ShadowsocksPorts != 16 || oslo.ShadowsocksMethod != "2022-blake3-aes-256-gcm" || oslo.CountryCode != "NO" {
 		t.Errorf("%+v", oslo)
 	}
 	at := "/admin/servers/" + number(oslo.ID)
