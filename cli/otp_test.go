@@ -78,7 +78,7 @@ func TestSecondFactorWithAnAuthenticator(t *testing.T) {
 		if got := login(nil); got != http.StatusOK {
 			t.Errorf("after otp-off: %d", got)
 		}
-		if log := m.stile("audit"); !strings.Contains(log, "second_factor.reset") {
+		if log := m.stile("audit"); !strings.Contains(log, "user.second_factor_reset") {
 			t.Errorf("audit:\n%s", log)
 		}
 		if refused := m.refusal("user", "otp-off", email); !strings.Contains(refused, "has no second factor") {

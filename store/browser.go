@@ -8,9 +8,12 @@ import (
 )
 
 // AddBrowser implements vpn.BrowserStore.
-func (s *Store) AddBrowser(ctx context.Context, userID int64, hash vpn.TokenHash, limit int, a vpn.Audit) error {
+func (s *Store) AddBrowser(ctx context.Context, userID int64, hash vpn.TokenHash, limit int, code vpn.CodeUse, a vpn.Audit) error {
 	return s.write(ctx, "add browser", func(t *tx) error {
 		if err := t.lockUser(userID); err != nil {
+			return err
+		}
+		if err := t.takeCode(code); err != nil {
 			return err
 		}
 		var id int64

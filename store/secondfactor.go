@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"stile/vpn"
 )
@@ -76,29 +77,62 @@ func (t *tx) addRecoveryCodes(factorID int64, codes []vpn.TokenHash) error {
 	return nil
 }
 
-// TakeStep implements vpn.FactorStore.
-func (s *Store) TakeStep(ctx context.Context, id, step int64) error {
-	return s.write(ctx, "take step", func(t *tx) error {
-		return t.change(`
+// CountCode implements vpn.FactorStore.
+func (s *Store) CountCode(ctx context.Context, id int64, burst int, interval time.Duration) (wait time.Duration, err error) {
+	ahead := time.Duration(burst-1) * interval
+	err = s.write(ctx, "count code", func(t *tx) error {
+		wait = 0
+		counted, err := t.exec(`
+			UPDATE second_factor
+			SET tries_until = CASE WHEN tries_until > $2 THEN tries_until ELSE $2 END + $3
+			WHERE id = $1
+				AND confirmed_at > 0
+				AND tries_until <= $4`, id, millis(t.now), interval.Milliseconds(), millis(t.now.Add(ahead)))
+		if err != nil || counted > 0 {
+			return err
+		}
+		var until time.Time
+		err = one(t.row(`
+			SELECT tries_until
+			FROM second_factor
+			WHERE id = $1
+				AND confirmed_at > 0`, id), instant{&until})
+		wait = until.Sub(t.now) - ahead
+		return err
+	})
+	return wait, err
+}
+
+// TakeCode implements vpn.FactorStore.
+func (s *Store) TakeCode(ctx context.Context, code vpn.CodeUse) error {
+	return s.write(ctx, "take code", func(t *tx) error { return t.takeCode(code) })
+}
+
+// takeCode takes a code, if there is one to take. The account's row is held before, or not at all.
+func (t *tx) takeCode(c vpn.CodeUse) (err error) {
+	switch {
+	case c.FactorID == 0:
+		return nil
+	case c.Recovery != vpn.TokenHash{}:
+		err = t.change(`
+			DELETE FROM recovery_code
+			WHERE factor_id = $1
+				AND hash = $2`, c.FactorID, c.Recovery[:])
+		if err == nil {
+			err = t.audit(vpn.Audit{ActorID: c.UserID, Action: "second_factor.recover"}, c.UserID)
+		}
+	default:
+		err = t.change(`
 			UPDATE second_factor
 			SET step = $2
 			WHERE id = $1
 				AND confirmed_at > 0
-				AND step < $2`, id, step)
-	})
-}
-
-// TakeRecoveryCode implements vpn.FactorStore.
-func (s *Store) TakeRecoveryCode(ctx context.Context, id int64, hash vpn.TokenHash, a vpn.Audit) error {
-	return s.write(ctx, "take recovery code", func(t *tx) error {
-		if err := t.change(`
-			DELETE FROM recovery_code
-			WHERE factor_id = $1
-				AND hash = $2`, id, hash[:]); err != nil {
-			return err
-		}
-		return t.audit(a, id)
-	})
+				AND step < $2`, c.FactorID, c.Step)
+	}
+	if err == vpn.ErrNotFound { //nolint:errorlint // never wrapped inside a transaction
+		return vpn.ErrCodeTaken
+	}
+	return err
 }
 
 // ReplaceRecoveryCodes implements vpn.FactorStore.

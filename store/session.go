@@ -39,6 +39,14 @@ func (s *Store) Session(ctx context.Context, hash vpn.TokenHash) (*vpn.Session, 
 func (s *Store) SignIn(ctx context.Context, n vpn.NewSession, a vpn.Audit) (in vpn.SignedIn, err error) {
 	err = s.write(ctx, "sign in", func(t *tx) error {
 		in = vpn.SignedIn{}
+		if n.Code.FactorID != 0 { // before the slot: who gives no good code does not learn whether one is free
+			if err := t.lockUser(n.UserID); err != nil {
+				return err
+			}
+			if err := t.takeCode(n.Code); err != nil {
+				return err
+			}
+		}
 		if in.DeviceID, in.Changed, err = t.takeSlot(n); err != nil {
 			return err
 		}

@@ -51,30 +51,36 @@ type BrowserSignIn struct {
 func (s *Service) SignInBrowser(ctx context.Context, b BrowserSignIn) (secret string, err error) {
 	defer func() { s.observer.SignedIn(outcome(err)) }()
 	in := SignIn{Email: NormalEmail(b.Email), Password: b.Password, Address: b.Address, Code: b.Code, ticket: b.Ticket}
-	cred, isWeak, err := s.admit(ctx, in)
+	err = s.try(ctx, in.Email, in.Address, func() error {
+		secret, err = s.browse(ctx, in)
+		return err
+	})
+	return secret, err
+}
+
+// browse is SignInBrowser within the throttle.
+func (s *Service) browse(ctx context.Context, in SignIn) (secret string, err error) {
+	cred, code, err := s.admit(ctx, in)
 	if err != nil {
 		return "", err
 	}
-	secret, err = s.newBrowser(ctx, cred.UserID)
+	secret, err = s.newBrowser(ctx, cred.UserID, code)
 	if errors.Is(err, ErrNotFound) { // removed since the password was checked
 		return "", Refusal(CodeInvalidCredentials)
 	}
 	if err != nil {
-		return "", err
+		return "", codeTaken(err)
 	}
 	if err := s.confirm(ctx, cred, in); err != nil {
 		return "", errors.Join(err, s.store.RemoveBrowser(context.WithoutCancel(ctx), hashBrowser(secret)))
 	}
-	if isWeak {
-		s.rehash(ctx, cred, in.Password)
-	}
 	return secret, nil
 }
 
-// newBrowser makes a session of a user and returns its secret.
-func (s *Service) newBrowser(ctx context.Context, userID int64) (string, error) {
+// newBrowser makes a session of a user, which takes a code, and returns its secret.
+func (s *Service) newBrowser(ctx context.Context, userID int64, code CodeUse) (string, error) {
 	secret := newTokenSecret()
-	return secret, s.store.AddBrowser(ctx, userID, hashBrowser(secret), maxBrowsers, Audit{ActorID: userID, Action: "browser.sign_in"})
+	return secret, s.store.AddBrowser(ctx, userID, hashBrowser(secret), maxBrowsers, code, Audit{ActorID: userID, Action: "browser.sign_in"})
 }
 
 // Browser returns who a browser's secret stands for, or CodeUnauthenticated. The Actor is shared: read only.

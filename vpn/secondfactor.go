@@ -19,6 +19,15 @@ type SecondFactor struct {
 	RecoveryCodes int
 }
 
+// CodeUse is a code of a second factor, to be taken together with what it is given for. The zero CodeUse is none.
+type CodeUse struct {
+	FactorID int64
+	UserID   int64
+	// Step is the code's step of time, or Recovery the hash of a recovery code; the other is zero.
+	Step     int64
+	Recovery TokenHash
+}
+
 // IsOn reports whether sign-ins need a code.
 func (f SecondFactor) IsOn() bool { return !f.ConfirmedAt.IsZero() }
 
@@ -118,7 +127,7 @@ func (s *Service) ResetSecondFactor(ctx context.Context, a *Actor, userID int64)
 	if err := s.touch(ctx, a, userID); err != nil {
 		return err
 	}
-	return notFound(s.store.RemoveSecondFactor(ctx, userID, a.audit("second_factor.reset", userID)))
+	return notFound(s.store.RemoveSecondFactor(ctx, userID, a.audit("user.second_factor_reset", userID)))
 }
 
 // proveEither checks the actor's password or a code, throttled as a sign-in, and returns the second factor that is on.
@@ -134,38 +143,52 @@ func (s *Service) proveEither(ctx context.Context, a *Actor, p Proof) (SecondFac
 	case p.Code == "":
 		return f, invalid("password", "required")
 	}
-	return f, s.try(ctx, a.User.Email, p.Address, func() error { return s.takeCode(ctx, &f, p.Code) })
+	return f, s.try(ctx, a.User.Email, p.Address, func() error {
+		code, err := s.codeUse(ctx, &f, p.Code)
+		if err != nil {
+			return err
+		}
+		return codeTaken(s.store.TakeCode(ctx, code))
+	})
 }
 
-// checkFactor asks for the code of a second factor that is on.
-func (s *Service) checkFactor(ctx context.Context, cred Credentials, code string) error {
+// checkFactor asks for the code of a second factor that is on, and returns it for the session to take.
+func (s *Service) checkFactor(ctx context.Context, cred Credentials, code string) (CodeUse, error) {
 	f, err := s.factor(ctx, cred.UserID)
 	switch {
 	case err != nil || !f.IsOn():
-		return err
+		return CodeUse{}, err
 	case code == "":
-		return &Error{Code: CodeOTPRequired, Ticket: newTicket(cred, &f, s.now().Add(ticketLife))}
+		return CodeUse{}, &Error{Code: CodeOTPRequired, Ticket: newTicket(cred, &f, s.now().Add(ticketLife))}
 	}
-	return s.takeCode(ctx, &f, code)
+	return s.codeUse(ctx, &f, code)
 }
 
-// takeCode takes a code, which then is worth nothing, or refuses it with CodeOTPInvalid or CodeTooManyAttempts.
-func (s *Service) takeCode(ctx context.Context, f *SecondFactor, code string) error {
+// codeUse reads a code, or refuses it with CodeOTPInvalid or CodeTooManyAttempts. Whether it was taken before, says the store.
+func (s *Service) codeUse(ctx context.Context, f *SecondFactor, code string) (CodeUse, error) {
 	code = plainCode(code)
-	var err error
+	use := CodeUse{FactorID: f.ID, UserID: f.UserID}
 	if len(code) == recoveryLength {
-		err = s.store.TakeRecoveryCode(ctx, f.ID, hashRecovery(code), Audit{ActorID: f.UserID, Action: "second_factor.recover", SubjectID: f.UserID})
-	} else {
-		if err := s.codes.admit(f.UserID); err != nil {
-			return err
-		}
-		step, ok := f.Secret.step(code, s.now())
-		if !ok {
-			return Refusal(CodeOTPInvalid)
-		}
-		err = s.store.TakeStep(ctx, f.ID, step)
+		use.Recovery = hashRecovery(code)
+		return use, nil
 	}
-	if errors.Is(err, ErrNotFound) {
+	wait, err := s.store.CountCode(ctx, f.ID, codeBurst, codeInterval)
+	switch {
+	case err != nil:
+		return CodeUse{}, notFound(err)
+	case wait > 0:
+		return CodeUse{}, &Error{Code: CodeTooManyAttempts, Attempts: codeBurst, RetryAfter: wait}
+	}
+	var ok bool
+	if use.Step, ok = f.Secret.step(code, s.now()); !ok {
+		return CodeUse{}, Refusal(CodeOTPInvalid)
+	}
+	return use, nil
+}
+
+// codeTaken turns ErrCodeTaken into its refusal.
+func codeTaken(err error) error {
+	if errors.Is(err, ErrCodeTaken) {
 		return Refusal(CodeOTPInvalid)
 	}
 	return err

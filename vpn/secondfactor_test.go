@@ -114,7 +114,7 @@ func TestSecondFactor(t *testing.T) {
 	}
 	b.refused(b.ResetSecondFactor(ctx, shell, b.user.ID), vpn.CodeNotFound)
 	log, err := b.AuditLog(ctx, shell, 0, 1)
-	if err != nil || log[0].Action != "second_factor.reset" || log[0].SubjectID != b.user.ID {
+	if err != nil || log[0].Action != "user.second_factor_reset" || log[0].SubjectID != b.user.ID {
 		t.Errorf("audit %+v, %v", log, err)
 	}
 }
@@ -213,5 +213,79 @@ func TestCodesAreThrottled(t *testing.T) {
 	b.refused(err, vpn.CodeTooManyAttempts)
 	if _, err := b.enter("password123", codes[1]); err != nil {
 		t.Errorf("the owner's recovery code: %v", err)
+	}
+}
+
+// The count of wrong codes is the database's: neither another replica nor a new start of the program gives more tries.
+func TestCodesAreThrottledOnAllReplicas(t *testing.T) {
+	b, other := replicas(t)
+	a, _ := b.browse()
+	_, codes := b.turnOn(a)
+	from := home
+	try := func(s *vpn.Service, code string) error {
+		from = from.Next()
+		_, err := s.SignInBrowser(t.Context(), vpn.BrowserSignIn{Email: "user@example.com", Password: "password123", Code: code, Address: from})
+		return err
+	}
+	for i := range 5 {
+		b.refused(try([]*vpn.Service{b.Service, other}[i%2], "000"), vpn.CodeOTPInvalid)
+	}
+	for _, s := range []*vpn.Service{b.Service, other, vpn.NewService(b.store, b.nodes, plainPasswords{}, vpn.Config{Now: b.clock})} {
+		err := try(s, "000")
+		b.refused(err, vpn.CodeTooManyAttempts)
+		if refusal, _ := errors.AsType[*vpn.Error](err); refusal.RetryAfter <= 0 || refusal.RetryAfter > time.Minute {
+			t.Errorf("to be tried again in %v", refusal.RetryAfter)
+		}
+	}
+	if err := try(other, codes[0]); err != nil {
+		t.Errorf("the owner's recovery code: %v", err)
+	}
+}
+
+// A code that is refused for another reason than itself can be given again.
+func TestDeviceLimitTakesNoCode(t *testing.T) {
+	b := setup(t)
+	a, _ := b.browse()
+	b.signIn("user@example.com", "one")
+	_, two := b.signIn("user@example.com", "two")
+	secret, codes := b.turnOn(a)
+	replaced := two.DeviceID
+	for i, code := range []string{codeOf(secret, b.now), codes[0]} {
+		enter := func(replace int64) error {
+			in, err := b.SignIn(t.Context(), vpn.SignIn{
+				Email: "user@example.com", Password: "password123", ClientID: number(int64(i)), Code: code, Address: home, ReplaceDeviceID: replace,
+			})
+			if err == nil {
+				replaced = in.DeviceID
+			}
+			return err
+		}
+		b.refused(enter(0), vpn.CodeDeviceLimitReached)
+		if err := enter(replaced); err != nil {
+			t.Errorf("the code was taken: %v", err)
+		}
+		b.refused(enter(replaced), vpn.CodeOTPInvalid)
+	}
+}
+
+// A weak hash that was imported is replaced on the dashboard too, where the second step has no password; the ticket that the
+// first step gave holds for it.
+func TestWeakHashIsReplacedBeforeTheCode(t *testing.T) {
+	b := setup(t)
+	a, _ := b.browse()
+	secret, _ := b.turnOn(a)
+	if _, err := b.store.SetPasswordHash(t.Context(), b.user.ID, "weak:password123", false, vpn.Audit{Action: "user.password"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.enter("password123", "")
+	b.refused(err, vpn.CodeOTPRequired)
+	refusal, _ := errors.AsType[*vpn.Error](err)
+	if cred, err := b.store.Credentials(t.Context(), "user@example.com"); err != nil || cred.PasswordHash != "plain:password123" {
+		t.Errorf("kept %+v, %v", cred, err)
+	}
+	if _, err := b.SignInBrowser(t.Context(), vpn.BrowserSignIn{
+		Email: "user@example.com", Ticket: refusal.Ticket, Code: codeOf(secret, b.now), Address: home,
+	}); err != nil {
+		t.Error(err)
 	}
 }

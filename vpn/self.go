@@ -34,7 +34,7 @@ func (s *Service) ChangePassword(ctx context.Context, a *Actor, old, password st
 	if err := s.setPassword(ctx, a, a.User.ID, password); err != nil {
 		return "", err
 	}
-	return s.newBrowser(ctx, a.User.ID)
+	return s.newBrowser(ctx, a.User.ID, CodeUse{})
 }
 
 // Erase deletes the actor's own account with everything it has; its keys die at once. CodeForbidden for an operator, whom

@@ -55,7 +55,6 @@ type Service struct {
 	signIns      *signInThrottle
 	keyCalls     *callThrottle
 	vouchers     *callThrottle
-	codes        *callThrottle
 	// away is since when nodes are away: NoticeNow's own.
 	away    map[int64]time.Time
 	counted counted
@@ -90,7 +89,6 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 	s.signIns = newSignInThrottle(cfg.SignInFailures, s.now)
 	s.keyCalls = newCallThrottle(keyBurst, keyInterval, s.now)
 	s.vouchers = newCallThrottle(voucherBurst, voucherInterval, s.now)
-	s.codes = newCallThrottle(codeBurst, codeInterval, s.now)
 	return s
 }
 

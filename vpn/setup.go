@@ -50,5 +50,5 @@ func (s *Service) Setup(ctx context.Context, secret string, in NewAccount) (stri
 	if err != nil {
 		return "", notFound(err)
 	}
-	return s.newBrowser(ctx, made.ID)
+	return s.newBrowser(ctx, made.ID, CodeUse{})
 }

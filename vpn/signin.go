@@ -44,30 +44,30 @@ func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace
 func (s *Service) SignIn(ctx context.Context, in SignIn) (result SignInResult, err error) {
 	defer func() { s.observer.SignedIn(outcome(err)) }()
 	in.Email = NormalEmail(in.Email)
-	cred, isWeak, err := s.admit(ctx, in)
-	if err != nil {
-		return SignInResult{}, err
-	}
-	session, err := s.newSession(ctx, cred, in)
-	if err == nil && isWeak {
-		s.rehash(ctx, cred, in.Password)
-	}
-	return session, err
+	err = s.try(ctx, in.Email, in.Address, func() error {
+		cred, code, err := s.admit(ctx, in)
+		if err == nil {
+			result, err = s.newSession(ctx, cred, code, in)
+		}
+		return err
+	})
+	return result, err
 }
 
-// admit checks the throttle, the credentials, the account and the second factor, and reports whether the hash is weaker
-// than new ones.
-func (s *Service) admit(ctx context.Context, in SignIn) (cred Credentials, isWeak bool, err error) {
-	err = s.try(ctx, in.Email, in.Address, func() error {
-		if cred, isWeak, err = s.verify(ctx, in); err != nil {
-			return err
-		}
-		if cred.Status == UserBlocked {
-			return Refusal(CodeAccountBlocked)
-		}
-		return s.checkFactor(ctx, cred, in.Code)
-	})
-	return cred, isWeak, err
+// admit checks the credentials, the account and the second factor, whose code it returns for the session to take. A hash
+// that is weaker than new ones is replaced as soon as the password is known to be right: the second step has none.
+func (s *Service) admit(ctx context.Context, in SignIn) (cred Credentials, code CodeUse, err error) {
+	cred, isWeak, err := s.verify(ctx, in)
+	switch {
+	case err != nil:
+		return cred, code, err
+	case cred.Status == UserBlocked:
+		return cred, code, Refusal(CodeAccountBlocked)
+	case isWeak:
+		s.rehash(ctx, &cred, in.Password)
+	}
+	code, err = s.checkFactor(ctx, cred, in.Code)
+	return cred, code, err
 }
 
 // try runs a check of who somebody is within the throttle: wrong credentials and wrong codes count as failures.
@@ -117,10 +117,13 @@ func (s *Service) verify(ctx context.Context, in SignIn) (cred Credentials, isWe
 
 // rehash stores a password anew with today's parameters, unless it was changed meanwhile. A failure costs nothing but
 // the next try.
-func (s *Service) rehash(ctx context.Context, cred Credentials, password string) {
+func (s *Service) rehash(ctx context.Context, cred *Credentials, password string) {
 	hash, err := s.passwords.Hash(ctx, password)
 	if err == nil {
 		err = s.store.Rehash(ctx, cred.UserID, cred.PasswordHash, hash, Audit{ActorID: cred.UserID, Action: "user.rehash"})
+	}
+	if err == nil {
+		cred.PasswordHash = hash
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		s.log.WarnContext(ctx, "password not rehashed", "user", cred.UserID, "err", err)
@@ -128,7 +131,7 @@ func (s *Service) rehash(ctx context.Context, cred Credentials, password string)
 }
 
 // newSession takes the device slot and makes the token.
-func (s *Service) newSession(ctx context.Context, cred Credentials, in SignIn) (SignInResult, error) {
+func (s *Service) newSession(ctx context.Context, cred Credentials, code CodeUse, in SignIn) (SignInResult, error) {
 	e, err := s.entitlement(ctx, cred.UserID)
 	if err != nil {
 		return SignInResult{}, err
@@ -137,7 +140,7 @@ func (s *Service) newSession(ctx context.Context, cred Credentials, in SignIn) (
 	signedIn, err := s.store.SignIn(ctx, NewSession{
 		UserID: cred.UserID, ClientID: in.ClientID, Name: in.DeviceName,
 		Platform:  PlatformOf(in.Origin, in.DeviceName, in.UserAgent),
-		TokenHash: hashToken(secret), DeviceLimit: e.DeviceLimit(), ReplaceDeviceID: in.ReplaceDeviceID,
+		TokenHash: hashToken(secret), DeviceLimit: e.DeviceLimit(), ReplaceDeviceID: in.ReplaceDeviceID, Code: code,
 	}, Audit{ActorID: cred.UserID, Action: "device.sign_in"})
 	if errors.Is(err, ErrDeviceLimit) {
 		return SignInResult{}, s.limitReached(ctx, cred.UserID, e)
@@ -146,7 +149,7 @@ func (s *Service) newSession(ctx context.Context, cred Credentials, in SignIn) (
 		return SignInResult{}, Refusal(CodeInvalidCredentials)
 	}
 	if err != nil {
-		return SignInResult{}, err
+		return SignInResult{}, codeTaken(err)
 	}
 	s.changed(cred.UserID, signedIn.Changed)
 	if err := s.confirm(ctx, cred, in); err != nil {

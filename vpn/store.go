@@ -18,6 +18,9 @@ var ErrLastOwner = errors.New("the last owner")
 // ErrDeviceLimit is returned by Store.SignIn when no slot is free.
 var ErrDeviceLimit = errors.New("device limit reached")
 
+// ErrCodeTaken is returned by Store methods that take a code of a second factor which was taken before, or never was one.
+var ErrCodeTaken = errors.New("the code was taken")
+
 // ErrLimit is returned by Store.AddToken when the user has as many tokens as allowed.
 var ErrLimit = errors.New("limit reached")
 
@@ -98,6 +101,8 @@ type NewSession struct {
 	DeviceLimit int
 	// ReplaceDeviceID is removed, in the same transaction, when no slot is free; 0 = none.
 	ReplaceDeviceID int64
+	// Code is taken with the session, or neither is.
+	Code CodeUse
 }
 
 // SignedIn is the outcome of a sign-in.
@@ -114,7 +119,7 @@ type SessionStore interface {
 	// or its user or device is gone. It is the hot path: one prepared query, not bound to the request's cancellation.
 	Session(ctx context.Context, hash TokenHash) (*Session, error)
 	// SignIn takes a device slot (or the one the client device holds), replaces its token, and returns both ids.
-	// The slot is taken by one conditional statement. ErrDeviceLimit when none is free.
+	// The slot is taken by one conditional statement. ErrCodeTaken; ErrDeviceLimit when none is free.
 	SignIn(ctx context.Context, s NewSession, a Audit) (SignedIn, error)
 	// SignOut deletes a token. When it was a device's, the device is removed as by RemoveDevice.
 	SignOut(ctx context.Context, tokenID int64, a Audit) ([]NodeRev, error)
@@ -132,8 +137,9 @@ type SessionStore interface {
 
 // BrowserStore keeps sessions of the dashboard.
 type BrowserStore interface {
-	// AddBrowser makes a session of a user, and deletes the oldest ones above limit. ErrNotFound without the user.
-	AddBrowser(ctx context.Context, userID int64, hash TokenHash, limit int, a Audit) error
+	// AddBrowser makes a session of a user, which takes a code, and deletes the oldest ones above limit. ErrNotFound without
+	// the user, ErrCodeTaken.
+	AddBrowser(ctx context.Context, userID int64, hash TokenHash, limit int, code CodeUse, a Audit) error
 	// Browser returns the session with this hash and its user; ErrNotFound when there is none.
 	Browser(ctx context.Context, hash TokenHash) (Browser, User, error)
 	// Browsers returns a user's sessions in the order of their ids.
@@ -156,11 +162,12 @@ type FactorStore interface {
 	// ConfirmSecondFactor makes a second factor count, with its recovery codes, and takes the code of a step. ErrNotFound
 	// when it counts already or another is in its place.
 	ConfirmSecondFactor(ctx context.Context, id, step int64, codes []TokenHash, a Audit) error
-	// TakeStep takes the code of a step of time, by one conditional statement. ErrNotFound unless the second factor counts
-	// and no code of this or a later step was taken.
-	TakeStep(ctx context.Context, id, step int64) error
-	// TakeRecoveryCode deletes a recovery code, or returns ErrNotFound.
-	TakeRecoveryCode(ctx context.Context, id int64, hash TokenHash, a Audit) error
+	// CountCode counts a try of a code: burst at once, then one per interval (a generic cell rate algorithm). It returns how
+	// long this one comes too early; then it does not count. ErrNotFound unless the second factor counts.
+	CountCode(ctx context.Context, id int64, burst int, interval time.Duration) (wait time.Duration, err error)
+	// TakeCode takes a code, by one conditional statement. ErrCodeTaken unless the second factor counts and no code of this or
+	// a later step was taken, or the recovery code is there.
+	TakeCode(ctx context.Context, code CodeUse) error
 	// ReplaceRecoveryCodes replaces all that are left. ErrNotFound unless the second factor counts.
 	ReplaceRecoveryCodes(ctx context.Context, id int64, codes []TokenHash, a Audit) error
 	// RemoveSecondFactor deletes a user's second factor with its recovery codes, or returns ErrNotFound.

@@ -165,7 +165,8 @@ const (
 	// voucherBurst codes may be tried at once, then one per voucherInterval, per user.
 	voucherBurst    = 10
 	voucherInterval = time.Minute
-	// codeBurst codes of a second factor may be tried at once, then one per codeInterval, per user. Three codes hold at a
+	// codeBurst codes of a second factor may be tried at once, then one per codeInterval, per user, on all replicas
+	// together. Three codes hold at a
 	// time: whoever knows the password finds one by trying for a day with a chance of 0.4 %.
 	codeBurst    = 5
 	codeInterval = time.Minute

@@ -11,7 +11,7 @@ import (
 func (w *world) browse(userID int64, limit int) vpn.TokenHash {
 	w.Helper()
 	h := hash(w.unique())
-	w.ok(w.store.AddBrowser(w.ctx, userID, h, limit, by("browser.sign_in")))
+	w.ok(w.store.AddBrowser(w.ctx, userID, h, limit, vpn.CodeUse{}, by("browser.sign_in")))
 	return h
 }
 
@@ -29,8 +29,8 @@ func browsers(w *world) {
 	b, _, err = w.store.Browser(w.ctx, first)
 	w.ok(err)
 	is(w, "used", b.LastUsedDay, tomorrow)
-	w.is(w.store.AddBrowser(w.ctx, u.ID, first, 2, by("browser.sign_in")), vpn.ErrTaken)
-	w.is(w.store.AddBrowser(w.ctx, u.ID+1000, hash(w.unique()), 2, by("browser.sign_in")), vpn.ErrNotFound)
+	w.is(w.store.AddBrowser(w.ctx, u.ID, first, 2, vpn.CodeUse{}, by("browser.sign_in")), vpn.ErrTaken)
+	w.is(w.store.AddBrowser(w.ctx, u.ID+1000, hash(w.unique()), 2, vpn.CodeUse{}, by("browser.sign_in")), vpn.ErrNotFound)
 
 	// The oldest makes room, of this user alone.
 	theirs := w.browse(stranger.ID, 2)

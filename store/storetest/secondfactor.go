@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"time"
+
 	"stile/vpn"
 )
 
@@ -14,6 +16,14 @@ func (w *world) factor(userID int64, secret vpn.OTPSecret, codes ...int) vpn.Sec
 	f, err = w.store.SecondFactor(w.ctx, userID)
 	w.ok(err)
 	return f
+}
+
+func (w *world) takeStep(factorID, step int64) error {
+	return w.store.TakeCode(w.ctx, vpn.CodeUse{FactorID: factorID, Step: step})
+}
+
+func (w *world) takeRecovery(factorID int64, code int) error {
+	return w.store.TakeCode(w.ctx, vpn.CodeUse{FactorID: factorID, Recovery: hash(code)})
 }
 
 func hashes(numbers []int) (all []vpn.TokenHash) {
@@ -36,7 +46,7 @@ func secondFactors(w *world) {
 	w.ok(err)
 	is(w, "on", first.IsOn(), false)
 	is(w, "secret", [20]byte(first.Secret), [20]byte{1})
-	w.is(w.store.TakeStep(w.ctx, first.ID, 200), vpn.ErrNotFound)
+	w.is(w.takeStep(first.ID, 200), vpn.ErrCodeTaken)
 	w.is(w.store.ReplaceRecoveryCodes(w.ctx, first.ID, hashes([]int{1}), by("second_factor.codes")), vpn.ErrNotFound)
 	f := w.factor(u.ID, vpn.OTPSecret{2}, 1, 2, 3)
 	is(w, "on", f.IsOn(), true)
@@ -48,19 +58,19 @@ func secondFactors(w *world) {
 	w.is(w.store.BeginSecondFactor(w.ctx, u.ID, vpn.OTPSecret{3}, by("second_factor.begin")), vpn.ErrTaken)
 
 	// Steps go forward only; the one that confirmed is taken.
-	w.is(w.store.TakeStep(w.ctx, f.ID, 100), vpn.ErrNotFound)
-	w.ok(w.store.TakeStep(w.ctx, f.ID, 102))
-	w.is(w.store.TakeStep(w.ctx, f.ID, 102), vpn.ErrNotFound)
-	w.is(w.store.TakeStep(w.ctx, f.ID, 101), vpn.ErrNotFound)
+	w.is(w.takeStep(f.ID, 100), vpn.ErrCodeTaken)
+	w.ok(w.takeStep(f.ID, 102))
+	w.is(w.takeStep(f.ID, 102), vpn.ErrCodeTaken)
+	w.is(w.takeStep(f.ID, 101), vpn.ErrCodeTaken)
 
 	theirs := w.factor(stranger.ID, vpn.OTPSecret{2}, 1, 9)
-	w.is(w.store.TakeRecoveryCode(w.ctx, f.ID, hash(9), by("second_factor.recover")), vpn.ErrNotFound)
-	w.ok(w.store.TakeRecoveryCode(w.ctx, f.ID, hash(1), by("second_factor.recover")))
-	w.is(w.store.TakeRecoveryCode(w.ctx, f.ID, hash(1), by("second_factor.recover")), vpn.ErrNotFound)
+	w.is(w.takeRecovery(f.ID, 9), vpn.ErrCodeTaken)
+	w.ok(w.takeRecovery(f.ID, 1))
+	w.is(w.takeRecovery(f.ID, 1), vpn.ErrCodeTaken)
 	w.ok(w.store.ReplaceRecoveryCodes(w.ctx, f.ID, hashes([]int{4, 5}), by("second_factor.codes")))
-	w.is(w.store.TakeRecoveryCode(w.ctx, f.ID, hash(2), by("second_factor.recover")), vpn.ErrNotFound)
-	w.ok(w.store.TakeRecoveryCode(w.ctx, f.ID, hash(4), by("second_factor.recover")))
-	w.ok(w.store.TakeRecoveryCode(w.ctx, theirs.ID, hash(1), by("second_factor.recover")))
+	w.is(w.takeRecovery(f.ID, 2), vpn.ErrCodeTaken)
+	w.ok(w.takeRecovery(f.ID, 4))
+	w.ok(w.takeRecovery(theirs.ID, 1))
 
 	// A new password leaves it; the end of the account takes it.
 	_, err = w.store.SetPasswordHash(w.ctx, u.ID, "x", true, by("user.password"))
@@ -71,8 +81,8 @@ func secondFactors(w *world) {
 	w.ok(w.store.RemoveSecondFactor(w.ctx, u.ID, by("second_factor.off")))
 	_, err = w.store.SecondFactor(w.ctx, u.ID)
 	w.is(err, vpn.ErrNotFound)
-	w.is(w.store.TakeStep(w.ctx, f.ID, 300), vpn.ErrNotFound)
-	w.is(w.store.TakeRecoveryCode(w.ctx, f.ID, hash(5), by("second_factor.recover")), vpn.ErrNotFound)
+	w.is(w.takeStep(f.ID, 300), vpn.ErrCodeTaken)
+	w.is(w.takeRecovery(f.ID, 5), vpn.ErrCodeTaken)
 	_, err = w.store.RemoveUser(w.ctx, stranger.ID, by("user.remove"))
 	w.ok(err)
 	_, err = w.store.SecondFactor(w.ctx, stranger.ID)
@@ -84,17 +94,75 @@ func codesUnderLoad(w *world) {
 	u := w.user()
 	f := w.factor(u.ID, vpn.OTPSecret{1}, 1)
 	for what, take := range map[string]func(int) error{
-		"step":          func(int) error { return w.store.TakeStep(w.ctx, f.ID, 101) },
-		"recovery code": func(int) error { return w.store.TakeRecoveryCode(w.ctx, f.ID, hash(1), by("second_factor.recover")) },
+		"step":          func(int) error { return w.takeStep(f.ID, 101) },
+		"recovery code": func(int) error { return w.takeRecovery(f.ID, 1) },
 	} {
 		taken := 0
 		for _, err := range together(parallel, take) {
 			if err == nil {
 				taken++
 			} else {
-				w.is(err, vpn.ErrNotFound)
+				w.is(err, vpn.ErrCodeTaken)
 			}
 		}
 		is(w, what, taken, 1)
 	}
+}
+
+// codesOfSessions: a session takes its code, or there is neither.
+func codesOfSessions(w *world) {
+	u := w.user()
+	f := w.factor(u.ID, vpn.OTPSecret{1}, 1)
+	session := func(client string, code vpn.CodeUse) error {
+		_, err := w.store.SignIn(w.ctx, vpn.NewSession{
+			UserID: u.ID, ClientID: client, Name: client, TokenHash: hash(w.unique()), DeviceLimit: 1, Code: code,
+		}, by("device.sign_in"))
+		return err
+	}
+	browser := func(code vpn.CodeUse) error {
+		return w.store.AddBrowser(w.ctx, u.ID, hash(w.unique()), 5, code, by("browser.sign_in"))
+	}
+	step := func(n int64) vpn.CodeUse { return vpn.CodeUse{FactorID: f.ID, UserID: u.ID, Step: n} }
+	recovery := vpn.CodeUse{FactorID: f.ID, UserID: u.ID, Recovery: hash(1)}
+	w.ok(session("phone", step(101)))
+	w.is(session("laptop", step(101)), vpn.ErrCodeTaken) // before the slot
+	w.is(session("laptop", step(102)), vpn.ErrDeviceLimit)
+	w.is(session("laptop", recovery), vpn.ErrDeviceLimit)
+	w.ok(browser(step(102)))
+	w.is(browser(step(102)), vpn.ErrCodeTaken)
+	w.ok(session("phone", recovery))
+	w.is(browser(recovery), vpn.ErrCodeTaken)
+	left, err := w.store.Browsers(w.ctx, u.ID)
+	w.ok(err)
+	is(w, "browsers", len(left), 1)
+}
+
+// countedCodes: so many tries at once, then one an interval, whoever counts.
+func countedCodes(w *world) {
+	u := w.user()
+	w.ok(w.store.BeginSecondFactor(w.ctx, u.ID, vpn.OTPSecret{1}, by("second_factor.begin")))
+	f, err := w.store.SecondFactor(w.ctx, u.ID)
+	w.ok(err)
+	_, err = w.store.CountCode(w.ctx, f.ID, 5, time.Hour)
+	w.is(err, vpn.ErrNotFound)
+	w.ok(w.store.ConfirmSecondFactor(w.ctx, f.ID, 100, nil, by("second_factor.on")))
+	counted := make(chan bool, parallel)
+	for _, err := range together(parallel, func(int) error {
+		wait, err := w.store.CountCode(w.ctx, f.ID, 5, time.Hour)
+		counted <- wait <= 0
+		if wait > time.Hour {
+			w.Errorf("to wait for %v", wait)
+		}
+		return err
+	}) {
+		w.ok(err)
+	}
+	close(counted)
+	n := 0
+	for isCounted := range counted {
+		if isCounted {
+			n++
+		}
+	}
+	is(w, "tries", n, 5)
 }

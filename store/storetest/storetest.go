@@ -30,6 +30,8 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"browsers", browsers},
 		{"second factors", secondFactors},
 		{"codes under load", codesUnderLoad},
+		{"codes of sessions", codesOfSessions},
+		{"counted codes", countedCodes},
 		{"added devices", addedDevices},
 		{"addresses", addresses},
 		{"token limit under load", tokenLimitUnderLoad},
