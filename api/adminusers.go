@@ -249,7 +249,7 @@ func (n *newPasswordInput) read(in *input) {
 
 // newPassword sets a password by a link.
 func (a *API) newPassword(ctx context.Context, _ *vpn.Actor, in newPasswordInput) (done, error) {
-	return done{}, a.service.RedeemPasswordReset(ctx, in.token, in.password)
+	return done{}, a.service.RedeemPasswordReset(ctx, in.token, in.password, false)
 }
 
 // signOutUser ends all sessions of a user.

@@ -94,7 +94,7 @@ func (a *app) join(ctx context.Context) error {
 	a.service = vpn.NewService(a.store, a.hub, passwords, vpn.Config{
 		SignInFailures: a.cfg.signInFailures, Log: a.cfg.log, Observer: a.cfg.monitor.events(),
 		Fixed: a.cfg.fixed, Defaults: vpn.Settings{Links: vpn.Links{Account: a.url() + "/account", Renew: a.url() + "/account"}},
-		HasMailer: a.cfg.mailer != nil,
+		Post: a.postman(),
 	})
 	handler, err := api.New(a.service, api.Config{ //nolint:contextcheck // handlers take the contexts of their requests
 		PublicURL: a.cfg.publicURL, TrustedProxies: a.cfg.trustedProxies, PaymentSecret: a.cfg.paymentSecret, Ready: a.ready, Log: a.cfg.log,
@@ -131,6 +131,14 @@ func (a *app) joinCourier() (err error) {
 		Agent: "stile/" + buildinfo.Version(), Log: a.cfg.log,
 	})
 	return err
+}
+
+// postman hands letters to the courier; nil where no mail is sent.
+func (a *app) postman() func(context.Context, vpn.Letter) error {
+	if a.cfg.mailer == nil {
+		return nil
+	}
+	return func(ctx context.Context, l vpn.Letter) error { return a.courier.Post(ctx, l) }
 }
 
 // withRefusal adds the page where mails can be ended.
@@ -205,6 +213,7 @@ func (a *app) run(ctx context.Context) error {
 	start("sweep", func(ctx context.Context) error { a.service.SweepEvery(ctx, sweepEvery); return nil })
 	start("courier", a.courier.Run)
 	start("dashboard", a.site.dashboard.Run)
+	start("letters", a.service.WriteLetters)
 	start("notices", func(ctx context.Context) error { a.service.NoticeEvery(ctx, noticeEvery); return nil })
 	if a.node != nil {
 		start("node", a.node.run)

@@ -103,7 +103,7 @@ func (l *letters) notice(e *vpn.Event, links vpn.Links, refuseURL string) vpn.Ma
 	if links.Support != "" {
 		paragraphs = append(paragraphs, l.in(lang, "support", places))
 	}
-	return l.compose(m, lang, paragraphs, links.Renew)
+	return l.compose(m, lang, paragraphs, action{"renew", links.Renew})
 }
 
 // graceLeft is for how many days, rounded up, keys go on working after the expiry.
@@ -121,14 +121,43 @@ func quoted(lang, name string) string {
 	return "“" + name + "”"
 }
 
+// warning is the mail of an event that is about the safety of the account of whom it concerns.
+func (l *letters) warning(e *vpn.Event, s *vpn.Settings) vpn.Mail {
+	lang, name := langOf(e.User.Locale), e.Delivery.Event
+	places := strings.NewReplacer(":brand", s.Brand, ":support", s.Links.Support, ":date", l.date(lang, e.Delivery.At))
+	m := vpn.Mail{To: e.User.Email, Subject: l.in(lang, name+".subject", places)}
+	paragraphs := []string{l.texts[lang]["hello"], l.in(lang, name+".text", places), l.texts[lang]["warning"]}
+	if s.Links.Support != "" {
+		paragraphs = append(paragraphs, l.in(lang, "support", places))
+	}
+	return l.compose(m, lang, paragraphs, action{})
+}
+
+// letterPaths are the pages that the links of letters lead to: web's.
+var letterPaths = map[vpn.LetterKind]string{ //nolint:gochecknoglobals // a table
+	vpn.LetterReset: "/reset/", vpn.LetterSignUp: "/sign-up/confirm/", vpn.LetterTaken: "/signin",
+}
+
+// letter is a mail that somebody asked for.
+func (l *letters) letter(w *vpn.Letter, s *vpn.Settings, publicURL string) vpn.Mail {
+	lang, name := langOf(w.Locale), "letter."+string(w.Kind)
+	places := strings.NewReplacer(":brand", s.Brand)
+	m := vpn.Mail{To: w.To, Subject: l.in(lang, name+".subject", places)}
+	paragraphs := []string{l.texts[lang]["hello"], l.in(lang, name+".text", places), l.in(lang, name+".unasked", places)}
+	return l.compose(m, lang, paragraphs, action{name + ".link", publicURL + letterPaths[w.Kind] + w.Token})
+}
+
 // test is the mail with which an operator sees whether mail works.
 func (l *letters) test(to, lang string) vpn.Mail {
 	m := vpn.Mail{To: to, Subject: l.texts[lang]["test.subject"]}
-	return l.compose(m, lang, []string{l.texts[lang]["hello"], l.texts[lang]["test.text"]}, "")
+	return l.compose(m, lang, []string{l.texts[lang]["hello"], l.texts[lang]["test.text"]}, action{})
 }
 
+// action is the link of a mail: the key of its words, and its address, "" = none.
+type action struct{ key, url string }
+
 // compose writes the paragraphs as text and as HTML.
-func (l *letters) compose(m vpn.Mail, lang string, paragraphs []string, renewURL string) vpn.Mail {
+func (l *letters) compose(m vpn.Mail, lang string, paragraphs []string, a action) vpn.Mail {
 	var text, page strings.Builder
 	fmt.Fprintf(&page, `<!doctype html><html lang="%s"><head><meta charset="utf-8"><title>%s</title></head>`+
 		`<body style="margin:2em auto;max-width:36em;font:16px/1.5 sans-serif;color:#1b1b1b">`, lang, html.EscapeString(m.Subject))
@@ -142,7 +171,7 @@ func (l *letters) compose(m vpn.Mail, lang string, paragraphs []string, renewURL
 			fmt.Fprintf(&page, `<p><a style="%s" href="%s">%s</a></p>`, style, html.EscapeString(address), html.EscapeString(l.texts[lang][key]))
 		}
 	}
-	link("renew", "font-weight:bold", renewURL)
+	link(a.key, "font-weight:bold", a.url)
 	link("refuse", "color:#6b6b6b;font-size:13px", m.RefuseURL)
 	page.WriteString("</body></html>\n")
 	m.Text, m.HTML = strings.TrimRight(text.String(), "\n")+"\n", page.String()

@@ -98,3 +98,33 @@ func TestEveryNoticeIsFilled(t *testing.T) {
 		}
 	}
 }
+
+// No letter and no warning lacks a text or a link, and the brand does not become markup.
+func TestEveryLetterIsFilled(t *testing.T) {
+	l := loaded(t)
+	s := &vpn.Settings{Brand: "<b>:support</b>", Links: vpn.Links{Support: "https://example.net/help"}}
+	for _, lang := range []string{"ru", "en"} {
+		for kind, path := range map[vpn.LetterKind]string{
+			vpn.LetterReset: "/reset/abc", vpn.LetterSignUp: "/sign-up/confirm/abc", vpn.LetterTaken: "/signin",
+		} {
+			w := vpn.Letter{Kind: kind, To: "a@example.com", Locale: lang}
+			if kind != vpn.LetterTaken {
+				w.Token = "abc"
+			}
+			m := l.letter(&w, s, "https://vpn.example.net")
+			if m.Subject == "" || m.RefuseURL != "" || strings.Contains(m.HTML, "<b>") || !strings.Contains(m.Text, ": https://vpn.example.net"+path+"\n") ||
+				strings.Count(m.Text, "\n\n") != 3 {
+				t.Errorf("%s %s: %q\n%s\n%s", kind, lang, m.Subject, m.Text, m.HTML)
+			}
+		}
+		for _, event := range []string{"user.second_factor_reset", "user.passkeys_reset", "user.passkey_add"} {
+			if !vpn.IsWarning(event) {
+				t.Errorf("%s can be refused", event)
+			}
+			m := l.warning(&vpn.Event{Delivery: vpn.Delivery{Event: event, At: time.Unix(1_790_000_000, 0)}, User: &vpn.User{Email: "a@example.com", Locale: lang}}, s)
+			if m.Subject == "" || m.RefuseURL != "" || strings.Contains(m.HTML, "<b>") || !strings.Contains(m.Text, "2026") || !strings.Contains(m.Text, "help") {
+				t.Errorf("%s %s: %q\n%s", event, lang, m.Subject, m.Text)
+			}
+		}
+	}
+}

@@ -16,27 +16,32 @@ func (s *Store) AddBrowser(ctx context.Context, userID int64, hash vpn.TokenHash
 		if err := t.takeCode(code); err != nil {
 			return err
 		}
-		var id int64
-		if err := t.row(`
-			INSERT INTO browser (user_id, hash, last_used_day, created_at)
-			VALUES ($1, $2, $3, $4)
-			RETURNING id`, userID, hash[:], millis(midnight(t.now)), millis(t.now)).Scan(&id); err != nil {
-			return t.taken(err)
-		}
-		if _, err := t.exec(`
-			DELETE FROM browser
-			WHERE user_id = $1
-				AND id <= (
-					SELECT id
-					FROM browser
-					WHERE user_id = $1
-					ORDER BY id DESC
-					LIMIT 1 OFFSET $2
-				)`, userID, limit); err != nil {
-			return err
-		}
-		return t.audit(a, id)
+		return t.addBrowser(userID, hash, limit, a)
 	})
+}
+
+// addBrowser makes a session of a user, whose row is held.
+func (t *tx) addBrowser(userID int64, hash vpn.TokenHash, limit int, a vpn.Audit) error {
+	var id int64
+	if err := t.row(`
+		INSERT INTO browser (user_id, hash, last_used_day, created_at)
+		VALUES ($1, $2, $3, $4)
+		RETURNING id`, userID, hash[:], millis(midnight(t.now)), millis(t.now)).Scan(&id); err != nil {
+		return t.taken(err)
+	}
+	if _, err := t.exec(`
+		DELETE FROM browser
+		WHERE user_id = $1
+			AND id <= (
+				SELECT id
+				FROM browser
+				WHERE user_id = $1
+				ORDER BY id DESC
+				LIMIT 1 OFFSET $2
+			)`, userID, limit); err != nil {
+		return err
+	}
+	return t.audit(a, id)
 }
 
 // Browser implements vpn.BrowserStore.

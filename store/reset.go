@@ -34,7 +34,7 @@ func (s *Store) PasswordReset(ctx context.Context, hash vpn.TokenHash) (userID i
 }
 
 // RedeemPasswordReset implements vpn.ResetStore.
-func (s *Store) RedeemPasswordReset(ctx context.Context, hash vpn.TokenHash, passwordHash string, a vpn.Audit) (userID int64, changed []vpn.NodeRev, err error) {
+func (s *Store) RedeemPasswordReset(ctx context.Context, hash vpn.TokenHash, passwordHash string, keepDevices bool, a vpn.Audit) (userID int64, changed []vpn.NodeRev, err error) {
 	err = s.write(ctx, "redeem password reset", func(t *tx) error {
 		if err := one(t.row(`
 			SELECT user_id
@@ -54,7 +54,14 @@ func (s *Store) RedeemPasswordReset(ctx context.Context, hash vpn.TokenHash, pas
 				AND expires_at > $2`, hash[:], millis(t.now)); err != nil {
 			return err // used or replaced meanwhile, or too old: undone
 		}
-		if changed, err = t.signOutEverywhere(userID); err != nil {
+		if keepDevices {
+			_, err = t.exec(`
+				DELETE FROM browser
+				WHERE user_id = $1`, userID)
+		} else {
+			changed, err = t.signOutEverywhere(userID)
+		}
+		if err != nil {
 			return err
 		}
 		a.ActorID = userID

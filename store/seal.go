@@ -9,12 +9,13 @@ import (
 
 // What a sealed value is for; with the row's id it is the associated data, so that a value opens in its own row only.
 const (
-	purposeSeed    = "stile access_key.seed v1"
-	purposeCheck   = "stile seal_check.sealed v1"
-	purposeNodes   = "stile node_authority.key v1"
-	purposeWebhook = "stile webhook.secret v1"
-	purposeMail    = "stile mail token v1"           // of a user's id: nothing that is stored
-	purposeOTP     = "stile second_factor.secret v1" // its row id is the user's
+	purposeSeed      = "stile access_key.seed v1"
+	purposeCheck     = "stile seal_check.sealed v1"
+	purposeNodes     = "stile node_authority.key v1"
+	purposeWebhook   = "stile webhook.secret v1"
+	purposeMail      = "stile mail token v1"           // of a user's id: nothing that is stored
+	purposeChallenge = "stile passkey challenge v1"    // of who is asked and until when: nothing that is stored
+	purposeOTP       = "stile second_factor.secret v1" // its row id is the user's
 )
 
 // newAEAD returns AES-256-GCM that puts a random nonce before each ciphertext.

@@ -58,39 +58,41 @@ func (s *Store) RemoveVoucher(ctx context.Context, id int64, a vpn.Audit) error 
 }
 
 // RedeemVoucher implements vpn.SubscriptionStore.
-func (s *Store) RedeemVoucher(ctx context.Context, userID int64, hash vpn.TokenHash,
-	rule func(plan *vpn.Plan, periods int, old *vpn.Entitlement) (vpn.Subscription, error), a vpn.Audit,
-) (sub vpn.Subscription, err error) {
+func (s *Store) RedeemVoucher(ctx context.Context, userID int64, hash vpn.TokenHash, rule vpn.GiftRule, a vpn.Audit) (sub vpn.Subscription, err error) {
 	err = s.write(ctx, "redeem voucher", func(t *tx) error {
-		if err := t.keysDue(userID); err != nil { // holds the account, before anything else
-			return err
-		}
-		var id, planID int64
-		var periods int
-		if err := one(t.row(`
-			UPDATE voucher
-			SET used = used + 1
-			WHERE hash = $1
-				AND used < uses
-				AND (expires_at = 0 OR expires_at > $2)
-			RETURNING id, plan_id, periods`, hash[:], millis(t.now)), &id, &planID, &periods); err != nil {
-			return err
-		}
-		if err := t.change(`
-			INSERT INTO voucher_use (voucher_id, user_id, used_at)
-			VALUES ($1, $2, $3)
-			ON CONFLICT (voucher_id, user_id) DO NOTHING`, id, userID, millis(midnight(t.now))); err != nil {
-			return err // redeemed already
-		}
-		plan, err := t.plan(planID)
-		if err != nil {
-			return err
-		}
-		if a.SubjectID == 0 {
-			a.SubjectID = id
-		}
-		sub, err = t.changeSubscription(userID, func(old *vpn.Entitlement) (vpn.Subscription, error) { return rule(&plan, periods, old) }, a)
+		sub, err = t.redeemVoucher(userID, hash, rule, a)
 		return err
 	})
 	return sub, err
+}
+
+func (t *tx) redeemVoucher(userID int64, hash vpn.TokenHash, rule vpn.GiftRule, a vpn.Audit) (vpn.Subscription, error) {
+	if err := t.keysDue(userID); err != nil { // holds the account, before anything else
+		return vpn.Subscription{}, err
+	}
+	var id, planID int64
+	var periods int
+	if err := one(t.row(`
+		UPDATE voucher
+		SET used = used + 1
+		WHERE hash = $1
+			AND used < uses
+			AND (expires_at = 0 OR expires_at > $2)
+		RETURNING id, plan_id, periods`, hash[:], millis(t.now)), &id, &planID, &periods); err != nil {
+		return vpn.Subscription{}, err
+	}
+	if err := t.change(`
+		INSERT INTO voucher_use (voucher_id, user_id, used_at)
+		VALUES ($1, $2, $3)
+		ON CONFLICT (voucher_id, user_id) DO NOTHING`, id, userID, millis(midnight(t.now))); err != nil {
+		return vpn.Subscription{}, err // redeemed already
+	}
+	plan, err := t.plan(planID)
+	if err != nil {
+		return vpn.Subscription{}, err
+	}
+	if a.SubjectID == 0 {
+		a.SubjectID = id
+	}
+	return t.changeSubscription(userID, func(old *vpn.Entitlement) (vpn.Subscription, error) { return rule(&plan, periods, old) }, a)
 }

@@ -134,6 +134,10 @@ type Account struct {
 	Access      Access
 	Traffic     Traffic
 	Devices     []Device
+	// Factor is the second factor, without its secret; the zero one when there is none that counts.
+	Factor SecondFactor
+	// Passkeys are how many there are.
+	Passkeys int
 }
 
 // Account returns one user's state. CodeNotFound when there is no such user.
@@ -150,8 +154,20 @@ func (s *Service) Account(ctx context.Context, a *Actor, userID int64) (Account,
 		return Account{}, err
 	}
 	devices, err := s.store.Devices(ctx, userID)
+	if err != nil {
+		return Account{}, err
+	}
+	f, err := s.SecondFactor(ctx, &Actor{User: u})
+	if err != nil {
+		return Account{}, err
+	}
+	if !f.IsOn() {
+		f = SecondFactor{}
+	}
+	passkeys, err := s.store.Passkeys(ctx, userID)
 	now := s.now()
 	return Account{
+		Factor: f, Passkeys: len(passkeys),
 		User: u, Entitlement: e, Status: e.Status(now), Access: access(&u, &e, now), Traffic: traffic(&e, now), Devices: devices,
 	}, err
 }

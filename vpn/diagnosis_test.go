@@ -148,12 +148,12 @@ func TestPasswordReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.refused(b.RedeemPasswordReset(ctx, secret, "short"), vpn.CodeValidationFailed)
-	b.refused(b.RedeemPasswordReset(ctx, secret+"x", "password456"), vpn.CodeResetInvalid)
-	if err := b.RedeemPasswordReset(ctx, secret, "password456"); err != nil {
+	b.refused(b.RedeemPasswordReset(ctx, secret, "short", false), vpn.CodeValidationFailed)
+	b.refused(b.RedeemPasswordReset(ctx, secret+"x", "password456", false), vpn.CodeResetInvalid)
+	if err := b.RedeemPasswordReset(ctx, secret, "password456", false); err != nil {
 		t.Fatal(err)
 	}
-	b.refused(b.RedeemPasswordReset(ctx, secret, "password789"), vpn.CodeResetInvalid)
+	b.refused(b.RedeemPasswordReset(ctx, secret, "password789", false), vpn.CodeResetInvalid)
 	if devices, err := b.Devices(ctx, a); err != nil || len(devices) != 0 {
 		t.Errorf("still signed in: %v, %v", devices, err)
 	}
@@ -162,7 +162,7 @@ func TestPasswordReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.pass(25 * time.Hour)
-	b.refused(b.RedeemPasswordReset(ctx, late, "password789"), vpn.CodeResetInvalid)
+	b.refused(b.RedeemPasswordReset(ctx, late, "password789", false), vpn.CodeResetInvalid)
 	support := &vpn.Actor{User: vpn.User{ID: 1000, Role: vpn.RoleSupport, Status: vpn.UserActive}}
 	if _, _, err := b.ResetPassword(ctx, support, b.user.ID); err != nil {
 		t.Error(err)

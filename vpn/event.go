@@ -37,6 +37,15 @@ func IsEvent(action string) bool {
 	return slices.Contains(eventNouns, nounOf(action)) && action != "user.rehash" && !strings.HasSuffix(action, ".import")
 }
 
+// IsWarning reports whether an event is about the safety of an account, so that its user must hear of it.
+func IsWarning(event string) bool {
+	switch event {
+	case "user.second_factor_reset", "user.passkeys_reset", "user.passkey_add":
+		return true
+	}
+	return false
+}
+
 // IsAboutUser reports whether the subject of an event is the user whom it concerns.
 func IsAboutUser(event string) bool {
 	switch nounOf(event) {

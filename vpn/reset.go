@@ -25,24 +25,31 @@ func (s *Service) ResetPassword(ctx context.Context, a *Actor, userID int64) (se
 	return secret, expiresAt, nil
 }
 
-// RedeemPasswordReset sets a new password by the secret of a link and signs the user out everywhere. CodeResetInvalid for a
-// secret that is wrong, used or too old (indistinguishable); CodeValidationFailed for a password that is too short.
-func (s *Service) RedeemPasswordReset(ctx context.Context, secret, password string) error {
+// CheckPasswordReset refuses, with CodeResetInvalid, a secret that RedeemPasswordReset would refuse.
+func (s *Service) CheckPasswordReset(ctx context.Context, secret string) error {
+	_, expiresAt, err := s.store.PasswordReset(ctx, hashToken(secret))
+	if errors.Is(err, ErrNotFound) || (err == nil && !s.now().Before(expiresAt)) {
+		return Refusal(CodeResetInvalid)
+	}
+	return err
+}
+
+// RedeemPasswordReset sets a new password by the secret of a link and signs the user out everywhere, or, with keepDevices, in
+// browsers alone. CodeResetInvalid for a secret that is wrong, used or too old (indistinguishable); CodeValidationFailed for
+// a password that is too short.
+func (s *Service) RedeemPasswordReset(ctx context.Context, secret, password string, keepDevices bool) error {
 	if err := checkPassword(password); err != nil {
 		return err
 	}
 	hash := hashToken(secret)
-	switch _, expiresAt, err := s.store.PasswordReset(ctx, hash); { // looked for first: hashing is slow on purpose
-	case errors.Is(err, ErrNotFound) || (err == nil && !s.now().Before(expiresAt)):
-		return Refusal(CodeResetInvalid)
-	case err != nil:
+	if err := s.CheckPasswordReset(ctx, secret); err != nil { // looked for first: hashing is slow on purpose
 		return err
 	}
 	passwordHash, err := s.passwords.Hash(ctx, password)
 	if err != nil {
-		return err
+		return overloaded(err)
 	}
-	userID, nodes, err := s.store.RedeemPasswordReset(ctx, hash, passwordHash, Audit{Action: "user.password"})
+	userID, nodes, err := s.store.RedeemPasswordReset(ctx, hash, passwordHash, keepDevices, Audit{Action: "user.password"})
 	if errors.Is(err, ErrNotFound) {
 		return Refusal(CodeResetInvalid)
 	}

@@ -58,18 +58,20 @@ type Export struct {
 	Browsers    []Browser
 	Usage       []DayUsage // the latest day first
 	Factor      SecondFactor
+	Passkeys    []Passkey
 	At          time.Time
 }
 
 // Export returns all that is kept of the actor.
 func (s *Service) Export(ctx context.Context, a *Actor) (*Export, error) {
 	e := &Export{At: s.now()}
-	var errs [6]error
+	var errs [7]error
 	e.User, e.Entitlement, errs[0] = s.store.Standing(ctx, a.User.ID)
 	e.Devices, errs[1] = s.store.Devices(ctx, a.User.ID)
 	e.Tokens, errs[2] = s.store.Tokens(ctx, a.User.ID)
 	e.Browsers, errs[3] = s.store.Browsers(ctx, a.User.ID)
 	e.Usage, errs[4] = s.store.UserUsage(ctx, a.User.ID, exportDays)
 	e.Factor, errs[5] = s.SecondFactor(ctx, a)
+	e.Passkeys, errs[6] = s.store.Passkeys(ctx, a.User.ID)
 	return e, errors.Join(errs[:]...)
 }

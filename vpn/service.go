@@ -27,8 +27,8 @@ type Config struct {
 	// Fixed are the settings that the command line sets, which win over those in the database; Defaults are those that nobody
 	// set (Brand "Stile", SignUp closed).
 	Fixed, Defaults Settings
-	// HasMailer reports whether there is a mail server.
-	HasMailer bool
+	// Post writes a letter and hands it to the mail server; nil = there is none.
+	Post func(ctx context.Context, l Letter) error
 	// Observer is told what happens; nil = nobody.
 	Observer Observer
 	Now      func() time.Time // default time.Now
@@ -44,7 +44,7 @@ type Service struct {
 	clock     func() time.Time
 	fixed     Settings
 	defaults  Settings
-	hasMailer bool
+	post      func(ctx context.Context, l Letter) error
 	keyWait   time.Duration
 	observer  Observer
 
@@ -55,6 +55,8 @@ type Service struct {
 	signIns      *signInThrottle
 	keyCalls     *callThrottle
 	vouchers     *callThrottle
+	letters      *callThrottle
+	mailRequests chan mailRequest
 	// away is since when nodes are away: NoticeNow's own.
 	away    map[int64]time.Time
 	counted counted
@@ -79,7 +81,7 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 	}
 	s := &Service{
 		store: store, nodes: nodes, passwords: passwords, log: cfg.Log, clock: cfg.Now, keyWait: cfg.KeyWait,
-		fixed: cfg.Fixed, defaults: cfg.Defaults.over(Settings{Brand: "Stile", SignUp: SignUpClosed}), hasMailer: cfg.HasMailer,
+		fixed: cfg.Fixed, defaults: cfg.Defaults.over(Settings{Brand: "Stile", SignUp: SignUpClosed}), post: cfg.Post,
 		observer: cfg.Observer, away: make(map[int64]time.Time), counted: counted{turn: make(chan struct{}, 1)},
 	}
 	epochs := new(userEpochs)
@@ -88,6 +90,7 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 	s.settings = newCache[struct{}, *Settings](epochs, s.now)
 	s.signIns = newSignInThrottle(cfg.SignInFailures, s.now)
 	s.keyCalls = newCallThrottle(keyBurst, keyInterval, s.now)
+	s.letters, s.mailRequests = newCallThrottle(letterBurst, letterInterval, s.now), make(chan mailRequest, maxRequests)
 	s.vouchers = newCallThrottle(voucherBurst, voucherInterval, s.now)
 	return s
 }

@@ -151,7 +151,7 @@ func (s *Service) ViewSettings(ctx context.Context, a *Actor) (*SettingsView, er
 			v.Fixed = append(v.Fixed, f.name)
 		}
 	}
-	v.SendsMail = s.hasMailer && v.InForce.MailFrom != ""
+	v.SendsMail = s.post != nil && v.InForce.MailFrom != ""
 	return v, nil
 }
 

@@ -1,6 +1,7 @@
 package vpn_test
 
 import (
+	"context"
 	"reflect"
 	"strings"
 	"testing"
@@ -59,7 +60,7 @@ func TestFixedSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := vpn.NewService(b.store, b.nodes, plainPasswords{}, vpn.Config{
-		Now: b.clock, Fixed: vpn.Settings{Brand: "Fixed", MailFrom: "vpn@example.net"}, HasMailer: true,
+		Now: b.clock, Fixed: vpn.Settings{Brand: "Fixed", MailFrom: "vpn@example.net"}, Post: func(context.Context, vpn.Letter) error { return nil },
 		Defaults: vpn.Settings{Links: vpn.Links{Account: "https://example.net/account"}},
 	})
 	v, err := s.ViewSettings(ctx, shell)

@@ -79,7 +79,9 @@ func (s *Service) try(ctx context.Context, email string, address netip.Addr, che
 	if err = try.wait(ctx); err == nil {
 		err = check()
 	}
-	if code := CodeOf(err); code != CodeInvalidCredentials && code != CodeOTPInvalid {
+	switch CodeOf(err) {
+	case CodeInvalidCredentials, CodeOTPInvalid, CodePasskeyInvalid:
+	default:
 		try.forgive()
 	}
 	return err

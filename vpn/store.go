@@ -36,6 +36,7 @@ type Store interface {
 	SessionStore
 	BrowserStore
 	FactorStore
+	PasskeyStore
 	DeviceStore
 	PlanStore
 	SubscriptionStore
@@ -49,6 +50,7 @@ type Store interface {
 	WebhookStore
 	OutboxStore
 	ResetStore
+	SignUpStore
 	SettingsStore
 	AnswerStore
 	StatsStore
@@ -174,6 +176,30 @@ type FactorStore interface {
 	RemoveSecondFactor(ctx context.Context, userID int64, a Audit) error
 }
 
+// PasskeyStore keeps passkeys, and makes challenges that every process on this database can tell.
+type PasskeyStore interface {
+	// Challenge makes a random challenge for a user (0 = whoever it may be) that holds until an instant. Nothing is stored.
+	Challenge(userID int64, until time.Time) []byte
+	// ChallengeOf returns what Challenge was given, or ErrNotFound.
+	ChallengeOf(challenge []byte) (userID int64, until time.Time, err error)
+	// Passkeys returns a user's passkeys in the order of their ids.
+	Passkeys(ctx context.Context, userID int64) ([]Passkey, error)
+	// Passkey returns the one with this name and the state of its account, or ErrNotFound.
+	Passkey(ctx context.Context, credential []byte) (Passkey, UserStatus, error)
+	// AddPasskey keeps a passkey and takes the challenge. ErrTaken when either is there already, ErrLimit when the user has as
+	// many as allowed, ErrNotFound without the user.
+	AddPasskey(ctx context.Context, p Passkey, u PasskeyUse, limit int, a Audit) error
+	// UsePasskey takes the challenge, moves the counter forward, notes the day and makes a session as AddBrowser does, or does
+	// nothing. ErrTaken when the challenge was taken; ErrNotFound when the passkey is gone or its counter is not behind.
+	UsePasskey(ctx context.Context, u PasskeyUse, browser TokenHash, limit int, a Audit) error
+	// RenamePasskey changes the shown name. ErrNotFound when the user has no such passkey.
+	RenamePasskey(ctx context.Context, userID, id int64, name string, a Audit) error
+	// RemovePasskey deletes a passkey. ErrNotFound as above.
+	RemovePasskey(ctx context.Context, userID, id int64, a Audit) error
+	// RemovePasskeys deletes all of a user. ErrNotFound when there are none.
+	RemovePasskeys(ctx context.Context, userID int64, a Audit) error
+}
+
 // DeviceStore keeps devices.
 type DeviceStore interface {
 	// AddDevice takes a slot, as SignIn does, for a device without a token, and returns its id. ErrDeviceLimit.
@@ -230,7 +256,7 @@ type SubscriptionStore interface {
 	RemoveVoucher(ctx context.Context, id int64, a Audit) error
 	// RedeemVoucher is ChangeSubscription by a rule that gets what the voucher is for. It takes one use by one conditional
 	// statement. ErrNotFound when there is no such voucher, it is used up or expired, or the user has redeemed it already.
-	RedeemVoucher(ctx context.Context, userID int64, hash TokenHash, rule func(plan *Plan, periods int, old *Entitlement) (Subscription, error), a Audit) (Subscription, error)
+	RedeemVoucher(ctx context.Context, userID int64, hash TokenHash, rule GiftRule, a Audit) (Subscription, error)
 	// ResetTraffic sets the counter of a period that ended at or before now, or that never had an end, to zero and its next
 	// end; it changes nothing when the period was reset already.
 	ResetTraffic(ctx context.Context, userID int64, now, nextResetAt time.Time) error
@@ -363,9 +389,31 @@ type ResetStore interface {
 	SetPasswordReset(ctx context.Context, userID int64, hash TokenHash, expiresAt time.Time, a Audit) error
 	// PasswordReset returns whose link this is and its deadline, or ErrNotFound.
 	PasswordReset(ctx context.Context, hash TokenHash) (userID int64, expiresAt time.Time, err error)
-	// RedeemPasswordReset sets the password and signs the user out everywhere, iff the hash matches, is in time and unused, by
-	// one conditional statement. The audit entry is the user's. ErrNotFound otherwise.
-	RedeemPasswordReset(ctx context.Context, hash TokenHash, passwordHash string, a Audit) (userID int64, changed []NodeRev, err error)
+	// RedeemPasswordReset sets the password and signs the user out everywhere, or, with keepDevices, in browsers alone, iff the
+	// hash matches, is in time and unused, by one conditional statement. The audit entry is the user's. ErrNotFound otherwise.
+	RedeemPasswordReset(ctx context.Context, hash TokenHash, passwordHash string, keepDevices bool, a Audit) (userID int64, changed []NodeRev, err error)
+}
+
+// SignUpStore keeps invitations, and sign-ups whose mail is not answered yet.
+type SignUpStore interface {
+	// AddInvitation makes an invitation. ErrNotFound when its plan is gone.
+	AddInvitation(ctx context.Context, i Invitation, hash TokenHash, a Audit) (Invitation, error)
+	// Invitations returns invitations with an id below before (0 = the newest), the newest first, at most limit.
+	Invitations(ctx context.Context, before int64, limit int) ([]Invitation, error)
+	// Invitation returns the one with this hash, whether it holds or not, or ErrNotFound.
+	Invitation(ctx context.Context, hash TokenHash) (Invitation, error)
+	// RemoveInvitation deletes an invitation, or returns ErrNotFound.
+	RemoveInvitation(ctx context.Context, id int64, a Audit) error
+	// HoldsVoucher reports whether a voucher has a use left now.
+	HoldsVoucher(ctx context.Context, hash TokenHash) (bool, error)
+	// AddSignUp keeps a sign-up, and deletes those that are late and the oldest of the same e-mail above limit.
+	AddSignUp(ctx context.Context, p PendingSignUp, hash TokenHash, limit int) error
+	// PendingSignUp returns the one with this hash, late or not, or ErrNotFound.
+	PendingSignUp(ctx context.Context, hash TokenHash) (PendingSignUp, error)
+	// SignUp makes an account and uses up what it comes by, each by one conditional statement, or does nothing. rule gets what
+	// the invitation and the voucher are for. ErrTaken when the e-mail is in use; ErrNotFound for the pending sign-up,
+	// CodeInvitationInvalid and CodeVoucherInvalid for those.
+	SignUp(ctx context.Context, n NewSignUp, rule GiftRule, a Audit) (User, error)
 }
 
 // SettingsStore keeps the settings.

@@ -48,6 +48,14 @@ func (s *Service) planFor(ctx context.Context, code string, periods int) (Plan, 
 // SubscriptionRule makes a subscription of the one there is, which is the zero Entitlement where there is none.
 type SubscriptionRule func(old *Entitlement) (Subscription, error)
 
+// GiftRule makes a subscription of the one there is and of what a code is for.
+type GiftRule func(plan *Plan, periods int, old *Entitlement) (Subscription, error)
+
+// gift is the rule of vouchers and invitations.
+func (s *Service) gift(plan *Plan, periods int, old *Entitlement) (Subscription, error) {
+	return s.extension(plan, periods)(old)
+}
+
 // extension is the rule that adds periods of a plan.
 func (s *Service) extension(plan *Plan, periods int) SubscriptionRule {
 	return func(old *Entitlement) (Subscription, error) { return subscribe(plan, old, periods, s.now()), nil }

@@ -110,9 +110,7 @@ func (s *Service) RedeemVoucher(ctx context.Context, a *Actor, code string) (Sub
 	if err := s.vouchers.admit(a.User.ID); err != nil {
 		return Subscription{}, err
 	}
-	sub, err := s.store.RedeemVoucher(ctx, a.User.ID, hashVoucher(code), func(plan *Plan, periods int, old *Entitlement) (Subscription, error) {
-		return s.extension(plan, periods)(old)
-	}, a.audit("voucher.redeem", 0))
+	sub, err := s.store.RedeemVoucher(ctx, a.User.ID, hashVoucher(code), s.gift, a.audit("voucher.redeem", 0))
 	if errors.Is(err, ErrNotFound) {
 		return Subscription{}, Refusal(CodeVoucherInvalid)
 	}

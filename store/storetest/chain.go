@@ -187,7 +187,7 @@ func passwordResets(w *world) {
 	_, token := w.signIn(u.ID)
 	redeemed := 0
 	for _, err := range together(8, func(int) error {
-		_, _, err := w.store.RedeemPasswordReset(w.ctx, hash(2), "new", by("user.password"))
+		_, _, err := w.store.RedeemPasswordReset(w.ctx, hash(2), "new", false, by("user.password"))
 		return err
 	}) {
 		if err == nil {
@@ -204,7 +204,7 @@ func passwordResets(w *world) {
 	is(w, "hash", c.PasswordHash, "new")
 	// One that is too late changes nothing.
 	w.ok(w.store.SetPasswordReset(w.ctx, u.ID, hash(3), time.Now().Add(-time.Second), by("user.reset")))
-	_, _, err = w.store.RedeemPasswordReset(w.ctx, hash(3), "late", by("user.password"))
+	_, _, err = w.store.RedeemPasswordReset(w.ctx, hash(3), "late", false, by("user.password"))
 	w.is(err, vpn.ErrNotFound)
 	c, err = w.store.Credentials(w.ctx, u.Email)
 	w.ok(err)
