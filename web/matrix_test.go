@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,34 +24,53 @@ func TestAuthorizationMatrix(t *testing.T) {
 	page, console := row{user: "200", operator: "200"}, row{user: "403", operator: "200"}
 	const devices, tokens = "303 /account/devices", "303 /account/tokens"
 	rows := map[string]row{
-		"GET /":                     {user: "303 /account", operator: "303 /account", nobody: "303 /signin"},
-		"GET /signin":               {user: "303 /account", operator: "303 /account", nobody: "200"},
-		"POST /signin":              {user: "401", operator: "401"},
-		"POST /signout":             {user: "303 /signin", operator: "303 /signin"},
-		"GET /setup/{token}":        {user: "404", operator: "404"},
-		"POST /setup/{token}":       {form: "email=x@example.com&password=password123", user: "404", operator: "404"},
-		"POST /preferences":         {form: "back=/docs", user: "303 /docs", operator: "303 /docs"},
-		"GET /account":              page,
-		"POST /account/voucher":     {form: "code=7K3M-Q2VX-9T4B-HN0D", user: "422", operator: "422"},
-		"GET /account/devices":      page,
-		"POST /account/devices":     {form: "name=Tablet", user: "303 /account/connect", operator: "303 /account/connect"},
-		"GET /account/live":         page,
-		"GET /account/servers":      page,
-		"GET /account/servers/live": page,
-		"GET /account/connect":      page,
-		"GET /account/tokens":       page,
-		"POST /account/tokens":      {form: "name=x&days=30&scope=account", user: "201", operator: "201"},
-		"GET /account/settings":     page,
-		"GET /account/export":       page,
-		"POST /account/password":    {form: "old=wrong&password=password456", user: "401", operator: "401"},
-		"POST /account/signout":     {user: "303 /signin", operator: "303 /signin"},
-		"POST /account/erase":       {form: "password=wrong", user: "401", operator: "403"},
+		"GET /":                        {user: "303 /account", operator: "303 /account", nobody: "303 /signin"},
+		"GET /signin":                  {user: "303 /account", operator: "303 /account", nobody: "200"},
+		"POST /signin":                 {user: "401", operator: "401"},
+		"POST /signout":                {user: "303 /signin", operator: "303 /signin"},
+		"GET /setup/{token}":           {user: "404", operator: "404"},
+		"POST /setup/{token}":          {form: "email=x@example.com&password=password123", user: "404", operator: "404"},
+		"POST /signin/passkey/options": {user: "200", operator: "200"},
+		"POST /signin/passkey":         {form: "credential=x", user: "401", operator: "401"},
+		// TestSignUpIsClosed has these while nobody may sign up.
+		"GET /sign-up":                  {user: "303 /account", operator: "303 /account", nobody: "200"},
+		"POST /sign-up":                 {form: "email=nobody", user: "422", operator: "422"},
+		"GET /sign-up/{invitation}":     {user: "404", operator: "404"},
+		"POST /sign-up/{invitation}":    {form: "email=x@example.com&password=password123", user: "404", operator: "404"},
+		"GET /sign-up/confirm/{token}":  {user: "404", operator: "404"},
+		"POST /sign-up/confirm/{token}": {form: "password=password123", user: "404", operator: "404"},
+		"GET /reset":                    page,
+		"POST /reset":                   {form: "email=x@example.com", user: "404", operator: "404"}, // no mail is sent
+		"GET /reset/{token}":            {user: "404", operator: "404"},
+		"POST /reset/{token}":           {form: "password=password123", user: "404", operator: "404"},
+		"POST /preferences":             {form: "back=/docs", user: "303 /docs", operator: "303 /docs"},
+		"GET /account":                  page,
+		"POST /account/voucher":         {form: "code=7K3M-Q2VX-9T4B-HN0D", user: "422", operator: "422"},
+		"GET /account/devices":          page,
+		"POST /account/devices":         {form: "name=Tablet", user: "303 /account/connect", operator: "303 /account/connect"},
+		"GET /account/live":             page,
+		"GET /account/servers":          page,
+		"GET /account/servers/live":     page,
+		"GET /account/connect":          page,
+		"GET /account/tokens":           page,
+		"POST /account/tokens":          {form: "name=x&days=30&scope=account", user: "201", operator: "201"},
+		"GET /account/settings":         page,
+		"GET /account/export":           page,
+		"POST /account/password":        {form: "old=wrong&password=password456", user: "401", operator: "401"},
+		"POST /account/signout":         {user: "303 /signin", operator: "303 /signin"},
+		"POST /account/erase":           {form: "password=wrong", user: "401", operator: "403"},
 
 		"GET /account/second-factor":          page,
 		"POST /account/second-factor":         {form: "password=wrong", user: "401", operator: "401"},
 		"POST /account/second-factor/confirm": {form: "code=123456", user: "404", operator: "404"},
 		"POST /account/second-factor/codes":   {form: "password=password123", user: "404", operator: "404"},
 		"POST /account/second-factor/off":     {form: "password=password123", user: "404", operator: "404"},
+
+		"GET /account/passkeys":              page,
+		"POST /account/passkeys":             {form: "name=x&credential=x", user: "401", operator: "401"},
+		"POST /account/passkeys/options":     {form: "password=wrong", user: "401", operator: "401"},
+		"POST /account/passkeys/{id}/rename": {form: "name=new", user: "303 /account/passkeys", other: "404", operator: "303 /account/passkeys"},
+		"POST /account/passkeys/{id}/remove": {user: "303 /account/passkeys", other: "404", operator: "303 /account/passkeys"},
 
 		"POST /account/devices/{id}/rename":              {form: "name=new", user: devices, other: "404", operator: devices},
 		"POST /account/devices/{id}/remove":              {user: devices, other: "404", operator: devices},
@@ -99,6 +119,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"GET /assets/{name}":     {user: "404", operator: "404"},
 	}
 	w := setup(t).populate()
+	w.allow(vpn.SignUpOpen, "")
 	theirDevice, theirToken := w.belongings(strangerEmail)
 
 	for _, r := range Routes() {
@@ -117,6 +138,9 @@ func TestAuthorizationMatrix(t *testing.T) {
 				id := device
 				if strings.Contains(r.Path, "/tokens/") {
 					id = token
+				}
+				if strings.Contains(r.Path, "/passkeys/") {
+					id = w.passkeys[device]
 				}
 				if isConsole(r.Path) {
 					id = managed
@@ -199,7 +223,20 @@ func (w *world) belongings(email string) (device, token int64) {
 	}
 	must(w.service.AddToken(ctx, actor, user.ID, "mine", w.now().AddDate(1, 0, 0)))(w.t)
 	tokens := must(w.store.Tokens(ctx, user.ID))(w.t)
+	w.passkeys[device] = w.passkey(user.ID)
 	return device, tokens[len(tokens)-1].ID
+}
+
+// passkey gives a user one that no authenticator has made.
+func (w *world) passkey(userID int64) int64 {
+	w.t.Helper()
+	ctx, name := w.t.Context(), []byte(number(w.passkeyCount.Add(1)))
+	use := vpn.PasskeyUse{Challenge: sha256.Sum256(name), ChallengeUntil: w.now().Add(time.Minute)}
+	if err := w.store.AddPasskey(ctx, vpn.Passkey{UserID: userID, Credential: name, PublicKey: []byte{1}, Name: "mine"}, use, 20, vpn.Audit{Action: "user.passkey_add"}); err != nil {
+		w.t.Fatal(err)
+	}
+	all := must(w.store.Passkeys(ctx, userID))(w.t)
+	return all[len(all)-1].ID
 }
 
 // managed makes something for the console to manage, such as one of "users", with a device.
@@ -248,6 +285,7 @@ func (w *world) reset() {
 	w.t.Helper()
 	for _, email := range []string{userEmail, operatorEmail} {
 		user := must(w.store.UserByEmail(w.t.Context(), email))(w.t)
+		_ = w.service.ResetPasskeys(w.t.Context(), vpn.Shell(), user.ID) // there may be none
 		for _, d := range must(w.store.Devices(w.t.Context(), user.ID))(w.t) {
 			if err := w.service.RemoveDevice(w.t.Context(), &vpn.Actor{User: user}, d.ID); err != nil {
 				w.t.Fatal(err)

@@ -94,6 +94,8 @@ func countryFlag(code string) string {
 
 // view is what every template gets.
 type view struct {
+	// Brand is what the service calls itself.
+	Brand  string
 	Lang   locale.Lang
 	Theme  string
 	Themes []string
@@ -120,7 +122,8 @@ func (p *pages) render(w io.Writer, name string, v *visit, data any) error {
 		return fmt.Errorf("web: no page %q", name)
 	}
 	shown := view{
-		Lang: v.lang, Theme: v.theme, Themes: themes, Script: "app." + string(v.lang) + ".js", Path: v.r.URL.Path,
+		Brand: v.site.service.Settings(v.r.Context()).Brand,
+		Lang:  v.lang, Theme: v.theme, Themes: themes, Script: "app." + string(v.lang) + ".js", Path: v.r.URL.Path,
 		Section: section(v.r.URL.Path), Page: name, Data: data,
 	}
 	if v.r.Method == http.MethodPost && shown.Section != shown.Path || formsOfSettings[shown.Path] {
@@ -153,7 +156,7 @@ func section(path string) string {
 	if path == "/account/voucher" {
 		return "/account"
 	}
-	if formsOfSettings[path] || strings.HasPrefix(path, factorPath) {
+	if formsOfSettings[path] || strings.HasPrefix(path, factorPath) || strings.HasPrefix(path, passkeysPath) {
 		return "/account/settings"
 	}
 	words := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 3)

@@ -27,6 +27,9 @@ var (
 	errServer      = &pageError{http.StatusInternalServerError, "server"}
 	errFull        = &pageError{http.StatusServiceUnavailable, "unavailable"}
 	errSetup       = &pageError{http.StatusNotFound, "setup"}
+	errInvitation  = &pageError{http.StatusNotFound, "invitation"}
+	errSignUp      = &pageError{http.StatusNotFound, "sign_up"}
+	errReset       = &pageError{http.StatusNotFound, "reset"}
 )
 
 // statusClosed is what the event of a request says whose client went away; nobody reads it as an answer.
@@ -41,7 +44,7 @@ func statusOf(code vpn.Code) int {
 		return http.StatusNotFound
 	case vpn.CodeForbidden, vpn.CodeAccountBlocked, vpn.CodePlanUpgradeRequired:
 		return http.StatusForbidden
-	case vpn.CodeInvalidCredentials, vpn.CodeUnauthenticated, vpn.CodeOTPRequired, vpn.CodeOTPInvalid:
+	case vpn.CodeInvalidCredentials, vpn.CodeUnauthenticated, vpn.CodeOTPRequired, vpn.CodeOTPInvalid, vpn.CodePasskeyInvalid:
 		return http.StatusUnauthorized
 	case vpn.CodeConflict, vpn.CodeDeviceLimitReached:
 		return http.StatusConflict

@@ -27,16 +27,28 @@ func Routes() []Route {
 
 // public are the routes without a session. All others lead to the sign-in without one.
 var public = map[string]bool{
-	"GET /{$}":               true,
-	"GET /signin":            true,
-	"POST /signin":           true,
-	"GET /setup/{token}":     true, // the address is its own secret
-	"POST /setup/{token}":    true,
-	"POST /preferences":      true,
-	"GET /docs":              true,
-	"GET /docs/openapi.yaml": true,
-	"GET /docs/openapi.json": true,
-	"GET /assets/{name}":     true,
+	"GET /{$}":                      true,
+	"GET /signin":                   true,
+	"POST /signin":                  true,
+	"POST /signin/passkey/options":  true,
+	"POST /signin/passkey":          true,
+	"GET /sign-up":                  true,
+	"POST /sign-up":                 true,
+	"GET /sign-up/{invitation}":     true, // the address is its own secret
+	"POST /sign-up/{invitation}":    true,
+	"GET /sign-up/confirm/{token}":  true, // so is this one
+	"POST /sign-up/confirm/{token}": true,
+	"GET /reset":                    true,
+	"POST /reset":                   true,
+	"GET /reset/{token}":            true, // and this one
+	"POST /reset/{token}":           true,
+	"GET /setup/{token}":            true, // the address is its own secret
+	"POST /setup/{token}":           true,
+	"POST /preferences":             true,
+	"GET /docs":                     true,
+	"GET /docs/openapi.yaml":        true,
+	"GET /docs/openapi.json":        true,
+	"GET /assets/{name}":            true,
 }
 
 // entry is a route with what serves it.
@@ -50,7 +62,19 @@ func (s *Site) entries() []entry {
 		{"GET /{$}", s.home},
 		{"GET /signin", s.signInPage},
 		{"POST /signin", s.signIn},
+		{"POST /signin/passkey/options", s.signInOptions},
+		{"POST /signin/passkey", s.signInByPasskey},
 		{"POST /signout", s.signOut},
+		{"GET /sign-up", s.signUpPage},
+		{"POST /sign-up", s.signUp},
+		{"GET /sign-up/{invitation}", s.signUpPage},
+		{"POST /sign-up/{invitation}", s.signUp},
+		{"GET /sign-up/confirm/{token}", s.confirmPage},
+		{"POST /sign-up/confirm/{token}", s.confirmSignUp},
+		{"GET /reset", s.askPage},
+		{"POST /reset", s.askReset},
+		{"GET /reset/{token}", s.resetPage},
+		{"POST /reset/{token}", s.resetPassword},
 		{"GET /setup/{token}", s.setupPage},
 		{"POST /setup/{token}", s.setup},
 		{"POST /preferences", s.setPreferences},
@@ -83,6 +107,11 @@ func (s *Site) entries() []entry {
 		{"POST /account/second-factor/confirm", s.confirmFactor},
 		{"POST /account/second-factor/codes", s.renewCodes},
 		{"POST /account/second-factor/off", s.removeFactor},
+		{"GET " + passkeysPath, s.passkeys},
+		{"POST " + passkeysPath, s.addPasskey},
+		{"POST /account/passkeys/options", s.passkeyOptions},
+		{"POST /account/passkeys/{id}/rename", s.renamePasskey},
+		{"POST /account/passkeys/{id}/remove", s.removePasskey},
 		{"GET /account/export", s.export},
 		{"POST /account/erase", s.erase},
 

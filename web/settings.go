@@ -12,6 +12,7 @@ import (
 type settingsPage struct {
 	Browsers int
 	Factor   vpn.SecondFactor
+	Passkeys int
 	// Form names the form that Problem is of.
 	Form       string
 	Problem    problem
@@ -28,6 +29,11 @@ func (s *Site) showSettings(v *visit, status int, p settingsPage) error {
 	if p.Factor, err = s.service.SecondFactor(v.r.Context(), v.actor); err != nil {
 		return err
 	}
+	passkeys, err := s.service.Passkeys(v.r.Context(), v.actor)
+	if err != nil {
+		return err
+	}
+	p.Passkeys = len(passkeys)
 	p.Browsers, p.IsOperator = 0, v.actor.User.Role != ""
 	for i := range browsers {
 		if browsers[i].Holds(s.service.Now()) {
@@ -79,6 +85,7 @@ type (
 		Tokens       []exportedToken       `json:"tokens"`
 		Browsers     []exportedBrowser     `json:"browsers"`
 		Factor       *exportedFactor       `json:"second_factor"`
+		Passkeys     []exportedPasskey     `json:"passkeys"`
 		Usage        []exportedDay         `json:"usage"`
 	}
 	exportedUser struct {
@@ -122,6 +129,12 @@ type (
 		ConfirmedAt   time.Time `json:"confirmed_at"`
 		RecoveryCodes int       `json:"recovery_codes"`
 	}
+	exportedPasskey struct {
+		ID        int64     `json:"id"`
+		Name      string    `json:"name"`
+		CreatedAt time.Time `json:"created_at"`
+		LastUsed  string    `json:"last_used_day"`
+	}
 	exportedDay struct {
 		Day  string `json:"day"`
 		Up   int64  `json:"up_bytes"`
@@ -153,6 +166,7 @@ func exportOf(e *vpn.Export) exported {
 			CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 		},
 		Devices: []exportedDevice{}, Tokens: []exportedToken{}, Browsers: []exportedBrowser{}, Usage: []exportedDay{},
+		Passkeys: []exportedPasskey{},
 	}
 	if e.Entitlement.Plan.ID != 0 {
 		out.Subscription = &exportedSubscription{
@@ -170,6 +184,9 @@ func exportOf(e *vpn.Export) exported {
 	}
 	for _, b := range e.Browsers {
 		out.Browsers = append(out.Browsers, exportedBrowser{b.ID, b.CreatedAt, b.LastUsedDay.Format(time.DateOnly)})
+	}
+	for _, p := range e.Passkeys {
+		out.Passkeys = append(out.Passkeys, exportedPasskey{p.ID, p.Name, p.CreatedAt, p.LastUsedDay.Format(time.DateOnly)})
 	}
 	for _, d := range e.Usage {
 		out.Usage = append(out.Usage, exportedDay{d.Day.Format(time.DateOnly), d.Up, d.Down})

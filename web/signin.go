@@ -19,20 +19,31 @@ func (s *Site) home(v *visit) error {
 type signInForm struct {
 	Email, Next string
 	// Ticket stands for the password in the second step, which asks for a code; "" in the first.
-	Ticket  string
-	Problem problem
+	Ticket string
+	// CanSignUp and HasPasskeys say what else the page offers.
+	CanSignUp, HasPasskeys bool
+	Problem                problem
+}
+
+func (s *Site) newSignIn(v *visit) signInForm {
+	return signInForm{
+		CanSignUp: s.service.Settings(v.r.Context()).SignUp != vpn.SignUpClosed, HasPasskeys: s.relyingParty(v) != nil,
+	}
 }
 
 func (s *Site) signInPage(v *visit) error {
 	if v.actor != nil {
 		return v.redirect("/account")
 	}
-	return v.page(200, "signin", signInForm{Next: localPath(v.r.URL.Query().Get("next"), "")})
+	form := s.newSignIn(v)
+	form.Next = localPath(v.r.URL.Query().Get("next"), "")
+	return v.page(200, "signin", form)
 }
 
 // signIn takes the e-mail and the password, and then the code where the account asks for one.
 func (s *Site) signIn(v *visit) error {
-	form := signInForm{Email: v.form("email"), Next: localPath(v.form("next"), ""), Ticket: v.form("ticket")}
+	form := s.newSignIn(v)
+	form.Email, form.Next, form.Ticket = v.form("email"), localPath(v.form("next"), ""), v.form("ticket")
 	show := func(status int, p problem) error {
 		form.Problem = p
 		return v.page(status, "signin", form)

@@ -82,6 +82,12 @@ type world struct {
 	log     *syncBuffer
 	skew    atomic.Int64 // how far the clock is ahead
 
+	// letters are those that were asked for.
+	letters chan vpn.Letter
+	// passkeys are by the device that was made with each.
+	passkeys     map[int64]int64
+	passkeyCount atomic.Int64
+
 	user, stranger vpn.User
 	servers        []vpn.Server // open ones, one of a better plan, one in maintenance
 }
@@ -106,7 +112,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 // setup makes a world. configure may change what the dashboard is made with.
 func setup(t testing.TB, configure ...func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, nodes: &nodes{}, log: new(syncBuffer)}
+	w := &world{t: t, nodes: &nodes{}, log: new(syncBuffer), letters: make(chan vpn.Letter, 64), passkeys: make(map[int64]int64)}
 	w.store = must(store.Open(t.Context(), store.Config{DSN: filepath.Join(t.TempDir(), "stile.db"), Secret: [32]byte{1}, Now: w.now}))(t)
 	t.Cleanup(func() {
 		if err := w.store.Close(); err != nil {
@@ -114,7 +120,11 @@ func setup(t testing.TB, configure ...func(*Config)) *world {
 		}
 	})
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	w.service = vpn.NewService(w.store, w.nodes, plainPasswords{}, vpn.Config{Now: w.now, Log: log, Defaults: vpn.Settings{Links: vpn.Links{Support: "mailto:help@example.com"}}})
+	w.service = vpn.NewService(w.store, w.nodes, plainPasswords{}, vpn.Config{
+		Now: w.now, Log: log, Defaults: vpn.Settings{Links: vpn.Links{Support: "mailto:help@example.com"}},
+		Post: func(_ context.Context, l vpn.Letter) error { w.letters <- l; return nil },
+	})
+	w.writeLetters()
 	config := Config{
 		Document: must(os.ReadFile("../api/openapi.yaml"))(t), Log: log,
 		ClientAddress: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.1") },
@@ -130,8 +140,30 @@ func setup(t testing.TB, configure ...func(*Config)) *world {
 	mux.Handle("/sub/", beside)
 	mux.Handle("/ping", beside)
 	w.server = httptest.NewServer(mux)
+	w.server.URL = strings.Replace(w.server.URL, "127.0.0.1", "localhost", 1) // where browsers make passkeys
 	t.Cleanup(w.server.Close)
 	return w
+}
+
+// writeLetters lets the service answer by mail, until the test ends.
+func (w *world) writeLetters() {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.service.WriteLetters(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+// allow says who may sign up, and who mails come from; "" = none are sent.
+func (w *world) allow(mode vpn.SignUpMode, mailFrom string) {
+	w.t.Helper()
+	if err := w.service.SetSettings(w.t.Context(), vpn.Shell(), vpn.Settings{SignUp: mode, MailFrom: mailFrom}); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
