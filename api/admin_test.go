@@ -65,6 +65,7 @@ func TestAdmin(t *testing.T) {
 			a.fleet()
 			a.money()
 			a.settings()
+			a.entries()
 			a.journal()
 		})
 	}
@@ -132,6 +133,42 @@ func (a *admin) settings() {
 	}
 	wantProblem(a.T, a.call("PUT", route, `{"sign_up":"sometimes"}`), 422, vpn.CodeValidationFailed)
 	ask[wire.AdminSettingsView](a, 200, "PUT", route, `{}`)
+}
+
+func (a *admin) entries() {
+	const route = "/api/admin/invitations"
+	made := ask[wire.AdminNewInvitation](a, 200, "POST", route, `{"email":"Guest@example.com","plan":"standard","periods":2,"note":"a guest"}`)
+	if *made.Email != "guest@example.com" || made.Periods != 2 || !strings.HasSuffix(made.URL, "/sign-up/"+made.Token) || made.UsedAt != nil {
+		a.Errorf("made %+v", made)
+	}
+	wantProblem(a.T, a.call("POST", route, `{"email":"user@example.com"}`), 409, vpn.CodeConflict)
+	ask[wire.AdminNewInvitation](a, 200, "POST", route, `{}`)
+	page := ask[wire.Page[wire.AdminInvitation, int64]](a, 200, "GET", route+"?limit=1", "")
+	if len(page.Data) != 1 || page.Next == nil || page.Data[0].Email != nil {
+		a.Errorf("page %+v", page)
+	}
+	a.do("DELETE", route+"/"+id(made.ID), "")
+	wantProblem(a.T, a.call("DELETE", route+"/"+id(made.ID), ""), 404, vpn.CodeNotFound)
+
+	path := "/api/admin/users/" + id(a.user.ID)
+	if p := ask[wire.AdminProfile](a, 200, "GET", path, ""); p.SecondFactor != nil || p.Passkeys != 0 {
+		a.Errorf("profile %+v", p)
+	}
+	a.factors(a.user.ID)
+	if p := ask[wire.AdminProfile](a, 200, "GET", path, ""); p.SecondFactor == nil || p.Passkeys != 1 {
+		a.Errorf("profile %+v", p)
+	}
+	for _, what := range []string{"/second-factor", "/passkeys"} {
+		a.do("DELETE", path+what, "")
+		wantProblem(a.T, a.call("DELETE", path+what, ""), 404, vpn.CodeNotFound)
+	}
+	reset := ask[wire.AdminReset](a, 200, "POST", path+"/reset", "")
+	if !strings.HasSuffix(reset.URL, "/reset/"+reset.Token) {
+		a.Errorf("reset %+v", reset)
+	}
+	token, _ := a.signIn("user@example.com", "phone")
+	a.do("POST", "/api/password", `{"token":"`+reset.Token+`","password":"`+examplePassword+`","keep_devices":true}`)
+	decode[struct{}](a.T, a.as(token, "GET", "/api/user", ""), 200)
 }
 
 func (a *admin) connecting() {

@@ -76,6 +76,11 @@ func TestAdminLimits(t *testing.T) {
 		"no help":           {"PUT", "/api/admin/settings", `{"support_url":"help@example.net"}`},
 		"sign-up":           {"PUT", "/api/admin/settings", `{"sign_up":"sometimes"}`},
 		"sender":            {"PUT", "/api/admin/settings", `{"mail_from":"nobody"}`},
+		"invited e-mail":    {"POST", "/api/admin/invitations", `{"email":"nobody"}`},
+		"invitation's plan": {"POST", "/api/admin/invitations", `{"plan":"none"}`},
+		"invitation's days": {"POST", "/api/admin/invitations", `{"days":366}`},
+		"invitation's note": {"POST", "/api/admin/invitations", `{"note":"` + long + `"}`},
+		"no day":            {"POST", "/api/admin/invitations", `{"days":0}`},
 		"export":            {"GET", "/api/admin/audit/export?after=9223372036854775808", ""},
 	} {
 		got := w.as(token, c.method, c.path, c.body)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"net/http"
@@ -61,6 +62,11 @@ func TestAdminMatrix(t *testing.T) {
 		"POST /api/admin/users/{id}/subscription":       change("200", `{"plan":"standard"}`),
 		"POST /api/admin/users/{id}/extension":          help("200", `{"days":3}`),
 		"PUT /api/admin/users/{id}/expiry":              change("204", `{"expires_at":"2027-01-01T00:00:00Z"}`),
+		"DELETE /api/admin/users/{id}/second-factor":    guarded(change("204", ``)),
+		"DELETE /api/admin/users/{id}/passkeys":         guarded(change("204", ``)),
+		"GET /api/admin/invitations":                    look(),
+		"POST /api/admin/invitations":                   change("200", `{"email":"{UNIQUE}@example.com","plan":"standard"}`),
+		"DELETE /api/admin/invitations/{id}":            change("204", ``),
 		"GET /api/admin/plans":                          look(),
 		"POST /api/admin/plans":                         change("200", plan),
 		"PUT /api/admin/plans/{id}":                     change("200", plan),
@@ -115,6 +121,11 @@ func TestAdminMatrix(t *testing.T) {
 			object = must(w.service.AddPlan(ctx, shell, vpn.Plan{Code: name + "-old", Name: vpn.Text{EN: "x"}, DeviceLimit: 1}))(t).ID
 		case strings.HasPrefix(r.Path, "/api/admin/servers/"):
 			object = must(w.service.AddServer(ctx, shell, vpn.Server{Name: name + "-old", CountryCode: "NL", Host: "h", ShadowsocksPort: 1, ShadowsocksPorts: 1}))(t).ID
+		case strings.HasSuffix(r.Path, "/second-factor"), strings.HasSuffix(r.Path, "/passkeys"):
+			w.factors(target.ID)
+		case strings.HasPrefix(r.Path, "/api/admin/invitations/"):
+			i, _, err := w.service.Invite(ctx, shell, vpn.NewInvitation{Days: 1})
+			object = must(i, err)(t).ID
 		case strings.HasPrefix(r.Path, "/api/admin/vouchers/"):
 			must(w.service.AddVouchers(ctx, shell, vpn.NewVouchers{Plan: "standard", Periods: 1, Uses: 1, Count: 1}))(t)
 			object = must(w.service.Vouchers(ctx, shell, 0, 1))(t)[0].ID
@@ -126,6 +137,7 @@ func TestAdminMatrix(t *testing.T) {
 			headers = []string{"Authorization: Bearer " + token}
 		}
 		answer := w.call(r.Method, path, body, append(headers, "Content-Type: application/json")...)
+		_ = w.store.RemoveSecondFactor(ctx, target.ID, vpn.Audit{Action: "second_factor.off"}) // it may be gone
 		if strings.HasPrefix(r.Path, "/api/admin/users/{id}") && answer.StatusCode == http.StatusForbidden {
 			if got := must(w.store.User(ctx, target.ID))(t); got.Status != target.Status || got.Role != target.Role {
 				t.Errorf("refused, and changed: %+v", got)
@@ -178,5 +190,23 @@ func TestAdminMatrix(t *testing.T) {
 		if strings.Contains(line, "level=ERROR") {
 			t.Error(line)
 		}
+	}
+}
+
+// factors turn a user's second factor on and give them a passkey.
+func (w *world) factors(userID int64) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	_ = w.store.BeginSecondFactor(ctx, userID, vpn.OTPSecret{1}, vpn.Audit{Action: "second_factor.begin"}) // one may be on
+	f := must(w.store.SecondFactor(ctx, userID))(w.t)
+	if !f.IsOn() {
+		if err := w.store.ConfirmSecondFactor(ctx, f.ID, 1, nil, vpn.Audit{Action: "second_factor.on"}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	name := sha256.Sum256([]byte(id(w.now().UnixNano())))
+	use := vpn.PasskeyUse{Challenge: name, ChallengeUntil: w.now().Add(time.Minute)}
+	if err := w.store.AddPasskey(ctx, vpn.Passkey{UserID: userID, Credential: name[:], PublicKey: []byte{1}, Name: "x"}, use, 1000, vpn.Audit{Action: "user.passkey_add"}); err != nil {
+		w.t.Fatal(err)
 	}
 }

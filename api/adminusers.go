@@ -156,10 +156,13 @@ func (a *API) profile(ctx context.Context, actor *vpn.Actor, in named) (*wire.Ad
 			Status: string(p.Status), Plan: orNull(p.Entitlement.Plan.Code), StartsAt: wire.SecondsOrNull(sub.StartsAt),
 			ExpiresAt: wire.SecondsOrNull(sub.ExpiresAt), PendingDays: sub.PendingDays,
 		},
-		Reason:  orNull(string(p.Access.Reason)),
-		Traffic: wire.AdminTraffic{UsedBytes: p.Traffic.Used, LimitBytes: orNull(p.Traffic.Limit), ResetsAt: wire.SecondsOrNull(p.Traffic.ResetsAt)},
-		Devices: adminDevicesOf(p.Devices, p.Keys), Usage: make([]wire.AdminDay, len(p.Usage)),
+		Reason:   orNull(string(p.Access.Reason)),
+		Traffic:  wire.AdminTraffic{UsedBytes: p.Traffic.Used, LimitBytes: orNull(p.Traffic.Limit), ResetsAt: wire.SecondsOrNull(p.Traffic.ResetsAt)},
+		Passkeys: p.Passkeys, Devices: adminDevicesOf(p.Devices, p.Keys), Usage: make([]wire.AdminDay, len(p.Usage)),
 		Payments: adminPaymentsOf(p.Payments), Audit: adminAuditOf(p.Audit),
+	}
+	if p.Factor.IsOn() {
+		out.SecondFactor = &wire.AdminFactor{ConfirmedAt: wire.Seconds(p.Factor.ConfirmedAt), RecoveryCodes: p.Factor.RecoveryCodes}
 	}
 	for i, d := range p.Usage {
 		out.Usage[i] = dayOf(d.Day, d.Up, d.Down)
@@ -234,22 +237,33 @@ func (a *API) setRole(ctx context.Context, actor *vpn.Actor, in roleInput) (done
 	return done{}, a.service.SetRole(ctx, actor, in.id, in.role)
 }
 
+// resetInput is the input of POST /api/admin/users/{id}/reset.
+type resetInput struct {
+	id      int64
+	baseURL string
+}
+
+func (r *resetInput) read(in *input) { r.id, r.baseURL = in.x.pathID(), in.x.baseURL() }
+
 // resetPassword makes a link with which a user sets a new password.
-func (a *API) resetPassword(ctx context.Context, actor *vpn.Actor, in named) (wire.AdminReset, error) {
+func (a *API) resetPassword(ctx context.Context, actor *vpn.Actor, in resetInput) (wire.AdminReset, error) {
 	secret, expiresAt, err := a.service.ResetPassword(ctx, actor, in.id)
-	return wire.AdminReset{Token: secret, ExpiresAt: wire.Seconds(expiresAt)}, err
+	return wire.AdminReset{Token: secret, URL: in.baseURL + "/reset/" + secret, ExpiresAt: wire.Seconds(expiresAt)}, err
 }
 
 // newPasswordInput is the input of POST /api/password.
-type newPasswordInput struct{ token, password string }
+type newPasswordInput struct {
+	token, password string
+	keepDevices     bool
+}
 
 func (n *newPasswordInput) read(in *input) {
-	n.token, n.password = in.text("token", true), in.password("password")
+	n.token, n.password, n.keepDevices = in.text("token", true), in.password("password"), in.boolean("keep_devices")
 }
 
 // newPassword sets a password by a link.
 func (a *API) newPassword(ctx context.Context, _ *vpn.Actor, in newPasswordInput) (done, error) {
-	return done{}, a.service.RedeemPasswordReset(ctx, in.token, in.password, false)
+	return done{}, a.service.RedeemPasswordReset(ctx, in.token, in.password, in.keepDevices)
 }
 
 // signOutUser ends all sessions of a user.

@@ -19,19 +19,20 @@ import (
 
 // commands is the whole command line.
 type commands struct {
-	Demo     DemoCmd     `cmd:"" group:"serve" help:"Try everything on this machine, in a temporary directory."`
-	Serve    ServeCmd    `cmd:"" group:"serve" help:"Run the service: the API, the store and an embedded node."`
-	Node     NodeCmd     `cmd:"" group:"serve" help:"Carry traffic on this machine for a service elsewhere; and manage such nodes."`
-	User     UserCmd     `cmd:"" group:"operate" help:"Manage accounts and their subscriptions."`
-	Plan     PlanCmd     `cmd:"" group:"operate" help:"Manage plans."`
-	Server   ServerCmd   `cmd:"" group:"operate" help:"Manage servers."`
-	Voucher  VoucherCmd  `cmd:"" group:"operate" help:"Make and list codes that give periods of a plan."`
-	Webhook  WebhookCmd  `cmd:"" group:"operate" help:"Tell other programs of events."`
-	Mail     MailCmd     `cmd:"" group:"operate" help:"Try the mail server; turn a user's notices off and on."`
-	Settings SettingsCmd `cmd:"" group:"operate" help:"Show and change the brand, the links, who may sign up, the sender of mails."`
-	Audit    AuditCmd    `cmd:"" group:"operate" help:"Show who changed what."`
-	Import   ImportCmd   `cmd:"" group:"operate" help:"Bring accounts from another application."`
-	Restore  RestoreCmd  `cmd:"" group:"operate" help:"Put a backup of the database in place, or say that one was."`
+	Demo       DemoCmd       `cmd:"" group:"serve" help:"Try everything on this machine, in a temporary directory."`
+	Serve      ServeCmd      `cmd:"" group:"serve" help:"Run the service: the API, the store and an embedded node."`
+	Node       NodeCmd       `cmd:"" group:"serve" help:"Carry traffic on this machine for a service elsewhere; and manage such nodes."`
+	User       UserCmd       `cmd:"" group:"operate" help:"Manage accounts and their subscriptions."`
+	Plan       PlanCmd       `cmd:"" group:"operate" help:"Manage plans."`
+	Server     ServerCmd     `cmd:"" group:"operate" help:"Manage servers."`
+	Voucher    VoucherCmd    `cmd:"" group:"operate" help:"Make and list codes that give periods of a plan."`
+	Invitation InvitationCmd `cmd:"" group:"operate" help:"Let people make an account."`
+	Webhook    WebhookCmd    `cmd:"" group:"operate" help:"Tell other programs of events."`
+	Mail       MailCmd       `cmd:"" group:"operate" help:"Try the mail server; turn a user's notices off and on."`
+	Settings   SettingsCmd   `cmd:"" group:"operate" help:"Show and change the brand, the links, who may sign up, the sender of mails."`
+	Audit      AuditCmd      `cmd:"" group:"operate" help:"Show who changed what."`
+	Import     ImportCmd     `cmd:"" group:"operate" help:"Bring accounts from another application."`
+	Restore    RestoreCmd    `cmd:"" group:"operate" help:"Put a backup of the database in place, or say that one was."`
 
 	Login   LoginCmd   `cmd:"" group:"use" help:"Sign in on this machine."`
 	Status  StatusCmd  `cmd:"" group:"use" help:"Show the subscription, the traffic and the devices."`

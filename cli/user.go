@@ -15,20 +15,22 @@ import (
 
 // UserCmd is `stile user`.
 type UserCmd struct {
-	Add       UserAddCmd       `cmd:"" help:"Make an account."`
-	List      UserListCmd      `cmd:"" help:"List accounts."`
-	Show      UserShowCmd      `cmd:"" help:"Show one account: subscription, traffic, devices."`
-	Diagnose  UserDiagnoseCmd  `cmd:"" help:"Say why a user can't connect, and what to do."`
-	Password  UserPasswordCmd  `cmd:"" help:"Set a password and sign every device out."`
-	Subscribe UserSubscribeCmd `cmd:"" help:"Give periods of a plan."`
-	Expire    UserExpireCmd    `cmd:"" help:"Move the end of the subscription."`
-	Role      UserRoleCmd      `cmd:"" help:"Say what an account may do beyond using the service."`
-	Block     UserBlockCmd     `cmd:"" help:"Block an account; its keys stop at once."`
-	Unblock   UserUnblockCmd   `cmd:"" help:"Unblock an account; its keys work again."`
-	SignOut   UserSignOutCmd   `cmd:"" help:"Sign a device out and end its keys."`
-	OTPOff    UserOTPOffCmd    `cmd:"" name:"otp-off" help:"Turn the second factor off for somebody who has lost it."`
-	Token     UserTokenCmd     `cmd:"" help:"Make an API token, shown once."`
-	Remove    UserRemoveCmd    `cmd:"" help:"Delete an account and all it has."`
+	Add         UserAddCmd         `cmd:"" help:"Make an account."`
+	List        UserListCmd        `cmd:"" help:"List accounts."`
+	Show        UserShowCmd        `cmd:"" help:"Show one account: subscription, traffic, devices."`
+	Diagnose    UserDiagnoseCmd    `cmd:"" help:"Say why a user can't connect, and what to do."`
+	Password    UserPasswordCmd    `cmd:"" help:"Set a password and sign every device out."`
+	Subscribe   UserSubscribeCmd   `cmd:"" help:"Give periods of a plan."`
+	Expire      UserExpireCmd      `cmd:"" help:"Move the end of the subscription."`
+	Role        UserRoleCmd        `cmd:"" help:"Say what an account may do beyond using the service."`
+	Block       UserBlockCmd       `cmd:"" help:"Block an account; its keys stop at once."`
+	Unblock     UserUnblockCmd     `cmd:"" help:"Unblock an account; its keys work again."`
+	SignOut     UserSignOutCmd     `cmd:"" help:"Sign a device out and end its keys."`
+	Reset       UserResetCmd       `cmd:"" help:"Make a link with which the user sets a new password, once, within a day."`
+	OTPOff      UserOTPOffCmd      `cmd:"" name:"otp-off" help:"Turn the second factor off for somebody who has lost it."`
+	PasskeysOff UserPasskeysOffCmd `cmd:"" name:"passkeys-off" help:"Delete all passkeys of somebody who has lost them."`
+	Token       UserTokenCmd       `cmd:"" help:"Make an API token, shown once."`
+	Remove      UserRemoveCmd      `cmd:"" help:"Delete an account and all it has."`
 }
 
 // shell is who acts at the command line of the machine.
@@ -180,24 +182,6 @@ func (c *UserSignOutCmd) Run(ctx context.Context, t *Terminal) error {
 			return err
 		}
 		t.printf("Device %d is signed out; its keys end within a second.\n", c.Device)
-		return nil
-	})
-}
-
-// UserOTPOffCmd is `stile user otp-off`.
-type UserOTPOffCmd struct{ userRef }
-
-// Run turns the second factor off.
-func (c *UserOTPOffCmd) Run(ctx context.Context, t *Terminal) error {
-	return c.with(ctx, func(s *vpn.Service, u vpn.User) error {
-		err := s.ResetSecondFactor(ctx, shell, u.ID)
-		if vpn.CodeOf(err) == vpn.CodeNotFound {
-			return fmt.Errorf("%s has no second factor", u.Email)
-		}
-		if err != nil {
-			return err
-		}
-		t.printf("The second factor of %s is off: the password alone signs in.\n", u.Email)
 		return nil
 	})
 }

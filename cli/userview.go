@@ -72,14 +72,18 @@ type UserShowCmd struct {
 // accountView is one account's state, as JSON.
 type accountView struct {
 	userRow
-	Plan      string      `json:"plan,omitempty"`
-	State     string      `json:"subscription"`
-	ExpiresAt *time.Time  `json:"expires_at"`
-	Access    bool        `json:"access"`
-	Reason    string      `json:"reason,omitempty"`
-	Used      int64       `json:"used_bytes"`
-	Limit     int64       `json:"limit_bytes,omitempty"`
-	Devices   []deviceRow `json:"devices"`
+	Plan      string     `json:"plan,omitempty"`
+	State     string     `json:"subscription"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Access    bool       `json:"access"`
+	Reason    string     `json:"reason,omitempty"`
+	Used      int64      `json:"used_bytes"`
+	Limit     int64      `json:"limit_bytes,omitempty"`
+	// Factor tells whether sign-ins need a code; Codes are the recovery codes that are left.
+	Factor   bool        `json:"second_factor"`
+	Codes    int         `json:"recovery_codes"`
+	Passkeys int         `json:"passkeys"`
+	Devices  []deviceRow `json:"devices"`
 }
 
 type deviceRow struct {
@@ -112,6 +116,11 @@ func (c *UserShowCmd) Run(ctx context.Context, t *Terminal) error {
 			t.printf("Can connect: no, %s\n", v.Reason)
 		}
 		t.printf("Traffic: %d of %s bytes\n", v.Used, orUnlimited(v.Limit))
+		if v.Factor {
+			t.printf("Second factor: on, %d recovery codes left; passkeys: %d\n", v.Codes, v.Passkeys)
+		} else {
+			t.printf("Second factor: off; passkeys: %d\n", v.Passkeys)
+		}
 		cells := make([][]string, 0, len(v.Devices))
 		for _, d := range v.Devices {
 			cells = append(cells, []string{id(d.ID), d.Name, d.Platform, d.LastSeen})
@@ -126,6 +135,7 @@ func viewAccount(a *vpn.Account) accountView {
 	v := accountView{
 		userRow: userRow{u.ID, u.Email, u.Name, string(u.Status), roleWord(u.Role), u.CreatedAt},
 		Plan:    a.Entitlement.Plan.Code, State: string(a.Status), Access: a.Access.Allowed, Reason: string(a.Access.Reason),
+		Factor: a.Factor.IsOn(), Codes: a.Factor.RecoveryCodes, Passkeys: a.Passkeys,
 		Used: a.Traffic.Used, Limit: a.Traffic.Limit, Devices: make([]deviceRow, 0, len(a.Devices)),
 	}
 	if at := a.Entitlement.Subscription.ExpiresAt; !at.IsZero() {

@@ -26,12 +26,15 @@ type AdminProfile struct {
 	User         AdminUser         `json:"user"`
 	Subscription AdminSubscription `json:"subscription"`
 	// Reason is why the user may have no key now; null = may.
-	Reason   *string        `json:"reason"`
-	Traffic  AdminTraffic   `json:"traffic"`
-	Devices  []AdminDevice  `json:"devices"`
-	Usage    []AdminDay     `json:"usage"`
-	Payments []AdminPayment `json:"payments"`
-	Audit    []AdminAudit   `json:"audit"`
+	Reason  *string      `json:"reason"`
+	Traffic AdminTraffic `json:"traffic"`
+	// SecondFactor is null when none is on.
+	SecondFactor *AdminFactor   `json:"second_factor"`
+	Passkeys     int            `json:"passkeys"`
+	Devices      []AdminDevice  `json:"devices"`
+	Usage        []AdminDay     `json:"usage"`
+	Payments     []AdminPayment `json:"payments"`
+	Audit        []AdminAudit   `json:"audit"`
 }
 
 // AdminSubscription is a user's subscription.
@@ -111,6 +114,7 @@ type AdminChain struct {
 // AdminReset is a link to set a new password.
 type AdminReset struct {
 	Token     string    `json:"token"`
+	URL       string    `json:"url"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
@@ -264,4 +268,30 @@ type AdminSettingsView struct {
 	InForce   AdminSettings `json:"in_force"`
 	Fixed     []string      `json:"fixed"`
 	SendsMail bool          `json:"sends_mail"`
+}
+
+// AdminInvitation is an invitation to make an account, without its secret.
+type AdminInvitation struct {
+	ID        int64      `json:"id"`
+	Email     *string    `json:"email"`
+	PlanID    *int64     `json:"plan_id"`
+	Periods   int        `json:"periods"`
+	Note      string     `json:"note"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	UsedAt    *time.Time `json:"used_at"`
+	UserID    *int64     `json:"user_id"` // whom it made
+}
+
+// AdminNewInvitation is a new one with its secret and its link, shown once.
+type AdminNewInvitation struct {
+	AdminInvitation
+	Token string `json:"token"`
+	URL   string `json:"url"`
+}
+
+// AdminFactor is a second factor that is on.
+type AdminFactor struct {
+	ConfirmedAt   time.Time `json:"confirmed_at"`
+	RecoveryCodes int       `json:"recovery_codes"`
 }

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"stile/vpn"
+)
+
+// InvitationCmd is `stile invitation`.
+type InvitationCmd struct {
+	Add    InvitationAddCmd    `cmd:"" help:"Make an invitation for one account."`
+	List   InvitationListCmd   `cmd:"" help:"List invitations, the newest first."`
+	Remove InvitationRemoveCmd `cmd:"" help:"Delete an invitation; an account that was made by it stays."`
+}
+
+// linkFlags say where the service is, for links to hand out.
+type linkFlags struct {
+	PublicURL string `name:"public-url" placeholder:"URL" help:"Address that users know the service by, as 'stile serve' is told."`
+}
+
+// link is the address of a page, or its path where nobody said where the service is.
+func (f linkFlags) link(path string) string { return strings.TrimRight(f.PublicURL, "/") + path }
+
+// InvitationAddCmd is `stile invitation add`.
+type InvitationAddCmd struct {
+	databaseFlags
+	linkFlags
+	Email   string `help:"Whom it is for; by default anybody who has it."`
+	Plan    string `placeholder:"CODE" help:"Begin with periods of this plan."`
+	Periods int    `default:"1" help:"How many periods."`
+	Days    int    `default:"7" help:"For how many days it holds, 1 to 365."`
+	Note    string `help:"What it is for; shown to operators."`
+}
+
+// Run makes the invitation.
+func (c *InvitationAddCmd) Run(ctx context.Context, t *Terminal) error {
+	if c.Days < 1 || c.Days > vpn.MaxInvitationDays {
+		return fmt.Errorf("--days: want 1 to %d", vpn.MaxInvitationDays)
+	}
+	return c.use(ctx, func(s *vpn.Service) error {
+		i, secret, err := s.Invite(ctx, shell, vpn.NewInvitation{Email: c.Email, Plan: c.Plan, Periods: c.Periods, Days: c.Days, Note: c.Note})
+		if err != nil {
+			return err
+		}
+		t.printf("%s\n", c.link("/sign-up/"+secret))
+		t.notef("It is shown this once, works once, and until %s.\n", i.ExpiresAt.Format(time.DateOnly))
+		if s.Settings(ctx).SignUp == vpn.SignUpClosed {
+			t.notef("Nobody may sign up now; to let invited people: stile settings set --sign-up invitation\n")
+		}
+		return nil
+	})
+}
+
+// InvitationListCmd is `stile invitation list`.
+type InvitationListCmd struct {
+	databaseFlags
+	Limit int  `default:"100" help:"How many at the most."`
+	JSON  bool `name:"json" help:"Print JSON."`
+}
+
+type invitationRow struct {
+	ID        int64      `json:"id"`
+	Email     string     `json:"email"`
+	PlanID    int64      `json:"plan_id"`
+	Periods   int        `json:"periods"`
+	Note      string     `json:"note"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	UsedAt    *time.Time `json:"used_at"`
+	UserID    int64      `json:"user_id"`
+}
+
+// Run lists the invitations.
+func (c *InvitationListCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		all, err := s.Invitations(ctx, shell, 0, c.Limit)
+		if err != nil {
+			return err
+		}
+		rows, cells := make([]invitationRow, 0, len(all)), make([][]string, 0, len(all))
+		for i := range all {
+			v := &all[i]
+			r := invitationRow{v.ID, v.Email, v.PlanID, v.Periods, v.Note, v.ExpiresAt, nil, v.UserID}
+			state := "until " + v.ExpiresAt.Format(time.DateOnly)
+			switch {
+			case !v.UsedAt.IsZero():
+				r.UsedAt, state = &v.UsedAt, "used by "+id(v.UserID)
+			case !v.Holds(s.Now()):
+				state = "too old"
+			}
+			rows = append(rows, r)
+			cells = append(cells, []string{id(v.ID), cmp.Or(v.Email, "anybody"), state, clean(v.Note)})
+		}
+		if c.JSON {
+			return t.printJSON(rows)
+		}
+		t.printTable([]string{"ID", "FOR", "STATE", "NOTE"}, cells)
+		return nil
+	})
+}
+
+// InvitationRemoveCmd is `stile invitation remove`.
+type InvitationRemoveCmd struct {
+	databaseFlags
+	ID int64 `arg:"" name:"id" help:"Number of the invitation, as 'stile invitation list' shows it."`
+}
+
+// Run deletes the invitation.
+func (c *InvitationRemoveCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.use(ctx, func(s *vpn.Service) error {
+		if err := s.RemoveInvitation(ctx, shell, c.ID); err != nil {
+			return err
+		}
+		t.printf("Invitation %d is deleted.\n", c.ID)
+		return nil
+	})
+}
