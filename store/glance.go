@@ -7,23 +7,23 @@ import (
 	"stile/vpn"
 )
 
-// Glance implements vpn.SubscriptionStore.
+// Glance implements vpn.SubscriptionStore. Each count follows one index and reads no row: a million takes a moment.
 func (s *Store) Glance(ctx context.Context, now, soon time.Time, limit int) (g vpn.Glance, err error) {
 	r := s.scan(ctx)
 	if err := r.row(`
-		SELECT COUNT(*), COALESCE(SUM(CASE WHEN status = 'blocked' THEN 1 ELSE 0 END), 0)
-		FROM account`).Scan(&g.Users, &g.Blocked); err != nil {
+		SELECT (SELECT COUNT(*) FROM account), (SELECT COUNT(*) FROM account WHERE status = 'blocked')`).Scan(&g.Users, &g.Blocked); err != nil {
 		return g, err
 	}
+	const dayMillis = "86400000"
 	if err := r.row(`
-		SELECT COALESCE(SUM(CASE WHEN s.expires_at = 0 OR s.expires_at > $1 THEN 1 ELSE 0 END), 0),
-			COALESCE(SUM(CASE WHEN s.expires_at > 0 AND s.expires_at <= $1 AND s.expires_at + p.grace_days * 86400000 > $1 THEN 1 ELSE 0 END), 0),
-			COALESCE(SUM(CASE WHEN s.expires_at > 0 AND s.expires_at + p.grace_days * 86400000 <= $1 THEN 1 ELSE 0 END), 0),
-			COALESCE(SUM(CASE WHEN s.expires_at > $1 AND s.expires_at <= $2 THEN 1 ELSE 0 END), 0)
-		FROM subscription s
-		JOIN plan p ON p.id = s.plan_id`, millis(now), millis(soon)).Scan(&g.Active, &g.Grace, &g.Expired, &g.Ending); err != nil {
+		SELECT COALESCE(SUM((SELECT COUNT(*) FROM subscription s WHERE s.plan_id = p.id)), 0),
+			COALESCE(SUM((SELECT COUNT(*) FROM subscription s WHERE s.plan_id = p.id AND s.expires_at > 0 AND s.expires_at <= $1)), 0),
+			COALESCE(SUM((SELECT COUNT(*) FROM subscription s WHERE s.plan_id = p.id AND s.expires_at > 0 AND s.expires_at <= $1 - p.grace_days * `+dayMillis+`)), 0),
+			COALESCE(SUM((SELECT COUNT(*) FROM subscription s WHERE s.plan_id = p.id AND s.expires_at > $1 AND s.expires_at <= $2)), 0)
+		FROM plan p`, millis(now), millis(soon)).Scan(&g.Active, &g.Grace, &g.Expired, &g.Ending); err != nil {
 		return g, err
 	}
+	g.Active, g.Grace = g.Active-g.Grace, g.Grace-g.Expired // so far all, and all that are over or in grace
 	rows, err := r.rows(`
 		SELECT s.user_id, a.email, s.expires_at
 		FROM subscription s

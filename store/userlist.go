@@ -9,7 +9,7 @@ import (
 )
 
 // searchWindow is how many accounts one page of a search looks at, so that a page that finds nothing ends soon.
-const searchWindow = 50_000
+const searchWindow = 20_000
 
 // likeEscaper makes a text match itself in a LIKE pattern.
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)

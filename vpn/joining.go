@@ -115,8 +115,9 @@ func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, erro
 	}
 	reports := make([]NodeReport, len(servers))
 	byID := make(map[int64]*NodeReport, len(servers))
+	listed := s.listed(servers)
 	for i := range servers {
-		reports[i].Server = servers[i]
+		reports[i].Server, reports[i].Listed = servers[i], listed[i]
 		byID[servers[i].ID] = &reports[i]
 	}
 	for i := range identities {

@@ -74,6 +74,8 @@ type NodeReport struct {
 	Status   NodeStatus   // zero before the first link
 	// Rev is the revision of the node's keys in the database.
 	Rev int64
+	// Listed is the server as clients meet it now.
+	Listed ListedServer
 }
 
 // statusHolds is how long a status is believed: three beats of the link.

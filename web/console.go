@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"html/template"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -59,6 +60,8 @@ type glancePage struct {
 	// Chart is of the connections of all nodes, Nodes the charts of each.
 	Chart liveChart
 	Nodes template.HTML
+	// Skip is how many nodes are on pages before this one, More the Skip of the next, 0 = none.
+	Skip, More int
 	// Traffic is of the last days, Today what went in and out today.
 	Traffic chart
 	Today   int64
@@ -101,7 +104,12 @@ func (s *Site) glance(v *visit) error {
 			p.Renewing = append(p.Renewing, *r)
 		}
 	}
-	if p.Nodes, p.Chart, err = v.nodeCharts(rows); err != nil {
+	p.Skip, _ = strconv.Atoi(v.r.URL.Query().Get("nodes"))
+	p.Skip = min(max(p.Skip, 0), len(rows)) / maxNodeCharts * maxNodeCharts
+	if p.Skip+maxNodeCharts < len(rows) {
+		p.More = p.Skip + maxNodeCharts
+	}
+	if p.Nodes, p.Chart, err = v.nodeCharts(rows, p.Skip); err != nil {
 		return err
 	}
 	if p.Chart.Points != "" { // what the page then goes on with
@@ -118,25 +126,44 @@ func (s *Site) glance(v *visit) error {
 	return v.page(200, "glance", &p)
 }
 
-// glances keep the counts, which read every account, for some seconds.
+// glances keep the counts for some seconds: they go through a million entries of an index.
 type glances struct {
-	mu   sync.Mutex
-	at   time.Time
-	kept vpn.Glance
+	mu         sync.Mutex
+	at         time.Time
+	kept       vpn.Glance
+	isCounting bool
 }
 
-// glanceHolds is how long counts are kept.
-const glanceHolds = 10 * time.Second
+const (
+	// glanceHolds is how old counts are before they are made anew, and glanceWaits how old before a page waits for that.
+	glanceHolds, glanceWaits = 10 * time.Second, time.Minute
+)
 
+// get returns the counts. Those who come while they are made anew get the present ones, unless those are too old.
 func (g *glances) get(ctx context.Context, service *vpn.Service, a *vpn.Actor, now time.Time) (vpn.Glance, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if age := now.Sub(g.at); !g.at.IsZero() && age >= 0 && age < glanceHolds {
-		return g.kept, nil
+	age := now.Sub(g.at)
+	switch {
+	case g.at.IsZero() || age < 0 || age >= glanceWaits:
+		kept, err := service.Glance(ctx, a)
+		if err == nil {
+			g.kept, g.at = kept, now
+		}
+		return kept, err
+	case age >= glanceHolds && !g.isCounting:
+		g.isCounting = true
+		go g.count(context.WithoutCancel(ctx), service, a, now)
 	}
+	return g.kept, nil
+}
+
+// count makes the counts anew. What fails is tried again by the next page.
+func (g *glances) count(ctx context.Context, service *vpn.Service, a *vpn.Actor, now time.Time) {
 	kept, err := service.Glance(ctx, a)
-	if err == nil {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.isCounting = false; err == nil {
 		g.kept, g.at = kept, now
 	}
-	return kept, err
 }

@@ -61,23 +61,15 @@ func (s *Site) fleet(v *visit) ([]fleetRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	listed, err := s.service.AllServers(v.r.Context(), v.actor)
-	if err != nil {
-		return nil, err
-	}
-	live := make(map[int64]*vpn.ListedServer, len(listed))
-	for i := range listed {
-		live[listed[i].ID] = &listed[i]
-	}
 	now, rows := s.service.Now(), make([]fleetRow, len(reports))
 	for i := range reports {
-		rows[i] = fleetRowOf(&reports[i], live[reports[i].Server.ID], now)
+		rows[i] = fleetRowOf(&reports[i], now)
 	}
 	return rows, nil
 }
 
-// fleetRowOf joins what a node said with what is live here; listed is nil for a server that came meanwhile.
-func fleetRowOf(r *vpn.NodeReport, listed *vpn.ListedServer, now time.Time) fleetRow {
+// fleetRowOf joins what a node said with what is live here.
+func fleetRowOf(r *vpn.NodeReport, now time.Time) fleetRow {
 	row := fleetRow{
 		Server: r.Server, SeenAt: r.Status.SeenAt, CertifiedUntil: r.Identity.CertifiedUntil, Version: r.Status.Version,
 		IsMember: !r.Identity.JoinedAt.IsZero() && r.Identity.RevokedAt.IsZero(),
@@ -85,8 +77,8 @@ func fleetRowOf(r *vpn.NodeReport, listed *vpn.ListedServer, now time.Time) flee
 	switch {
 	case r.Identity.NodeID == 0:
 		row.State = nodeNone
-		if listed != nil && listed.Status != vpn.StatusOffline {
-			row.State, row.Active, row.Load = nodeOnline, listed.ActiveConnections, listed.Load
+		if r.Listed.Status != vpn.StatusOffline {
+			row.State, row.Active, row.Load = nodeOnline, r.Listed.ActiveConnections, r.Listed.Load
 		}
 	case !r.Identity.RevokedAt.IsZero():
 		row.State = nodeRevoked

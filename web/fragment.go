@@ -27,6 +27,7 @@ type fragmentKey struct {
 	base string    // where the service is, "" where it does not matter
 	// reading is the number of what is shown live, 0 where nothing is.
 	reading uint64
+	skip    int // of a list, how many are on pages before
 }
 
 // fragment returns a part of a page, made by the template of its name.

@@ -65,9 +65,12 @@ type nodeRow struct {
 	Chart liveChart
 }
 
-// nodeCharts are the charts of all nodes as a part of a page, the busiest first, and the one of all together. They are made
-// once a reading.
-func (v *visit) nodeCharts(rows []fleetRow) (template.HTML, liveChart, error) {
+// maxNodeCharts is how many nodes have their charts on one page.
+const maxNodeCharts = 250
+
+// nodeCharts are the charts of nodes as a part of a page, the busiest first, and the one of all together. They are made once a
+// reading. Of more than maxNodeCharts, those from the place skip on.
+func (v *visit) nodeCharts(rows []fleetRow, skip int) (template.HTML, liveChart, error) {
 	l := &v.site.live
 	l.mu.Lock()
 	seq, total := l.seq, newLiveChart("total", &l.total)
@@ -81,6 +84,7 @@ func (v *visit) nodeCharts(rows []fleetRow) (template.HTML, liveChart, error) {
 	}
 	l.mu.Unlock()
 	slices.SortStableFunc(charts, func(a, b nodeRow) int { return b.Chart.Now - a.Chart.Now })
-	list, err := v.fragment("glance", fragmentKey{name: "node charts", reading: seq}, charts)
+	charts = charts[min(skip, len(charts)):]
+	list, err := v.fragment("glance", fragmentKey{name: "node charts", reading: seq, skip: skip}, charts[:min(maxNodeCharts, len(charts))])
 	return list, total, err
 }

@@ -74,6 +74,7 @@ func (s *syncBuffer) String() string {
 // world is the dashboard over a real store, with accounts to sign in with.
 type world struct {
 	t       testing.TB
+	file    string // of the database
 	store   *store.Store
 	service *vpn.Service
 	site    *Site
@@ -112,8 +113,8 @@ func must[T any](v T, err error) func(testing.TB) T {
 // setup makes a world. configure may change what the dashboard is made with.
 func setup(t testing.TB, configure ...func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, nodes: &nodes{}, log: new(syncBuffer), letters: make(chan vpn.Letter, 64), passkeys: make(map[int64]int64)}
-	w.store = must(store.Open(t.Context(), store.Config{DSN: filepath.Join(t.TempDir(), "stile.db"), Secret: [32]byte{1}, Now: w.now}))(t)
+	w := &world{t: t, nodes: &nodes{}, log: new(syncBuffer), letters: make(chan vpn.Letter, 64), passkeys: make(map[int64]int64), file: filepath.Join(t.TempDir(), "stile.db")}
+	w.store = must(store.Open(t.Context(), store.Config{DSN: w.file, Secret: [32]byte{1}, Now: w.now}))(t)
 	t.Cleanup(func() {
 		if err := w.store.Close(); err != nil {
 			t.Error(err)

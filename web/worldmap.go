@@ -87,11 +87,13 @@ var stateRank = []string{"idle", "good", "busy", "bad"}
 // newWorldMap puts servers on the map. Those without a place are left out; nil when all are.
 func newWorldMap(places []place) *worldMap {
 	m := &worldMap{Width: mapWidth, Height: mapHeight()}
+	type cell struct{ x, y int } // pointApart wide: who is near is in this one or one beside it
 	type group struct {
 		x, y int
 		of   []place
 	}
 	var groups []*group
+	byCell := make(map[cell][]*group)
 	// By their place and name, so that neither load nor order moves a point.
 	sorted := slices.Clone(places)
 	slices.SortFunc(sorted, func(a, b place) int {
@@ -103,14 +105,18 @@ func newWorldMap(places []place) *worldMap {
 		}
 		x, y := onMap(min(max(p.latitude, mapSouth), mapNorth), p.longitude)
 		var near *group
-		for _, g := range groups {
-			if near == nil && apart(g.x, g.y, x, y) < pointApart {
-				near = g
+		here := cell{x / pointApart, y / pointApart}
+		for i := range 9 {
+			for _, g := range byCell[cell{here.x + i%3 - 1, here.y + i/3 - 1}] {
+				if near == nil && apart(g.x, g.y, x, y) < pointApart {
+					near = g
+				}
 			}
 		}
 		if near == nil {
 			near = &group{x: x, y: y}
 			groups = append(groups, near)
+			byCell[here] = append(byCell[here], near)
 		}
 		near.of = append(near.of, p)
 	}
