@@ -24,7 +24,7 @@ type nodeRunFlags struct {
 	ShadowsocksPorts *portRange     `placeholder:"PORTS" help:"Ports for Shadowsocks; by default those of the server."`
 	HTTPSPort        *int           `name:"https-port" placeholder:"PORT" help:"Port of the HTTPS proxy, which browsers use, 0 for none; needs --tls-cert or --acme. By default that of the server."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that users may reach although they otherwise never do; repeatable."`
-	UsageEvery       time.Duration  `default:"5s" help:"How often traffic is reported."`
+	UsageEvery       time.Duration  `default:"3s" help:"How often traffic is reported: who has used up a quota is cut one report later."`
 	LogFormat        string         `enum:"text,json" default:"text" help:"text or json."`
 	LogLevel         string         `enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
 }

@@ -41,7 +41,7 @@ type ServeCmd struct {
 	ShadowsocksPorts portRange      `default:"8388-8403" help:"Ports of the embedded node."`
 	HTTPSPort        int            `name:"https-port" placeholder:"PORT" help:"Port of the embedded node's HTTPS proxy, which browsers use, such as 443; needs --tls-cert or --acme. None by default."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that the node may reach although it otherwise never does; repeatable."`
-	UsageEvery       time.Duration  `default:"5s" help:"How often the embedded node reports traffic."`
+	UsageEvery       time.Duration  `default:"3s" help:"How often the embedded node reports traffic."`
 	endpointFlags
 	monitorFlags
 

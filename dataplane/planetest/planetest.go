@@ -44,6 +44,7 @@ func Run(t *testing.T, factory Factory) {
 		{"Expiry", expiry},
 		{"MaxSessions", maxSessions},
 		{"RateLimit", rateLimit},
+		{"SpeedIsWithinTenPercent", speedIsWithinTenPercent},
 		{"PrivateTargets", privateTargets},
 		{"ApplyIsIdempotent", applyIsIdempotent},
 		{"CloseDrains", closeDrains},
