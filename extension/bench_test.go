@@ -4,26 +4,25 @@ import (
 	"testing"
 	"time"
 
-	"stile/extension"
-	"stile/internal/testca"
+	"stile/internal/testbrowser"
 )
 
 // BenchmarkFirstPage is the time from the start of a browser that was connected when it ended to the first page through
 // the node, credentials included.
 func BenchmarkFirstPage(b *testing.B) {
 	w := newWorld(b)
-	home, dir := b.TempDir(), unpack(b, extension.Chromium, w.config())
-	first := startChromiumIn(b, home, dir, testca.Pin(w.tls))
+	home := b.TempDir()
+	first := w.chromium(home)
 	beginStory(w, first).connect()
-	first.stop()
+	first.Stop()
 	for b.Loop() {
-		c := startChromiumIn(b, home, dir, testca.Pin(w.tls))
-		s := &story{world: w, b: c, tab: c.open("about:blank")}
+		c := w.chromium(home)
+		s := &story{world: w, b: c, tab: c.Open("about:blank")}
 		for s.way(s.https(siteName)) == "" || w.site.count(nodeAddresses[0])+w.site.count(nodeAddresses[1]) == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		b.StopTimer()
-		c.stop()
+		c.Stop()
 		w.site.forget()
 		b.StartTimer()
 	}
@@ -34,9 +33,9 @@ func BenchmarkPopup(b *testing.B) {
 	s := newStory(b)
 	s.connect()
 	for b.Loop() {
-		s.popup.load(s.b.extension() + "popup.html")
-		for !value[bool](b, s.popup, `document.getElementById("status").innerText !== "" && !document.getElementById("plan").hidden`) {
+		s.popup.Load(s.b.Extension() + "popup.html")
+		for !testbrowser.Value[bool](b, s.popup, `document.getElementById("status").innerText !== "" && !document.getElementById("plan").hidden`) {
 		}
 	}
-	b.ReportMetric(value[float64](b, s.popup, `performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd`), "ms-to-DOM")
+	b.ReportMetric(testbrowser.Value[float64](b, s.popup, `performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd`), "ms-to-DOM")
 }

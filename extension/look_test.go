@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"stile/extension"
+	"stile/internal/testbrowser"
 )
 
 // scene is what the pages show: memory that a worker could have kept.
@@ -88,9 +89,8 @@ var shots = os.Getenv("STILE_TEST_SHOTS")
 // Every page in every state, in both languages and colours: nothing is cut off, and axe finds nothing.
 func TestLook(t *testing.T) {
 	dir := unpack(t, extension.Chromium, extension.Config{URL: "http://127.0.0.1:9", Name: "Stile", Language: "en"})
-	c := startChromium(t, dir)
-	p := c.open(c.extension() + "popup.html")
-	axe := loadAxe(t)
+	c := testbrowser.StartChromium(t, testbrowser.ChromiumConfig{Extensions: []string{dir}})
+	p := c.Open(c.Extension() + "popup.html")
 	for _, language := range []string{"ru", "en"} {
 		for _, theme := range []string{"light", "dark"} {
 			for _, s := range scenes() {
@@ -100,31 +100,31 @@ func TestLook(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				value[any](t, p, `chrome.storage.local.clear().then(() => chrome.storage.local.set(`+string(raw)+`))`)
+				testbrowser.Value[any](t, p, `chrome.storage.local.clear().then(() => chrome.storage.local.set(`+string(raw)+`))`)
 				file := s.page
 				if file == "" {
 					file = "popup.html"
 				}
-				p.load(c.extension() + file + "?" + name)
-				until(t, name+" is drawn", func() bool {
-					return value[bool](t, p, `document.body.dataset.ready === "" || (document.body.className === "options" && !document.querySelector("main").hidden)`)
+				p.Load(c.Extension() + file + "?" + name)
+				testbrowser.Until(t, name+" is drawn", func() bool {
+					return testbrowser.Value[bool](t, p, `document.body.dataset.ready === "" || (document.body.className === "options" && !document.querySelector("main").hidden)`)
 				})
 				if s.then != "" {
-					value[any](t, p, s.then)
+					testbrowser.Value[any](t, p, s.then)
 				}
-				if low := value[float64](t, p, `Math.max(...[...document.querySelectorAll(".popup main:not([hidden]) > *")].map(e => e.getBoundingClientRect().bottom), 0)`); low > popupHeight {
+				if low := testbrowser.Value[float64](t, p, `Math.max(...[...document.querySelectorAll(".popup main:not([hidden]) > *")].map(e => e.getBoundingClientRect().bottom), 0)`); low > testbrowser.PopupHeight {
 					t.Errorf("%s ends %v pixels below its top", name, low)
 				}
-				if wide := value[int](t, p, `document.documentElement.scrollWidth`); wide > popupWidth {
+				if wide := testbrowser.Value[int](t, p, `document.documentElement.scrollWidth`); wide > testbrowser.PopupWidth {
 					t.Errorf("%s is %d pixels wide", name, wide)
 				}
 				if language == "en" || theme == "light" { // colours and words are looked at apart
-					for _, fault := range axe.faults(t, p) {
+					for _, fault := range testbrowser.Faults(t, p) {
 						t.Errorf("%s: %s", name, fault)
 					}
 				}
 				if shots != "" {
-					if err := os.WriteFile(filepath.Join(shots, name+".png"), p.shot(), 0o644); err != nil {
+					if err := os.WriteFile(filepath.Join(shots, name+".png"), p.Shot(), 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}

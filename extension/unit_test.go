@@ -4,23 +4,30 @@ import (
 	"testing"
 
 	"stile/extension/bundle"
+	"stile/internal/testbrowser"
 )
 
-// The parts that know no browser, in a browser's engine.
+// The parts that need no extension's rights, in a browser's engine: what knows no browser at all, and the worker in a browser of
+// which the test decides when it answers.
 func TestUnits(t *testing.T) {
-	script, err := bundle.Test("test/unit.ts")
+	const config = `export default { api: "https://api.test", name: "Stile", language: "en" };`
+	worker, err := bundle.Test("src/background.ts", config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := startChromium(t, "").blank()
-	found := value[struct {
+	tests, err := bundle.Test("test/all.ts", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := testbrowser.StartChromium(t, testbrowser.ChromiumConfig{}).Open("about:blank")
+	found := testbrowser.Value[struct {
 		Passed   int
 		Failures []string
-	}](t, p, "(() => {"+script+"\n; return results })()")
+	}](t, p, "(() => { globalThis.workerSource = "+testbrowser.Quote(worker)+";\n"+tests+"\n; return globalThis.results })()")
 	for _, failure := range found.Failures {
 		t.Error(failure)
 	}
-	if found.Passed < 15 {
+	if found.Passed < 17 {
 		t.Errorf("only %d tests passed", found.Passed)
 	}
 }

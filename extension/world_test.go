@@ -22,6 +22,7 @@ import (
 	"stile/dataplane/httpsproxy"
 	"stile/extension"
 	"stile/hub"
+	"stile/internal/testbrowser"
 	"stile/internal/testca"
 	"stile/node"
 	"stile/store"
@@ -77,7 +78,7 @@ func (plainPasswords) Verify(_ context.Context, hash, password string) (ok, weak
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, ca: testca.New(t)}
-	w.tls = w.ca.Server(t, nodeHosts[0], nodeHosts[1], siteName, farName)
+	w.tls = w.ca.Server(t, nodeHosts[0], nodeHosts[1], siteName, farName, "*.many.example.net")
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	kept, err := store.Open(t.Context(), store.Config{DSN: filepath.Join(t.TempDir(), "stile.db"), Secret: [32]byte{1}})
 	if err != nil {
@@ -194,7 +195,7 @@ func (w *world) addNode(i int, log *slog.Logger) {
 		defer ledger.Close()
 		return agent.Run(ctx)
 	}))
-	until(w.t, "the node is online", func() bool { return w.hub.Live(server.ID).IsOnline })
+	testbrowser.Until(w.t, "the node is online", func() bool { return w.hub.Live(server.ID).IsOnline })
 }
 
 // config is the extension of this world's operator.
@@ -213,8 +214,8 @@ type site struct {
 func newSite(t testing.TB, config *tls.Config) *site {
 	t.Helper()
 	s := &site{visits: map[string]int{}}
-	_, s.http, _ = net.SplitHostPort(s.listen(t, "", nil))
-	_, s.https, _ = net.SplitHostPort(s.listen(t, "", config))
+	_, s.http, _ = net.SplitHostPort(s.listen(t, "0", nil))
+	_, s.https, _ = net.SplitHostPort(s.listen(t, "0", config))
 	s.countDatagrams(t)
 	return s
 }
@@ -247,13 +248,11 @@ func (s *site) listen(t testing.TB, port string, config *tls.Config) string {
 	t.Helper()
 	var first string
 	for _, address := range append([]string{direct}, nodeAddresses...) {
-		if port == "" {
-			port = fmt.Sprint(freePort(t))
-		}
 		l, err := net.Listen("tcp", net.JoinHostPort(address, port))
 		if err != nil {
 			t.Fatal(err)
 		}
+		_, port, _ = net.SplitHostPort(l.Addr().String())
 		server := &httptest.Server{Listener: l, Config: &http.Server{Handler: s.page(address)}}
 		if config != nil {
 			server.TLS = config.Clone()

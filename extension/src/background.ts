@@ -53,12 +53,12 @@ async function run(event: Event): Promise<void> {
   const [next, effects] = step(memory.state, event);
   if (next !== memory.state) {
     memory.state = next;
-    await save({ state: next }).catch(() => undefined); // a full disk must not keep the proxy from being set
-    await face(next);
-    setAlarms(next);
     if (next.phase === "connected" && before !== "connected") {
-      void reloadFailed();
+      await reloadFailed(); // before anybody is told: whoever then goes on in the tab must not lose that page
     }
+    await save({ state: memory.state }).catch(() => undefined); // a full disk must not keep the proxy from being set
+    await face(memory.state);
+    setAlarms(memory.state);
   }
   for (const effect of effects) {
     const follows = await carryOut(effect);
@@ -283,15 +283,25 @@ watch(part => void (async () => {
 /** Failures behind which the proxy could be. A probe is cheap, so some of them may be a site's own. */
 const suspicious = /PROXY|TUNNEL|HTTP2|REFUSED|RESET|CLOSED|TIMED?_?OUT/;
 
-/** Tabs whose page failed. They are loaded again when that helps: the browser has new credentials, or a new way. */
-const failedTabs = new Set<number>();
+/** Tabs with the page that failed there. They are loaded again when that helps: the browser has new credentials, or a new way. */
+const failedTabs = new Map<number, string>();
 let check: Promise<void> | null = null;
 
 async function reloadFailed(): Promise<void> {
   const tabs = [...failedTabs];
   failedTabs.clear();
-  await Promise.all(tabs.map(id => chrome.tabs.reload(id).catch(() => undefined)));
+  await Promise.all(tabs.map(([id, url]) => reload(id, url).catch(() => undefined)));
 }
+
+/** Loads a page that failed again. A tab that shows another page by now, or is on its way to one, is left alone. */
+async function reload(id: number, url: string): Promise<void> {
+  const tab = await chrome.tabs.get(id);
+  if (tab.status !== "loading" && withoutHash(tab.url ?? "") === withoutHash(url)) {
+    await chrome.tabs.reload(id);
+  }
+}
+
+function withoutHash(url: string): string { return url.replace(/#.*/, ""); }
 
 async function checkProxy(): Promise<void> {
   await ready;
@@ -305,7 +315,7 @@ async function checkProxy(): Promise<void> {
 
 chrome.webRequest.onErrorOccurred.addListener(d => {
   if (suspicious.test(d.error) && d.tabId >= 0) {
-    failedTabs.add(d.tabId);
+    failedTabs.set(d.tabId, d.url);
     check ??= checkProxy().finally(() => { check = null; });
   }
 }, { urls: ["<all_urls>"], types: ["main_frame"] });

@@ -87,6 +87,7 @@ interface BrowserAPI {
   };
   tabs: {
     create(details: { url: string }): Promise<unknown>;
+    get(id: number): Promise<{ status?: string; url?: string }>;
     reload(id: number): Promise<void>;
   };
   extension: { isAllowedIncognitoAccess(): Promise<boolean> };

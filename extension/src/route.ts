@@ -76,7 +76,9 @@ class AskedRoute implements Route {
     return {
       type: "https", host: https.host, port: https.port,
       proxyAuthorizationHeader: "Basic " + btoa(https.username + ":" + https.password),
-      connectionIsolationKey: https.username, // a connection that began with another key is not used again
+      // A connection that began with another key is not used again, and sites do not share one: when a download over HTTP/1.1 is
+      // cancelled, Firefox often closes the whole HTTP/2 connection that carries its tunnel, with all others in it.
+      connectionIsolationKey: https.username + " " + (host ?? ""),
     };
   }
 }

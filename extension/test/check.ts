@@ -1,19 +1,22 @@
-// Runs tests in a browser's page and leaves what failed in a global that the Go side reads.
+// Runs tests in a browser's page, one after the other, and tells the Go side what failed.
 
-declare global {
-  // eslint-disable-next-line no-var
-  var results: { passed: number; failures: string[] };
-}
+interface Results { passed: number; failures: string[] }
 
-globalThis.results = { passed: 0, failures: [] };
+const tests: { name: string; run: () => void | Promise<void> }[] = [];
 
-export function test(name: string, f: () => void): void {
-  try {
-    f();
-    globalThis.results.passed++;
-  } catch (e) {
-    globalThis.results.failures.push(`${name}: ${e instanceof Error ? e.message : String(e)}`);
+export function test(name: string, run: () => void | Promise<void>): void { tests.push({ name, run }); }
+
+export async function runAll(): Promise<Results> {
+  const results: Results = { passed: 0, failures: [] };
+  for (const { name, run } of tests) {
+    try {
+      await run();
+      results.passed++;
+    } catch (e) {
+      results.failures.push(`${name}: ${e instanceof Error ? e.message : String(e)}`);
+    }
   }
+  return results;
 }
 
 export function is<T>(what: string, got: T, want: T): void {

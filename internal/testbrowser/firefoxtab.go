@@ -1,0 +1,110 @@
+package testbrowser
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// firefoxTab is a tab of Firefox.
+type firefoxTab struct {
+	f       *Firefox
+	context string
+
+	mu sync.Mutex
+	// seen are the navigations that have begun. The newest is current, whatever became of those before it; isOver once it has ended,
+	// and then came says whether it brought a page.
+	seen         map[string]bool
+	current      string
+	isOver, came bool
+}
+
+// hear follows the navigations of all tabs.
+func (f *Firefox) hear(e event) {
+	var moved struct{ Context, Navigation string }
+	if err := json.Unmarshal(e.Params, &moved); err != nil || moved.Navigation == "" {
+		return
+	}
+	f.mu.Lock()
+	p := f.tabs[moved.Context]
+	f.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e.Method {
+	case "browsingContext.navigationStarted":
+		p.seen[moved.Navigation] = true
+		p.current, p.isOver = moved.Navigation, false
+	case "browsingContext.navigationCommitted", "browsingContext.navigationFailed", "browsingContext.navigationAborted":
+		if moved.Navigation == p.current && !p.isOver { // the page about a failure is committed, too
+			p.isOver, p.came = true, e.Method == "browsingContext.navigationCommitted"
+		}
+	}
+}
+
+// Load implements Page. The extension may load the tab again meanwhile: then it is that page that counts.
+func (p *firefoxTab) Load(url string) bool {
+	p.f.t.Helper()
+	var begun struct{ Navigation string }
+	err := p.f.rc.call(p.f.t.Context(), "", "browsingContext.navigate", map[string]any{"context": p.context, "url": url, "wait": "none"}, &begun)
+	if err != nil && !strings.Contains(err.Error(), "NS_BINDING_ABORTED") {
+		return false // it failed at once
+	}
+	var came bool
+	Until(p.f.t, url+" is there or has failed", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		came = p.came
+		return p.isOver && (err != nil || p.seen[begun.Navigation])
+	})
+	if came {
+		Until(p.f.t, url+" is complete", func() bool {
+			raw, err := p.Eval(`document.readyState === "complete"`)
+			return err == nil && string(raw) == "true"
+		})
+	}
+	return came
+}
+
+// Eval implements Page.
+func (p *firefoxTab) Eval(expression string) (json.RawMessage, error) {
+	var done struct {
+		Type   string `json:"type"`
+		Result struct {
+			Value string `json:"value"`
+		} `json:"result"`
+		ExceptionDetails json.RawMessage `json:"exceptionDetails"`
+	}
+	err := p.f.rc.call(p.f.t.Context(), "", "script.evaluate", map[string]any{
+		"expression": asText(expression), "awaitPromise": true, "userActivation": true, "target": map[string]any{"context": p.context},
+	}, &done)
+	if err == nil && done.Type == "exception" {
+		err = fmt.Errorf("%s", done.ExceptionDetails)
+	}
+	return json.RawMessage(done.Result.Value), err
+}
+
+// Shot implements Page.
+func (p *firefoxTab) Shot() []byte {
+	p.f.t.Helper()
+	var taken struct {
+		Data string `json:"data"`
+	}
+	p.f.call("browsingContext.captureScreenshot", map[string]any{"context": p.context}, &taken)
+	raw, err := base64.StdEncoding.DecodeString(taken.Data)
+	if err != nil {
+		p.f.t.Fatal(err)
+	}
+	return raw
+}
+
+var (
+	_ Page    = (*Tab)(nil)
+	_ Page    = (*firefoxTab)(nil)
+	_ Browser = (*Chromium)(nil)
+	_ Browser = (*Firefox)(nil)
+)
