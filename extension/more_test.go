@@ -7,8 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"stile/extension"
-	"stile/internal/testca"
+	"stile/internal/testbrowser"
 	"stile/vpn"
 )
 
@@ -16,38 +15,29 @@ import (
 func newStory(t testing.TB) *story {
 	t.Helper()
 	w := newWorld(t)
-	return beginStory(w, startChromium(t, unpack(t, extension.Chromium, w.config()), testca.Pin(w.tls)))
+	return beginStory(w, w.chromium(""))
 }
 
-func beginStory(w *world, b browser) *story {
-	return &story{world: w, b: b, popup: b.open(b.extension() + "popup.html"), tab: b.open("about:blank")}
-}
-
-// signInElsewhere takes a device slot, as another client would.
-func (w *world) signInElsewhere(name string) {
-	w.t.Helper()
-	_, err := w.service.SignIn(w.t.Context(), vpn.SignIn{Email: testEmail, Password: testPassword, ClientID: name, DeviceName: name})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+func beginStory(w *world, b testbrowser.Browser) *story {
+	return &story{world: w, b: b, popup: b.Open(b.Extension() + "popup.html"), tab: b.Open("about:blank")}
 }
 
 // A full plan: the popup lists the devices, and the one that is chosen makes room.
 func TestDeviceLimit(t *testing.T) {
 	s := newStory(t)
-	s.signInElsewhere("Old phone")
-	s.signInElsewhere("Tablet")
+	s.signInWith("", "Old phone")
+	s.signInWith("", "Tablet")
 	s.signIn(testPassword)
 	s.shows("devices_text", "Your plan allows 2.")
 	s.shows("device_list", "Old phone")
 	if len(shots) > 0 {
-		_ = os.WriteFile(filepath.Join(shots, "devices.png"), s.popup.shot(), 0o644)
+		_ = os.WriteFile(filepath.Join(shots, "devices.png"), s.popup.Shot(), 0o644)
 	}
-	for _, fault := range loadAxe(t).faults(t, s.popup) {
+	for _, fault := range testbrowser.Faults(t, s.popup) {
 		t.Error(fault)
 	}
-	value[any](t, s.popup, `[...document.querySelectorAll("#device_list label")].find(l => l.innerText.includes("Old phone")).click()`)
-	value[any](t, s.popup, `document.getElementById("replace").requestSubmit()`)
+	testbrowser.Value[any](t, s.popup, `[...document.querySelectorAll("#device_list label")].find(l => l.innerText.includes("Old phone")).click()`)
+	testbrowser.Value[any](t, s.popup, `document.getElementById("replace").requestSubmit()`)
 	s.shows("status", "Not protected")
 	devices, err := s.service.Devices(t.Context(), s.actor())
 	if err != nil {
@@ -68,13 +58,13 @@ func TestDeviceLimit(t *testing.T) {
 // A browser that is started again is connected without being told, though it has forgotten the credentials.
 func TestRestart(t *testing.T) {
 	w := newWorld(t)
-	home, dir := t.TempDir(), unpack(t, extension.Chromium, w.config())
-	b := startChromiumIn(t, home, dir, testca.Pin(w.tls))
+	home := t.TempDir()
+	b := w.chromium(home)
 	s := beginStory(w, b)
 	s.connect()
 	i := s.nodeInUse()
-	b.stop()
-	s = beginStory(w, startChromiumIn(t, home, dir, testca.Pin(w.tls)))
+	b.Stop()
+	s = beginStory(w, w.chromium(home))
 	s.shows("status", "Protected")
 	s.leaks = s.site.count(direct)
 	s.comesBy(nodeAddresses[i])
@@ -92,21 +82,21 @@ func (s *story) connect() {
 func TestBypass(t *testing.T) {
 	s := newStory(t)
 	s.connect()
-	options := s.b.open(s.b.extension() + "options.html")
+	options := s.b.Open(s.b.Extension() + "options.html")
 	add := func(pattern string) {
-		value[any](t, options, `(() => { document.getElementById("pattern").value = `+quote(pattern)+`; document.getElementById("bypass").requestSubmit(); })()`)
+		testbrowser.Value[any](t, options, `(() => { document.getElementById("pattern").value = `+testbrowser.Quote(pattern)+`; document.getElementById("bypass").requestSubmit(); })()`)
 	}
 	add("no pattern")
-	if !value[bool](t, options, `document.getElementById("pattern_error").checkVisibility()`) {
+	if !testbrowser.Value[bool](t, options, `document.getElementById("pattern_error").checkVisibility()`) {
 		t.Error("a wrong pattern is not refused")
 	}
 	add("https://" + siteName + "/path")
-	until(t, "the site is opened directly", func() bool { return s.way(s.https(siteName)) == direct })
+	testbrowser.Until(t, "the site is opened directly", func() bool { return s.way(s.https(siteName)) == direct })
 	if got := s.way(s.https(farName)); got != nodeAddresses[s.nodeInUse()] {
 		t.Errorf("another site came by %q", got)
 	}
-	value[any](t, options, `document.querySelector("#patterns button").click()`)
-	until(t, "the site goes through the node again", func() bool { return s.way(s.https(siteName)) == nodeAddresses[s.nodeInUse()] })
+	testbrowser.Value[any](t, options, `document.querySelector("#patterns button").click()`)
+	testbrowser.Until(t, "the site goes through the node again", func() bool { return s.way(s.https(siteName)) == nodeAddresses[s.nodeInUse()] })
 }
 
 // Another extension takes the proxy: the popup says so, and when that one is gone, this one takes over by itself.
@@ -128,12 +118,11 @@ func TestAnotherExtension(t *testing.T) {
 		}
 	}
 	// The one that was installed last has the say.
-	b := startChromium(t, unpack(t, extension.Chromium, w.config())+","+other, testca.Pin(w.tls))
+	b := w.chromium("", other)
 	s := beginStory(w, b)
 	s.connect()
 	tell := func(take bool) {
-		id := otherID(t, b)
-		value[any](t, s.popup, `chrome.runtime.sendMessage(`+quote(id)+`, `+map[bool]string{true: "true", false: "false"}[take]+`)`)
+		testbrowser.Value[any](t, s.popup, `chrome.runtime.sendMessage(`+testbrowser.Quote(b.IDOf("/w.js"))+`, `+map[bool]string{true: "true", false: "false"}[take]+`)`)
 	}
 	tell(true)
 	s.shows("problem_title", "Another extension controls the connection")
@@ -143,16 +132,4 @@ func TestAnotherExtension(t *testing.T) {
 	s.shows("status", "Protected")
 	s.leaks = s.site.count(direct)
 	s.comesBy(nodeAddresses[s.nodeInUse()])
-}
-
-// otherID is the id of the extension whose worker is w.js.
-func otherID(t testing.TB, b *chromium) string {
-	t.Helper()
-	for _, info := range b.targets() {
-		if info.Type == "service_worker" && strings.HasSuffix(info.URL, "/w.js") {
-			return strings.Split(info.URL, "/")[2]
-		}
-	}
-	t.Fatal("the other extension does not run")
-	return ""
 }

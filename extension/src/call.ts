@@ -15,8 +15,11 @@ const passing = ["temporarily_unavailable", "too_many_attempts", "payload_too_la
 export class API {
   constructor(private readonly base: string, private readonly language: () => string) {}
 
-  async login(email: string, password: string, device: string, name: string, replace: number | null): Promise<string> {
-    const input = { email, password, device_id: device, device_name: name, ...(replace === null ? {} : { replace_device_id: replace }) };
+  /** otp is the code of the account's second factor, "" as long as none was asked for. */
+  async login(email: string, password: string, otp: string, device: string, name: string, replace: number | null): Promise<string> {
+    const input = {
+      email, password, device_id: device, device_name: name, ...(otp === "" ? {} : { otp }), ...(replace === null ? {} : { replace_device_id: replace }),
+    };
     return (await this.send<{ token: string }>("POST", "/api/login", null, input)).token;
   }
 

@@ -4,7 +4,7 @@ import { CallError, type API } from "./call";
 import type { Details } from "./wire";
 
 export type Command =
-  | { do: "sign_in"; email: string; password: string; replace: number | null; name: string }
+  | { do: "sign_in"; email: string; password: string; otp: string; replace: number | null; name: string }
   | { do: "sign_out" }
   /** server null: the best one. */
   | { do: "connect"; server: number | null }
@@ -30,7 +30,7 @@ export async function ask(c: Command): Promise<Reply> { return await chrome.runt
 /** Signs in. The token stays in the worker. */
 export async function login(api: API, device: string, c: Extract<Command, { do: "sign_in" }>): Promise<Reply & { token?: string }> {
   try {
-    return { ok: true, token: await api.login(c.email, c.password, device, c.name, c.replace) };
+    return { ok: true, token: await api.login(c.email, c.password, c.otp, device, c.name, c.replace) };
   } catch (err) {
     const problem = err instanceof CallError ? { code: err.code, message: err.message, details: err.details } : { code: "unreachable", message: "", details: {} };
     return { ok: false, problem };

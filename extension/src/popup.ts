@@ -17,14 +17,16 @@ let m: Memory;
 let w: Words;
 let isAllowed = true;
 let offender: string | null = null;
-let view: "home" | "servers" | "devices" = "home";
+let view: "home" | "servers" | "devices" | "code" = "home";
+/** The device that is to make room when the code is there. */
+let replaced: number | null = null;
 
 function draw(): void {
   const { phase, token } = m.state;
   document.body.dataset["phase"] = phase;
   const isOut = token === null;
-  const shown = isOut ? (view === "devices" ? "devices" : "sign_in") : view === "servers" ? "servers" : "home";
-  for (const id of ["sign_in", "devices", "home", "servers"]) {
+  const shown = isOut ? (view === "devices" || view === "code" ? view : "sign_in") : view === "servers" ? "servers" : "home";
+  for (const id of ["sign_in", "code", "devices", "home", "servers"]) {
     get(id).hidden = id !== shown;
   }
   get("ended").hidden = m.state.reason !== reasons.signedOut;
@@ -130,24 +132,46 @@ function favour(server: number): void {
   draw();
 }
 
+/** Signs in with what the forms hold. Each step that the service asks for has a view of its own. */
 async function signIn(replace: number | null): Promise<void> {
-  const [email, password] = [get<HTMLInputElement>("email"), get<HTMLInputElement>("password")];
-  const button = get<HTMLButtonElement>("sign_in_button");
-  button.disabled = true;
-  put(button, w.say("sign_in.busy"));
-  get("sign_in_error").hidden = get("replace_error").hidden = true;
-  const reply = await ask({ do: "sign_in", email: email.value.trim(), password: password.value, replace, name: await deviceName() });
-  button.disabled = false;
-  put(button, w.say("sign_in.button"));
+  const [email, password, otp] = [get<HTMLInputElement>("email"), get<HTMLInputElement>("password"), get<HTMLInputElement>("otp")];
+  const buttons = [get<HTMLButtonElement>("sign_in_button"), get<HTMLButtonElement>("code_button"), get<HTMLButtonElement>("replace_button")];
+  const words = buttons.map(button => button.textContent);
+  for (const button of buttons) {
+    button.disabled = true;
+    put(button, w.say("sign_in.busy"));
+  }
+  get("sign_in_error").hidden = get("code_error").hidden = get("replace_error").hidden = true;
+  const command = { email: email.value.trim(), password: password.value, otp: view === "code" ? otp.value : "", replace };
+  const reply = await ask({ do: "sign_in", ...command, name: await deviceName() });
+  for (const [i, button] of buttons.entries()) {
+    button.disabled = false;
+    put(button, words[i] ?? "");
+  }
+  otp.value = ""; // a code is taken once
   if (reply.ok) {
     password.value = "";
     show("home", "power");
+  } else if (reply.problem?.code === "otp_required") {
+    replaced = replace;
+    put(get("code_text"), w.say(replace === null ? "code.text" : "code.next"));
+    show("code", "otp");
   } else if (reply.problem?.code === "device_limit_reached" && replace === null) {
     drawDevices(reply.problem.details.devices ?? [], reply.problem.details.limit ?? 0);
   } else {
-    const where = get(view === "devices" ? "replace_error" : "sign_in_error");
-    put(where, refusalText(reply.problem));
-    where.hidden = false;
+    refuse(reply.problem);
+  }
+}
+
+function refuse(problem: Refusal | undefined): void {
+  if (problem?.code === "invalid_credentials" && view !== "home") { // changed meanwhile
+    show("home", "password");
+  }
+  const where = get(view === "devices" ? "replace_error" : view === "code" ? "code_error" : "sign_in_error");
+  put(where, refusalText(problem));
+  where.hidden = false;
+  if (view === "code") {
+    get("otp").focus();
   }
 }
 
@@ -221,8 +245,10 @@ function listen(): void {
   on("settings", () => void chrome.runtime.openOptionsPage());
   on("sign_out", () => { view = "home"; void ask({ do: "sign_out" }); });
   on("devices_back", () => show("home", "email"));
+  on("code_back", () => show("home", "email"));
   get("search").addEventListener("input", draw);
   get("credentials").addEventListener("submit", e => { e.preventDefault(); void signIn(null); });
+  get("second").addEventListener("submit", e => { e.preventDefault(); void signIn(replaced); });
   get("replace").addEventListener("submit", e => {
     e.preventDefault();
     const chosen = document.querySelector<HTMLInputElement>("[name=device]:checked");
