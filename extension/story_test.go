@@ -40,6 +40,8 @@ func tell(w *world, b testbrowser.Browser) {
 		{"sign in", s.signsIn},
 		{"before", s.isDirect},
 		{"connect", s.connects},
+		{"many sites", s.opensManySites},
+		{"cancelled", s.survivesCancelledDownloads},
 		{"webrtc", s.showsNoCandidates},
 		{"switch", s.switches},
 		{"rotate", s.rotates},
@@ -197,6 +199,36 @@ func (s *story) connects() {
 			s.t.Errorf("a name that only the node finds came by %q", got)
 		}
 	}
+}
+
+// opensManySites shows that a connection to the proxy is made for each without fail (doc/decisions/0046-firefox.md).
+func (s *story) opensManySites() {
+	for i := range 30 {
+		url := s.https(strconv.Itoa(i) + "." + farName)
+		if got := s.way(url); got != nodeAddresses[s.nodeInUse()] {
+			s.t.Errorf("%s came by %q", url, got)
+		}
+	}
+}
+
+// survivesCancelledDownloads cancels downloads of one site while another one's goes on.
+func (s *story) survivesCancelledDownloads() {
+	other := s.b.Open(s.https(farName))
+	s.way(s.https(siteName))
+	testbrowser.Value[any](s.t, s.tab, `(() => { window.ended = ""; fetch("/drip").then(async r => { const x = r.body.getReader(); while (!(await x.read()).done); window.ended = "end"; }).catch(e => window.ended = String(e)); })()`)
+	testbrowser.Value[any](s.t, other, `(async () => {
+		for (let i = 0; i < 30; i++) {
+			const c = new AbortController(), r = await fetch("/flood", { signal: c.signal });
+			await r.body.getReader().read();
+			await new Promise(done => setTimeout(done, 5));
+			c.abort();
+		}
+	})()`)
+	if ended := testbrowser.Value[string](s.t, s.tab, `window.ended`); ended != "" {
+		s.t.Errorf("a download ended with those that were cancelled: %s", ended)
+	}
+	other.Load("about:blank")
+	s.tab.Load("about:blank")
 }
 
 // candidates are the addresses that a page learns through WebRTC.

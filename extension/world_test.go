@@ -39,7 +39,7 @@ var nodeAddresses = []string{"127.0.0.2", "127.0.0.3"}
 
 var nodeHosts = []string{"a.nodes.test", "b.nodes.test"}
 
-// siteName is a name that browsers find; farName is one that only nodes find.
+// siteName is a name that browsers find; farName is one that only nodes find, as are all names below it.
 const (
 	siteName = "site.test"
 	farName  = "far.example.net"
@@ -78,7 +78,7 @@ func (plainPasswords) Verify(_ context.Context, hash, password string) (ok, weak
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, ca: testca.New(t)}
-	w.tls = w.ca.Server(t, nodeHosts[0], nodeHosts[1], siteName, farName, "*.many.example.net")
+	w.tls = w.ca.Server(t, nodeHosts[0], nodeHosts[1], siteName, farName, "*."+farName)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	kept, err := store.Open(t.Context(), store.Config{DSN: filepath.Join(t.TempDir(), "stile.db"), Secret: [32]byte{1}})
 	if err != nil {
@@ -273,11 +273,13 @@ func (s *site) page(way string) http.Handler {
 		s.mu.Unlock()
 		w.Header().Set("Cache-Control", "no-store")
 		switch r.URL.Path {
-		case "/drip": // a download that does not end by itself
+		case "/drip", "/flood": // downloads that do not end by themselves
 			for r.Context().Err() == nil {
 				_, _ = w.Write(make([]byte, 4096))
 				http.NewResponseController(w).Flush()
-				time.Sleep(50 * time.Millisecond)
+				if r.URL.Path == "/drip" {
+					time.Sleep(50 * time.Millisecond)
+				}
 			}
 		default:
 			w.Header().Set("Content-Type", "text/html")

@@ -99,7 +99,7 @@ func New(c Config) (*Plane, error) {
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow,
 		},
 	}
-	return p, nil
+	return p, p.speakSecond()
 }
 
 // Protocol is "https".
