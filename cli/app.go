@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,6 +29,8 @@ const (
 	sweepEvery = 5 * time.Second
 	// noticeEvery is how often nodes and expiries are looked at for what there is to tell.
 	noticeEvery = 5 * time.Second
+	// jobsEvery is how often a job is looked for that another process made, or left.
+	jobsEvery = time.Second
 	// drainTime is how long a stopping program asks clients to come back on another connection before it takes no new
 	// ones, and again before it closes idle ones.
 	drainTime = 300 * time.Millisecond
@@ -214,6 +217,7 @@ func (a *app) run(ctx context.Context) error {
 	start("courier", a.courier.Run)
 	start("dashboard", a.site.dashboard.Run)
 	start("letters", a.service.WriteLetters)
+	start("jobs", func(ctx context.Context) error { a.service.RunJobs(ctx, rand.Int64(), jobsEvery); return nil }) //nolint:gosec // no secret: it need only be rare
 	start("notices", func(ctx context.Context) error { a.service.NoticeEvery(ctx, noticeEvery); return nil })
 	if a.node != nil {
 		start("node", a.node.run)

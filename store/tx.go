@@ -117,6 +117,11 @@ func (t *tx) taken(err error) error {
 // none.
 func (t *tx) audit(a vpn.Audit, subjectID int64) error {
 	a = t.completed(a, subjectID)
+	if a.JobID != 0 {
+		if err := t.doneForJob(a.JobID, a.SubjectID); err != nil {
+			return err
+		}
+	}
 	entry := statement{text: `
 		INSERT INTO audit (actor_id, action, subject_id, at)
 		VALUES ($1, $2, $3, $4)`, args: []any{a.ActorID, a.Action, a.SubjectID, millis(a.At)}}

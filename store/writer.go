@@ -150,7 +150,7 @@ func (w *writer) wait(ctx context.Context, t *task) error {
 func isRefusal(err error) bool {
 	return errors.Is(err, vpn.ErrNotFound) || errors.Is(err, vpn.ErrTaken) || errors.Is(err, vpn.ErrDeviceLimit) ||
 		errors.Is(err, vpn.ErrTokenUsed) || errors.Is(err, vpn.ErrTokenExpired) || errors.Is(err, vpn.ErrLimit) ||
-		errors.Is(err, vpn.ErrLastOwner) || errors.Is(err, vpn.ErrCodeTaken) || vpn.CodeOf(err) != ""
+		errors.Is(err, vpn.ErrLastOwner) || errors.Is(err, vpn.ErrCodeTaken) || errors.Is(err, vpn.ErrJobOver) || vpn.CodeOf(err) != ""
 }
 
 // loop serves groups until it is told to stop.

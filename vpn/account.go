@@ -211,13 +211,15 @@ func (s *Service) SetUserStatus(ctx context.Context, a *Actor, userID int64, sta
 	if err := s.store.SetUserStatus(ctx, userID, status, a.audit("user."+string(status), userID)); err != nil {
 		return lastOwner(err)
 	}
-	return s.refreshAndWait(ctx, userID)
+	return s.refreshAndWait(ctx, a, userID)
 }
 
-// refreshAndWait refreshes a user's keys and waits until the nodes follow.
-func (s *Service) refreshAndWait(ctx context.Context, userID int64) error {
+// refreshAndWait refreshes a user's keys and waits until the nodes follow, unless it is one of many for a job.
+func (s *Service) refreshAndWait(ctx context.Context, a *Actor, userID int64) error {
 	nodes, err := s.refresh(ctx, userID)
-	s.awaitRevoked(ctx, nodes)
+	if a.jobID == 0 {
+		s.awaitRevoked(ctx, nodes)
+	}
 	return err
 }
 

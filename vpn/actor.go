@@ -14,6 +14,8 @@ type Actor struct {
 	Browser Browser
 	// IsShell marks the command line on the machine itself, which may do everything; Token and User are zero then.
 	IsShell bool
+	// jobID is the job that the actor works on; 0 = none.
+	jobID int64
 }
 
 // Shell is the operator at the machine's own shell: whoever can open the data directory.
@@ -21,7 +23,7 @@ func Shell() *Actor { return &Actor{IsShell: true} }
 
 // audit begins an audit entry of the actor.
 func (a *Actor) audit(action string, subjectID int64) Audit {
-	return Audit{ActorID: a.User.ID, Action: action, SubjectID: subjectID}
+	return Audit{ActorID: a.User.ID, Action: action, SubjectID: subjectID, JobID: a.jobID}
 }
 
 // Authenticate returns who a bearer token stands for, or CodeUnauthenticated. The Actor is shared: read only.

@@ -15,6 +15,7 @@ const (
 	BulkUnblock BulkAction = "unblock"
 	BulkExtend  BulkAction = "extend" // by Days
 	BulkPlan    BulkAction = "plan"   // Periods of Plan
+	BulkSignOut BulkAction = "sign_out"
 )
 
 // MaxBulk is how many accounts one call may name.
@@ -58,36 +59,76 @@ func (s *Service) Bulk(ctx context.Context, a *Actor, in Bulk) ([]BulkOutcome, e
 			outcomes = append(outcomes, BulkOutcome{ID: id})
 		}
 	}
+	err = inParallel(ctx, bulkWorkers, outcomePointers(outcomes), func(ctx context.Context, o *BulkOutcome) error {
+		err := do(ctx, o.ID)
+		if o.Code = CodeOf(err); o.Code != "" {
+			return nil
+		}
+		return err
+	})
+	return outcomes, err
+}
+
+func outcomePointers(outcomes []BulkOutcome) []*BulkOutcome {
+	all := make([]*BulkOutcome, len(outcomes))
+	for i := range outcomes {
+		all[i] = &outcomes[i]
+	}
+	return all
+}
+
+// inParallel does the same to all, so many at once, and ends early at the first error.
+func inParallel[T any](ctx context.Context, workers int, all []T, do func(context.Context, T) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var next atomic.Int64
 	var done sync.WaitGroup
-	for range bulkWorkers {
+	for range workers {
 		done.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(outcomes)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				err := do(ctx, outcomes[i].ID)
-				if outcomes[i].Code = CodeOf(err); err != nil && outcomes[i].Code == "" {
+			for i := next.Add(1) - 1; i < int64(len(all)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				if err := do(ctx, all[i]); err != nil {
 					stop(err)
 				}
 			}
 		})
 	}
 	done.Wait()
-	return outcomes, context.Cause(ctx)
+	return context.Cause(ctx)
+}
+
+// others is an action that would shut out who asks for it: it leaves them alone.
+func others(a *Actor, do func(context.Context, int64) error) func(context.Context, int64) error {
+	return func(ctx context.Context, id int64) error {
+		if id == a.User.ID {
+			return Refusal(CodeForbidden)
+		}
+		return do(ctx, id)
+	}
+}
+
+// noun is what a permission for the action is about.
+func (b *Bulk) noun() Noun {
+	switch b.Action {
+	case BulkExtend, BulkPlan:
+		return NounSubscriptions
+	case BulkSignOut:
+		return NounDevices
+	default:
+		return NounUsers
+	}
 }
 
 // bulkAction returns what is done to one account, once it is known that it may be done at all.
 func (s *Service) bulkAction(ctx context.Context, a *Actor, in *Bulk) (func(ctx context.Context, id int64) error, error) {
-	noun := NounUsers
-	if in.Action == BulkExtend || in.Action == BulkPlan {
-		noun = NounSubscriptions
+	if err := a.may(NounUsers, Write); err != nil { // support helps one at a time
+		return nil, err
 	}
-	if err := a.may(noun, Write); err != nil {
+	if err := a.may(in.noun(), Write); err != nil {
 		return nil, err
 	}
 	switch in.Action {
 	case BulkBlock:
-		return func(ctx context.Context, id int64) error { return s.SetUserStatus(ctx, a, id, UserBlocked) }, nil
+		return others(a, func(ctx context.Context, id int64) error { return s.SetUserStatus(ctx, a, id, UserBlocked) }), nil
 	case BulkUnblock:
 		return func(ctx context.Context, id int64) error { return s.SetUserStatus(ctx, a, id, UserActive) }, nil
 	case BulkExtend:
@@ -103,6 +144,8 @@ func (s *Service) bulkAction(ctx context.Context, a *Actor, in *Bulk) (func(ctx 
 			_, err := s.Subscribe(ctx, a, id, in.Plan, in.Periods)
 			return err
 		}, nil
+	case BulkSignOut:
+		return others(a, func(ctx context.Context, id int64) error { return s.SignOutUser(ctx, a, id) }), nil
 	default:
 		return nil, invalid("action", "in")
 	}

@@ -70,7 +70,7 @@ func (s *Service) TakePayment(ctx context.Context, in NewPayment) (PaymentResult
 	case !isNew && !p.same(&taken):
 		return PaymentResult{}, &Error{Code: CodeConflict, Field: "payment_id", Rule: "unique"}
 	case isNew:
-		err = s.refreshAndWait(ctx, user.ID)
+		err = s.refreshAndWait(ctx, &Actor{}, user.ID)
 	}
 	return PaymentResult{Payment: taken, Subscription: sub, IsApplied: isNew}, err
 }

@@ -74,6 +74,8 @@ func (s *Service) SignOutUser(ctx context.Context, a *Actor, userID int64) error
 		return notFound(err)
 	}
 	s.changed(userID, nodes)
-	s.awaitRevoked(ctx, nodes)
+	if a.jobID == 0 {
+		s.awaitRevoked(ctx, nodes)
+	}
 	return nil
 }

@@ -60,6 +60,8 @@ type Service struct {
 	// away is since when nodes are away: NoticeNow's own.
 	away    map[int64]time.Time
 	counted counted
+	// jobs wakes RunJobs.
+	jobs chan struct{}
 }
 
 // NewService joins the domain to its ports.
@@ -83,6 +85,7 @@ func NewService(store Store, nodes Nodes, passwords Passwords, cfg Config) *Serv
 		store: store, nodes: nodes, passwords: passwords, log: cfg.Log, clock: cfg.Now, keyWait: cfg.KeyWait,
 		fixed: cfg.Fixed, defaults: cfg.Defaults.over(Settings{Brand: "Stile", SignUp: SignUpClosed}), post: cfg.Post,
 		observer: cfg.Observer, away: make(map[int64]time.Time), counted: counted{turn: make(chan struct{}, 1)},
+		jobs: make(chan struct{}, 1),
 	}
 	epochs := new(userEpochs)
 	s.actors = newCache[TokenHash, *Actor](epochs, s.now)

@@ -54,6 +54,7 @@ type Store interface {
 	SettingsStore
 	AnswerStore
 	StatsStore
+	JobStore
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close ends writes that have begun, refuses later ones, and closes the connections.
@@ -480,7 +481,9 @@ type Audit struct {
 	SubjectID int64
 	// UserID is the user whom the change concerns where that is not the subject. Events carry it; the log does not keep it.
 	UserID int64
-	At     time.Time
+	// JobID is the job that the change is part of: it is done for the subject then. The log does not keep it.
+	JobID int64
+	At    time.Time
 }
 
 // AuditStore reads the audit log and keeps its chain.

@@ -27,7 +27,7 @@ func (s *Service) Subscribe(ctx context.Context, a *Actor, userID int64, planCod
 	if err != nil {
 		return Subscription{}, notFound(err)
 	}
-	return sub, s.refreshAndWait(ctx, userID)
+	return sub, s.refreshAndWait(ctx, a, userID)
 }
 
 // planFor returns the plan that so many periods are asked of.
@@ -130,7 +130,7 @@ func (s *Service) SetExpiry(ctx context.Context, a *Actor, userID int64, expires
 	if err != nil {
 		return notFound(err)
 	}
-	return s.refreshAndWait(ctx, userID)
+	return s.refreshAndWait(ctx, a, userID)
 }
 
 // HelpDays is how far support may move the end of a subscription: to so many days from now, however often it tries.
@@ -175,5 +175,5 @@ func (s *Service) Extend(ctx context.Context, a *Actor, userID int64, days int) 
 	if err != nil {
 		return Subscription{}, notFound(err)
 	}
-	return sub, s.refreshAndWait(ctx, userID)
+	return sub, s.refreshAndWait(ctx, a, userID)
 }

@@ -117,5 +117,5 @@ func (s *Service) RedeemVoucher(ctx context.Context, a *Actor, code string) (Sub
 	if err != nil {
 		return Subscription{}, err
 	}
-	return sub, s.refreshAndWait(ctx, a.User.ID)
+	return sub, s.refreshAndWait(ctx, a, a.User.ID)
 }
