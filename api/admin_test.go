@@ -66,6 +66,9 @@ func TestAdmin(t *testing.T) {
 			a.money()
 			a.settings()
 			a.entries()
+			a.crowds()
+			a.events()
+			a.machines()
 			a.journal()
 		})
 	}

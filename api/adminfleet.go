@@ -137,9 +137,33 @@ func (a *API) nodes(ctx context.Context, actor *vpn.Actor, _ nothing) (*wire.Pag
 		out.Data[i] = wire.AdminNode{
 			ID: n.Server.ID, Name: n.Server.Name, IsOnline: n.Live.IsOnline, ActiveDevices: n.Live.ActiveDevices,
 			HeardAt: wire.SecondsOrNull(n.Live.At), Keys: n.Position.Count, Revision: n.Position.Rev,
+			SeenAt: wire.SecondsOrNull(n.Report.Status.SeenAt), Confirmed: n.Report.Status.Rev, Lag: n.Report.Lag(), Version: orNull(n.Report.Status.Version),
+			Load: n.Report.Status.Load, Sessions: n.Report.Status.Sessions, RefusedKeys: n.Live.RefusedKeys,
+			JoinedAt: wire.SecondsOrNull(n.Report.Identity.JoinedAt), RevokedAt: wire.SecondsOrNull(n.Report.Identity.RevokedAt),
+			CertifiedUntil: wire.SecondsOrNull(n.Report.Identity.CertifiedUntil),
 		}
 	}
 	return out, nil
+}
+
+// joinNode makes the line by which a machine joins as a server's node.
+func (a *API) joinNode(ctx context.Context, actor *vpn.Actor, in named) (wire.AdminJoin, error) {
+	var line string
+	if a.config.JoinLine != nil {
+		var err error
+		if line, err = a.config.JoinLine(ctx, actor, in.id); err != nil {
+			return wire.AdminJoin{}, err
+		}
+	}
+	if line == "" {
+		return wire.AdminJoin{}, vpn.Refusal(vpn.CodeNotConfigured)
+	}
+	return wire.AdminJoin{Line: line, ExpiresAt: wire.Seconds(a.service.Now().Add(vpn.JoinLife))}, nil
+}
+
+// revokeNode shuts a node out until it joins anew.
+func (a *API) revokeNode(ctx context.Context, actor *vpn.Actor, in named) (done, error) {
+	return done{}, a.service.RevokeNode(ctx, actor, in.id)
 }
 
 // statsInput is the input of GET /api/admin/stats.

@@ -33,6 +33,35 @@ func (w *world) owner() string {
 	return token(vpn.ScopeAdminWrite)
 }
 
+// webhook returns one that is there.
+func (w *world) webhook() int64 {
+	w.t.Helper()
+	ctx, shell := w.t.Context(), vpn.Shell()
+	if all := must(w.service.Webhooks(ctx, shell))(w.t); len(all) > 20 { // there may be a hundred
+		if err := w.service.RemoveWebhook(ctx, shell, all[0].ID); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	hook, _, err := w.service.AddWebhook(ctx, shell, "http://127.0.0.1:9/", []string{"user.*"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return hook.ID
+}
+
+// ended ends a delivery and returns its number.
+func (w *world) ended(d vpn.Delivery) int64 {
+	w.t.Helper()
+	ctx := w.t.Context()
+	claimed := must(w.store.ClaimDeliveries(ctx, d.WebhookID, time.Minute, 10))(w.t)
+	for _, c := range claimed {
+		if err := w.store.EndAttempts(ctx, []vpn.Attempt{{DeliveryID: c.ID, Number: c.Attempts, Error: "down"}}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return d.ID
+}
+
 // TestAdminMatrix calls every route of administration as nobody, with a bad token, as a user, as an owner with a device's token
 // and with one for the account, as an owner with a token that only reads, and as each role; and the routes that change an
 // account, on one of the same rank. A route without a row fails.
@@ -44,6 +73,7 @@ func TestAdminMatrix(t *testing.T) {
 	look := func() row { return row{"", "200", "200", "200", "200", "200", ""} }
 	change := func(ok, body string) row { return row{body, ok, ok, forbidden, forbidden, forbidden, ""} }
 	help := func(ok, body string) row { return row{body, ok, ok, ok, forbidden, forbidden, ""} }
+	unsupported := func(r row) row { r.support = forbidden; return r }
 	guarded := func(r row) row { r.onStaff = forbidden; return r }
 	plan := `{"code":"{UNIQUE}","name_en":"P","device_limit":3}`
 	server := `{"name":"{UNIQUE}","country":"NL","host":"h.example.net","shadowsocks_port":8388}`
@@ -75,6 +105,23 @@ func TestAdminMatrix(t *testing.T) {
 		"PUT /api/admin/servers/{id}":                   change("200", server),
 		"PATCH /api/admin/servers/{id}":                 change("200", `{"state":"maintenance"}`),
 		"DELETE /api/admin/servers/{id}":                change("204", ``),
+		"GET /api/admin/users/export":                   look(),
+		"POST /api/admin/servers/{id}/join":             change("200", ``),
+		"POST /api/admin/servers/{id}/revoke":           change("204", ``),
+		"GET /api/admin/jobs":                           look(),
+		"POST /api/admin/jobs":                          change("200", `{"action":"extend","ids":[{USER}],"days":3}`),
+		"GET /api/admin/jobs/{id}":                      look(),
+		"POST /api/admin/jobs/{id}/cancel":              change("200", ``),
+		"GET /api/admin/jobs/{id}/refusals":             look(),
+		"GET /api/admin/webhooks":                       unsupported(look()),
+		"POST /api/admin/webhooks":                      change("200", `{"url":"http://127.0.0.1:9/","events":["user.*"]}`),
+		"GET /api/admin/webhooks/{id}":                  unsupported(look()),
+		"PUT /api/admin/webhooks/{id}":                  change("200", `{"url":"http://127.0.0.1:9/","events":["*"]}`),
+		"DELETE /api/admin/webhooks/{id}":               change("204", ``),
+		"POST /api/admin/webhooks/{id}/test":            change("200", ``),
+		"GET /api/admin/webhooks/{id}/deliveries":       unsupported(look()),
+		"POST /api/admin/deliveries/{id}/retry":         change("204", ``),
+		"POST /api/admin/settings/test-mail":            change("204", `{"to":"me@example.com"}`),
 		"GET /api/admin/nodes":                          look(),
 		"GET /api/admin/vouchers":                       look(),
 		"POST /api/admin/vouchers":                      change("200", `{"plan":"standard"}`),
@@ -121,6 +168,15 @@ func TestAdminMatrix(t *testing.T) {
 			object = must(w.service.AddPlan(ctx, shell, vpn.Plan{Code: name + "-old", Name: vpn.Text{EN: "x"}, DeviceLimit: 1}))(t).ID
 		case strings.HasPrefix(r.Path, "/api/admin/servers/"):
 			object = must(w.service.AddServer(ctx, shell, vpn.Server{Name: name + "-old", CountryCode: "NL", Host: "h", ShadowsocksPort: 1, ShadowsocksPorts: 1}))(t).ID
+			if _, _, err := w.service.NodeJoinToken(ctx, shell, object); err != nil {
+				t.Fatal(err)
+			}
+		case strings.HasPrefix(r.Path, "/api/admin/jobs/"):
+			object = must(w.service.StartJob(ctx, shell, vpn.Bulk{Action: vpn.BulkExtend, Days: 1, IDs: []int64{target.ID}}, nil))(t).ID
+		case strings.HasPrefix(r.Path, "/api/admin/webhooks/"):
+			object = w.webhook()
+		case strings.HasPrefix(r.Path, "/api/admin/deliveries/"):
+			object = w.ended(must(w.service.TestWebhook(ctx, shell, w.webhook()))(t))
 		case strings.HasSuffix(r.Path, "/second-factor"), strings.HasSuffix(r.Path, "/passkeys"):
 			w.factors(target.ID)
 		case strings.HasPrefix(r.Path, "/api/admin/invitations/"):

@@ -50,3 +50,15 @@ func adminSettingsOf(s *vpn.Settings) wire.AdminSettings {
 		SignUp: orNull(string(s.SignUp)), MailFrom: orNull(s.MailFrom),
 	}
 }
+
+// testMailInput is the input of POST /api/admin/settings/test-mail.
+type testMailInput struct{ to, lang string }
+
+func (t *testMailInput) read(in *input) { t.to, t.lang = in.email("to"), string(in.x.language()) }
+
+// testMail sends a mail with which an operator sees whether mail works.
+func (a *API) testMail(ctx context.Context, actor *vpn.Actor, in testMailInput) (done, error) {
+	return done{}, a.service.TestMail(ctx, actor, in.to, func(ctx context.Context, from, to string) error {
+		return a.config.SendTestMail(ctx, from, to, in.lang)
+	})
+}

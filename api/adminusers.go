@@ -71,6 +71,12 @@ type usersInput struct {
 }
 
 func (u *usersInput) read(in *input) {
+	u.filter(in, "plan")
+	u.After, u.Limit = in.integer("after", false), in.pageSize()
+}
+
+// filter reads what accounts are selected by; plan is what the field with the plan is called.
+func (u *usersInput) filter(in *input, plan string) {
 	u.Search, u.EmailPrefix = in.text("search", false), vpn.NormalEmail(in.text("email", false))
 	u.Status = vpn.UserStatus(in.text("status", false))
 	switch u.Status {
@@ -78,19 +84,22 @@ func (u *usersInput) read(in *input) {
 	default:
 		in.fault("status", "in", 0)
 	}
-	u.IsStaff, u.plan = in.boolean("staff"), in.text("plan", false)
+	u.IsStaff, u.plan = in.boolean("staff"), in.text(plan, false)
 	u.ExpiresAfter, u.ExpiresBefore = in.instant("expires_after", false), in.instant("expires_before", false)
-	u.After, u.Limit = in.integer("after", false), in.pageSize()
+}
+
+// findPlan turns the plan's code into its id.
+func (a *API) findPlan(ctx context.Context, actor *vpn.Actor, u *usersInput) (err error) {
+	if u.plan != "" {
+		u.PlanID, err = a.planID(ctx, actor, u.plan)
+	}
+	return err
 }
 
 // adminUsers returns a page of accounts.
 func (a *API) adminUsers(ctx context.Context, actor *vpn.Actor, in usersInput) (*wire.Page[wire.AdminUser, int64], error) {
-	if in.plan != "" {
-		id, err := a.planID(ctx, actor, in.plan)
-		if err != nil {
-			return nil, err
-		}
-		in.PlanID = id
+	if err := a.findPlan(ctx, actor, &in); err != nil {
+		return nil, err
 	}
 	page, err := a.service.Users(ctx, actor, in.UserFilter)
 	if err != nil {

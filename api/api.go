@@ -31,7 +31,12 @@ type Config struct {
 	// Observe is told of each request once it is answered: the method (one of net/http's, or "other"), the route's
 	// pattern as routes.go has it ("none" without one), the status, and how long it took; nil = nobody.
 	Observe func(method, route string, status int, took time.Duration)
-	Log     *slog.Logger // default slog.Default
+	// JoinLine makes the line by which a machine joins as the node of a server, for the actor; "" when the service listens
+	// for no nodes. Nil is always "".
+	JoinLine func(ctx context.Context, a *vpn.Actor, serverID int64) (string, error)
+	// SendTestMail hands a test mail in a language over to the mail server; nil = there is none.
+	SendTestMail func(ctx context.Context, from, to, lang string) error
+	Log          *slog.Logger // default slog.Default
 }
 
 // AppVersions are the versions of the operator's app.

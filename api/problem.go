@@ -148,6 +148,8 @@ func (x *exchange) details(e *vpn.Error) *wire.ProblemDetails {
 		d.RenewURL = x.api.service.Settings(x.r.Context()).Links.Renew
 	case vpn.CodeTrafficQuotaExceeded:
 		d.ResetsAt = wire.SecondsOrNull(e.ResetsAt)
+	case vpn.CodeMailFailed:
+		d.Reason = e.Reason
 	case vpn.CodeProtocolUnavailable:
 		d.Available = protocolNames(e.Available)
 	case vpn.CodeInsufficientScope:

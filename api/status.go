@@ -57,5 +57,7 @@ var statuses = map[vpn.Code]int{
 	vpn.CodeLastOwner:             http.StatusConflict,
 	vpn.CodeForbidden:             http.StatusForbidden,
 	vpn.CodeInsufficientScope:     http.StatusForbidden,
+	vpn.CodeNotConfigured:         http.StatusConflict,
+	vpn.CodeMailFailed:            http.StatusUnprocessableEntity,
 	vpn.CodeTemporarilyOverloaded: http.StatusServiceUnavailable,
 }

@@ -61,13 +61,14 @@ func (n *nodes) Live(id int64) vpn.NodeLive {
 
 // world is the API over a real store, with an account to sign in with.
 type world struct {
-	t       testing.TB
-	store   vpn.Store
-	service *vpn.Service
-	nodes   *nodes
-	server  *httptest.Server
-	log     *syncBuffer
-	config  *Config
+	isMailDown bool
+	t          testing.TB
+	store      vpn.Store
+	service    *vpn.Service
+	nodes      *nodes
+	server     *httptest.Server
+	log        *syncBuffer
+	config     *Config
 
 	skew atomic.Int64 // how far the clock is ahead
 	step atomic.Int64 // what passes with every look at the clock
@@ -130,9 +131,22 @@ func setupWith(t testing.TB, dsn string, passwords vpn.Passwords, configure ...f
 	w.store = kept
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	w.service = vpn.NewService(kept, w.nodes, passwords, vpn.Config{
-		SignInFailures: 1000, Now: w.now, Log: log, Defaults: vpn.Settings{Links: vpn.Links{Renew: "https://vpn.example.net/renew"}},
+		SignInFailures: 1000, Now: w.now, Log: log, HasMailer: true,
+		Defaults: vpn.Settings{Links: vpn.Links{Renew: "https://vpn.example.net/renew"}, MailFrom: "vpn@example.net"},
 	})
-	w.config = &Config{Log: log, Ready: kept.Ping, PaymentSecret: []byte("a secret that two sides share, long")}
+	w.config = &Config{
+		Log: log, Ready: kept.Ping, PaymentSecret: []byte("a secret that two sides share, long"),
+		JoinLine: func(ctx context.Context, a *vpn.Actor, id int64) (string, error) {
+			_, _, err := w.service.NodeJoinToken(ctx, a, id)
+			return "stile node join stilejoin1_x", err
+		},
+		SendTestMail: func(_ context.Context, from, _, lang string) error {
+			if from == "" || lang == "" || w.isMailDown {
+				return errors.New("554 no")
+			}
+			return nil
+		},
+	}
 	for _, f := range configure {
 		f(w.config)
 	}

@@ -101,7 +101,7 @@ func (a *app) join(ctx context.Context) error {
 	})
 	handler, err := api.New(a.service, api.Config{ //nolint:contextcheck // handlers take the contexts of their requests
 		PublicURL: a.cfg.publicURL, TrustedProxies: a.cfg.trustedProxies, PaymentSecret: a.cfg.paymentSecret, Ready: a.ready, Log: a.cfg.log,
-		Observe: a.cfg.monitor.answered(),
+		Observe: a.cfg.monitor.answered(), JoinLine: a.joinLine, SendTestMail: a.sendTestMail,
 	})
 	if err != nil {
 		return err

@@ -29,6 +29,16 @@ func (f mailFlags) mailer() (vpn.Mailer, error) {
 	return smtp, nil
 }
 
+// sendTestMail hands a mail over with which an operator sees whether mail works.
+func (a *app) sendTestMail(ctx context.Context, from, to, lang string) error {
+	m, err := courier.TestMail(to, lang)
+	if err != nil {
+		return err
+	}
+	m.From = from
+	return a.cfg.mailer.Send(ctx, m)
+}
+
 // MailCmd is `stile mail`.
 type MailCmd struct {
 	Test    MailTestCmd    `cmd:"" help:"Send a test mail, now, from this command."`

@@ -200,15 +200,10 @@ type deliveryRow struct {
 
 func deliveryRowOf(d *vpn.Delivery) deliveryRow {
 	row := deliveryRow{
-		ID: d.ID, Event: d.Event, At: d.At, UserID: d.UserID, SubjectID: d.SubjectID, State: "waiting", Attempts: d.Attempts,
+		ID: d.ID, Event: d.Event, At: d.At, UserID: d.UserID, SubjectID: d.SubjectID, State: string(d.State()), Attempts: d.Attempts,
 		Status: d.Status, Error: d.Error,
 	}
-	switch {
-	case d.IsDelivered:
-		row.State = "delivered"
-	case d.DueAt.IsZero():
-		row.State = "failed"
-	default:
+	if d.State() == vpn.DeliveryWaiting {
 		row.DueAt = &d.DueAt
 	}
 	return row

@@ -256,5 +256,5 @@ func (h *Hub) Live(nodeID int64) vpn.NodeLive {
 		return vpn.NodeLive{}
 	}
 	state := n.now()
-	return vpn.NodeLive{IsOnline: state.IsOnline, ActiveDevices: state.ActiveDevices, At: state.At}
+	return vpn.NodeLive{IsOnline: state.IsOnline, ActiveDevices: state.ActiveDevices, RefusedKeys: n.refusals(), At: state.At}
 }

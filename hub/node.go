@@ -150,6 +150,12 @@ func (n *node) refuses(keyID int64) bool {
 	return slices.Contains(n.refused, keyID)
 }
 
+func (n *node) refusals() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.refused)
+}
+
 func (n *node) now() vpn.NodeStream {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -7,6 +7,11 @@ import (
 	"stile/vpn"
 )
 
+// Note implements vpn.AuditStore.
+func (s *Store) Note(ctx context.Context, a vpn.Audit) error {
+	return s.write(ctx, "note", func(t *tx) error { return t.audit(a, 0) })
+}
+
 // AuditLog implements vpn.AuditStore.
 func (s *Store) AuditLog(ctx context.Context, before int64, limit int) ([]vpn.Audit, error) {
 	if before == 0 {

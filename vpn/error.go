@@ -41,6 +41,8 @@ const (
 	CodeConflict              Code = "conflict"
 	CodeForbidden             Code = "forbidden"
 	CodeInsufficientScope     Code = "insufficient_scope"
+	CodeNotConfigured         Code = "not_configured"
+	CodeMailFailed            Code = "mail_failed"
 	CodeTemporarilyOverloaded Code = "temporarily_unavailable"
 )
 
@@ -70,6 +72,8 @@ type Error struct {
 	Attempts int
 	// Scope is what the token would need, with CodeInsufficientScope.
 	Scope Scopes
+	// Reason is what the mail server said, with CodeMailFailed.
+	Reason string
 	// Ticket stands for the password in the second step of a browser's sign-in, with CodeOTPRequired.
 	Ticket string
 }

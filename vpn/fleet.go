@@ -133,6 +133,8 @@ type FleetNode struct {
 	Server   ListedServer
 	Live     NodeLive
 	Position NodePosition
+	// Report is what was written down of the node.
+	Report NodeReport
 }
 
 // FleetNodes returns every node with where its set of keys stands and how it is.
@@ -140,9 +142,13 @@ func (s *Service) FleetNodes(ctx context.Context, a *Actor) ([]FleetNode, error)
 	if err := a.may(NounNodes, Read); err != nil {
 		return nil, err
 	}
-	servers, err := s.store.Servers(ctx)
+	reports, err := s.NodeReports(ctx, a)
 	if err != nil {
 		return nil, err
+	}
+	servers := make([]Server, len(reports))
+	for i := range reports {
+		servers[i] = reports[i].Server
 	}
 	listed := s.listed(servers)
 	nodes := make([]FleetNode, 0, len(listed))
@@ -154,7 +160,7 @@ func (s *Service) FleetNodes(ctx context.Context, a *Actor) ([]FleetNode, error)
 		if err != nil {
 			return nil, err
 		}
-		nodes = append(nodes, FleetNode{Server: listed[i], Live: s.nodes.Live(listed[i].ID), Position: p})
+		nodes = append(nodes, FleetNode{Server: listed[i], Live: s.nodes.Live(listed[i].ID), Position: p, Report: reports[i]})
 	}
 	return nodes, nil
 }

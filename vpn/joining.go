@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// joinTTL is how long a join token holds.
-	joinTTL = time.Hour
+	// JoinLife is how long a join token holds.
+	JoinLife = time.Hour
 	// JoinRetry is how long after its use a token still gives the same key its certificate again: the answer may have been
 	// lost.
 	JoinRetry = 10 * time.Minute
@@ -23,7 +23,7 @@ func (s *Service) NodeJoinToken(ctx context.Context, a *Actor, serverID int64) (
 		return secret, expiresAt, err
 	}
 	_, _ = rand.Read(secret[:]) // never fails
-	expiresAt = s.now().Add(joinTTL)
+	expiresAt = s.now().Add(JoinLife)
 	err = s.store.SetJoinToken(ctx, serverID, sha256.Sum256(secret[:]), expiresAt, a.audit("node.token", serverID))
 	return secret, expiresAt, notFound(err)
 }
@@ -117,7 +117,7 @@ func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, erro
 	byID := make(map[int64]*NodeReport, len(servers))
 	listed := s.listed(servers)
 	for i := range servers {
-		reports[i].Server, reports[i].Listed = servers[i], listed[i]
+		reports[i].Server, reports[i].Listed, reports[i].RefusedKeys = servers[i], listed[i], s.nodes.Live(servers[i].ID).RefusedKeys
 		byID[servers[i].ID] = &reports[i]
 	}
 	for i := range identities {

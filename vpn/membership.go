@@ -76,6 +76,8 @@ type NodeReport struct {
 	Rev int64
 	// Listed is the server as clients meet it now.
 	Listed ListedServer
+	// RefusedKeys are those that the node holds and does not honour, as far as this process knows.
+	RefusedKeys int
 }
 
 // statusHolds is how long a status is believed: three beats of the link.

@@ -31,6 +31,28 @@ type Delivery struct {
 	EndedAt     time.Time // zero = not yet
 }
 
+// DeliveryState is where a delivery stands.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryWaiting   DeliveryState = "waiting"
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryFailed    DeliveryState = "failed" // given up
+)
+
+// State is where the delivery stands.
+func (d *Delivery) State() DeliveryState {
+	switch {
+	case d.IsDelivered:
+		return DeliveryDelivered
+	case d.DueAt.IsZero():
+		return DeliveryFailed
+	default:
+		return DeliveryWaiting
+	}
+}
+
 // Attempt is what came of an attempt at a delivery.
 type Attempt struct {
 	DeliveryID int64

@@ -488,6 +488,8 @@ type Audit struct {
 
 // AuditStore reads the audit log and keeps its chain.
 type AuditStore interface {
+	// Note writes an entry of something that changed nothing.
+	Note(ctx context.Context, a Audit) error
 	// UserAudit is AuditLog of what an account did and what was done to it, but for the keys that its devices asked for.
 	UserAudit(ctx context.Context, userID, before int64, limit int) ([]Audit, error)
 	// AnchorAudit puts up to 1,000 more entries under the chain: those before which no other can come any more. isDone tells

@@ -162,6 +162,54 @@ type AdminOutcome struct {
 	Code *string `json:"code"`
 }
 
+// AdminJob is an action on many accounts that goes on by itself.
+type AdminJob struct {
+	ID      int64   `json:"id"`
+	ActorID int64   `json:"actor_id"`
+	Action  string  `json:"action"`
+	Days    int     `json:"days"`
+	Plan    *string `json:"plan"`
+	Periods int     `json:"periods"`
+	// State is selecting, running, done, cancelled or failed.
+	State    string `json:"state"`
+	Selected int64  `json:"selected"`
+	Done     int64  `json:"done"`
+	Refused  int64  `json:"refused"`
+	Percent  int    `json:"percent"`
+	// Error is why it failed.
+	Error     *string    `json:"error"`
+	CreatedAt time.Time  `json:"created_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+}
+
+// AdminWebhook is an address that is told of events. It has its Secret in the answer that made it, and nowhere else.
+type AdminWebhook struct {
+	ID        int64     `json:"id"`
+	URL       string    `json:"url"`
+	Events    []string  `json:"events"`
+	IsActive  bool      `json:"is_active"`
+	CreatedAt time.Time `json:"created_at"`
+	Secret    string    `json:"secret,omitempty"`
+}
+
+// AdminDelivery is one event on its way to one webhook.
+type AdminDelivery struct {
+	ID        int64  `json:"id"`
+	WebhookID int64  `json:"webhook_id"`
+	Event     string `json:"event"`
+	UserID    int64  `json:"user_id"`
+	SubjectID int64  `json:"subject_id"`
+	// State is waiting, delivered or failed.
+	State    string     `json:"state"`
+	At       time.Time  `json:"at"`
+	Attempts int        `json:"attempts"`
+	DueAt    *time.Time `json:"due_at"`
+	EndedAt  *time.Time `json:"ended_at"`
+	// Status is the HTTP status of the last attempt, 0 = none; Error says what was wrong with it.
+	Status int     `json:"status"`
+	Error  *string `json:"error"`
+}
+
 // AdminPlan is a plan.
 type AdminPlan struct {
 	ID               int64  `json:"id"`
@@ -212,6 +260,25 @@ type AdminNode struct {
 	HeardAt       *time.Time `json:"heard_at"`
 	Keys          int        `json:"keys"`
 	Revision      int64      `json:"revision"`
+	// What was written down of the node: when it was last heard of, which revision it has confirmed, and how many it is behind.
+	SeenAt    *time.Time `json:"seen_at"`
+	Confirmed int64      `json:"confirmed_revision"`
+	Lag       int64      `json:"lag"`
+	Version   *string    `json:"version"`
+	Load      int        `json:"load"`
+	Sessions  int        `json:"sessions"`
+	// RefusedKeys are those that the node holds and does not honour, as far as the process that answers knows.
+	RefusedKeys int `json:"refused_keys"`
+	// JoinedAt, RevokedAt and CertifiedUntil are null for the node in the service itself.
+	JoinedAt       *time.Time `json:"joined_at"`
+	RevokedAt      *time.Time `json:"revoked_at"`
+	CertifiedUntil *time.Time `json:"certified_until"`
+}
+
+// AdminJoin is the line by which a machine joins as the node of a server, shown once.
+type AdminJoin struct {
+	Line      string    `json:"line"`
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 // AdminVoucher is a voucher without its code.

@@ -38,6 +38,8 @@ type ProblemDetails struct {
 	Scope string `json:"scope,omitempty"`
 	// Alternatives are ids of servers that would serve now, with server_offline, server_full and server_maintenance.
 	Alternatives []int64 `json:"alternatives,omitzero"`
+	// Reason is what another said, with mail_failed.
+	Reason string `json:"reason,omitempty"`
 }
 
 // FieldErrors are the faults of an input by field, in the order in which they were found. In JSON they are an object.
