@@ -127,7 +127,7 @@ func (a *admin) users() {
 func (a *admin) settings() {
 	const route = "/api/admin/settings"
 	first := ask[wire.AdminSettingsView](a, 200, "GET", route, "")
-	if first.Kept != (wire.AdminSettings{}) || *first.InForce.Brand != "Stile" || *first.InForce.SignUp != "closed" || len(first.Fixed) != 0 || first.SendsMail {
+	if first.Kept != (wire.AdminSettings{}) || *first.InForce.Brand != "Stile" || *first.InForce.SignUp != "closed" || len(first.Fixed) != 0 || !first.SendsMail {
 		a.Errorf("at first %+v", first)
 	}
 	set := ask[wire.AdminSettingsView](a, 200, "PUT", route, `{"brand":"Тихая гавань","renew_url":null,"support_url":"mailto:help@example.net","sign_up":"open"}`)
