@@ -30,7 +30,7 @@ func (a *app) newSite(ctx context.Context) (*site, error) {
 	if s.dashboard, err = web.New(a.service, web.Config{
 		PublicURL: a.cfg.publicURL, Document: api.Document(), Observe: a.cfg.monitor.answered(), Log: a.cfg.log,
 		ClientAddress: func(r *http.Request) netip.Addr { return api.ClientAddress(r, a.cfg.trustedProxies) },
-		JoinLine:      a.joinLine,
+		JoinLine:      a.joinLine, SendTestMail: a.sendTestMail,
 	}); err != nil {
 		return nil, err
 	}

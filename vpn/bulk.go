@@ -118,6 +118,12 @@ func (b *Bulk) noun() Noun {
 	}
 }
 
+// CheckBulk refuses what Bulk and StartJob would refuse of an action, whatever accounts it is about.
+func (s *Service) CheckBulk(ctx context.Context, a *Actor, in Bulk) error {
+	_, err := s.bulkAction(ctx, a, &in)
+	return err
+}
+
 // bulkAction returns what is done to one account, once it is known that it may be done at all.
 func (s *Service) bulkAction(ctx context.Context, a *Actor, in *Bulk) (func(ctx context.Context, id int64) error, error) {
 	if err := a.may(NounUsers, Write); err != nil { // support helps one at a time

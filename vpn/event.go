@@ -24,6 +24,9 @@ var eventNouns = []string{
 	"user", "subscription", "payment", "voucher", "device", "node", "server", "plan",
 }
 
+// EventNouns are those whose changes are told to webhooks.
+func EventNouns() []string { return slices.Clone(eventNouns) }
+
 // nounOf is what stands before the dot.
 func nounOf(event string) string {
 	noun, _, _ := strings.Cut(event, ".")

@@ -22,14 +22,39 @@ func mayChange(u *vpn.User, noun string) bool {
 	return operates(u) && u.Role.Level(vpn.Noun(noun)) >= vpn.Write
 }
 
+// mayHelp reports whether a user may do with a noun what support does.
+func mayHelp(u *vpn.User, noun string) bool {
+	return operates(u) && u.Role.Level(vpn.Noun(noun)) >= vpn.Help
+}
+
+// Helps is mayHelp for who looks at the page.
+func (v view) Helps(noun string) bool { return v.User != nil && mayHelp(v.User, noun) }
+
 // Can is mayChange for who looks at the page.
 func (v view) Can(noun string) bool { return v.User != nil && mayChange(v.User, noun) }
 
 // Operates is operates for who looks at the page.
 func (v view) Operates() bool { return v.User != nil && operates(v.User) }
 
-// consoleMenu are the pages of the console.
-var consoleMenu = []string{"/admin", "/admin/users", "/admin/servers", "/admin/plans", "/admin/vouchers", "/admin/audit"}
+// consoleMenu are the pages of the console, with what one must be able to see for each.
+var consoleMenu = []struct {
+	path string
+	noun vpn.Noun
+}{
+	{"/admin", vpn.NounUsers}, {"/admin/users", vpn.NounUsers}, {"/admin/servers", vpn.NounServers}, {"/admin/plans", vpn.NounPlans},
+	{"/admin/vouchers", vpn.NounVouchers}, {"/admin/payments", vpn.NounPayments}, {"/admin/webhooks", vpn.NounWebhooks},
+	{"/admin/audit", vpn.NounAudit}, {"/admin/settings", vpn.NounSettings},
+}
+
+// menuFor are the pages of the console that a user may see.
+func menuFor(u *vpn.User) (paths []string) {
+	for _, page := range consoleMenu {
+		if u.Role.Level(page.noun) >= vpn.Read {
+			paths = append(paths, page.path)
+		}
+	}
+	return paths
+}
 
 func isConsole(path string) bool { return path == "/admin" || strings.HasPrefix(path, "/admin/") }
 

@@ -26,6 +26,7 @@ type fleetRow struct {
 	CertifiedUntil time.Time // zero for an embedded node
 	Version        string
 	Lag            int64 // revisions behind
+	RefusedKeys    int   // that the node holds and does not honour
 	// IsMember: a node has joined, so it can be revoked.
 	IsMember bool
 }
@@ -72,7 +73,8 @@ func (s *Site) fleet(v *visit) ([]fleetRow, error) {
 func fleetRowOf(r *vpn.NodeReport, now time.Time) fleetRow {
 	row := fleetRow{
 		Server: r.Server, SeenAt: r.Status.SeenAt, CertifiedUntil: r.Identity.CertifiedUntil, Version: r.Status.Version,
-		IsMember: !r.Identity.JoinedAt.IsZero() && r.Identity.RevokedAt.IsZero(),
+		RefusedKeys: r.RefusedKeys,
+		IsMember:    !r.Identity.JoinedAt.IsZero() && r.Identity.RevokedAt.IsZero(),
 	}
 	switch {
 	case r.Identity.NodeID == 0:

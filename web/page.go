@@ -133,7 +133,7 @@ func (p *pages) render(w io.Writer, name string, v *visit, data any) error {
 		shown.User = &v.actor.User
 		shown.Menu, shown.IsConsole = accountMenu, operates(shown.User) && isConsole(v.r.URL.Path)
 		if shown.IsConsole {
-			shown.Menu = consoleMenu
+			shown.Menu = menuFor(shown.User)
 		}
 	}
 	if done := "done." + v.r.URL.Query().Get("done"); p.texts.Has(v.lang, done) {
@@ -153,6 +153,9 @@ var formsOfSettings = map[string]bool{"/account/password": true, "/account/signo
 
 // section is the entry of the menu that a path belongs to.
 func section(path string) string {
+	if strings.HasPrefix(path, "/admin/jobs") {
+		return "/admin/users"
+	}
 	if path == "/account/voucher" {
 		return "/account"
 	}

@@ -14,10 +14,12 @@ import (
 // usersPage is a page of accounts.
 type usersPage struct {
 	vpn.UserPage
-	Search string
-	After  int64
-	Plans  []vpn.Plan
-	Form   userForm
+	Filter  userFilter
+	After   int64
+	Plans   []vpn.Plan
+	Form    userForm
+	Bulk    bulkForm
+	Actions []vpn.BulkAction
 }
 
 // userForm is an account to be made.
@@ -26,20 +28,28 @@ type userForm struct {
 	Problem           problem
 }
 
-func (s *Site) users(v *visit) error { return s.showUsers(v, http.StatusOK, userForm{}) }
+func (s *Site) users(v *visit) error { return s.showUsers(v, http.StatusOK, usersPage{}) }
 
-func (s *Site) showUsers(v *visit, status int, form userForm) error {
+// showUsers shows the accounts that the page's filter, or that of the address, finds.
+func (s *Site) showUsers(v *visit, status int, p usersPage) error {
 	query := v.r.URL.Query()
 	after, _ := strconv.ParseInt(query.Get("after"), 10, 64)
-	p := usersPage{Search: v.clean(query.Get("q")), After: max(0, after), Form: form}
-	var err error
-	if p.UserPage, err = s.service.Users(v.r.Context(), v.actor, vpn.UserFilter{Search: p.Search, After: p.After, Limit: pageRows}); err != nil {
-		return err
+	if p.After, p.Actions = max(0, after), bulkActions; v.r.Method == http.MethodGet {
+		p.Filter = userFilterOf(v, query.Get)
 	}
+	if p.Bulk.Action == "" {
+		p.Bulk.Action, p.Bulk.Days, p.Bulk.Periods = string(vpn.BulkExtend), "30", "1"
+	}
+	var err error
 	if p.Plans, err = s.service.Plans(v.r.Context(), v.actor); err != nil {
 		return err
 	}
-	return v.page(status, "users", p)
+	filter := p.Filter.domain(p.Plans, s.service.Now())
+	filter.After, filter.Limit = p.After, pageRows
+	if p.UserPage, err = s.service.Users(v.r.Context(), v.actor, filter); err != nil {
+		return err
+	}
+	return v.page(status, "users", &p)
 }
 
 // addUser makes an account with a password of random letters, which is shown once.
@@ -49,7 +59,7 @@ func (s *Site) addUser(v *visit) error {
 	if err != nil {
 		return v.retry(err, func(status int, p problem) error {
 			form.Problem = p
-			return s.showUsers(v, status, form)
+			return s.showUsers(v, status, usersPage{Form: form})
 		})
 	}
 	if form.Plan != "" {
@@ -79,10 +89,16 @@ type userPage struct {
 	// DaysLeft of the subscription, if HasEnd.
 	DaysLeft int
 	HasEnd   bool
-	// Why is the key of a message that says whether the user can connect, and if not, why.
-	Why string
-	// Password is a new one, shown this once.
+	// Why says whether the user can connect, and if not, why; WhyEach says the same of each key of each device.
+	Why     diagnosisRow
+	WhyEach []diagnosisRow
+	// Payments and Audit are the newest.
+	Payments []paymentRow
+	Audit    []auditEntry
+	Roles    []vpn.Role
+	// Password is a new one, and Reset a link to set one, shown this once.
 	Password string
+	Reset    string
 	// Form names the form that Problem is of.
 	Form    string
 	Problem problem
@@ -101,14 +117,13 @@ func (s *Site) showUser(v *visit, status int, id int64, p userPage) error {
 	p.IsSelf = id == v.actor.User.ID
 	p.DaysLeft, p.HasEnd = p.Entitlement.DaysLeft(p.Now)
 	p.Chart = newChart(s.texts, v.lang, p.Usage, p.Now)
-	switch {
-	case !p.Access.Allowed:
-		p.Why = "why." + string(p.Access.Reason)
-	case len(p.Devices) == 0:
-		p.Why = "why.no_device"
-	default:
-		p.Why = "why.well"
+	if err := s.diagnose(v, &p); err != nil {
+		return err
 	}
+	if err := s.history(v, &p); err != nil {
+		return err
+	}
+	p.Roles = []vpn.Role{"", vpn.RoleViewer, vpn.RoleSupport, vpn.RoleAdmin, vpn.RoleOwner}
 	return v.page(status, "user", p)
 }
 
@@ -168,6 +183,55 @@ func (s *Site) setExpiry(v *visit) error {
 			return &vpn.Error{Code: vpn.CodeValidationFailed, Field: "until", Rule: "in"}
 		}
 		return s.service.SetExpiry(v.r.Context(), v.actor, id, last.AddDate(0, 0, 1).Add(-time.Second))
+	})
+}
+
+// extend adds days to a subscription: what support may do, within its bound.
+func (s *Site) extend(v *visit) error {
+	return s.onUser(v, "extension", "extended", func(id int64) error {
+		days := 0
+		if err := readWhole("days", v.form("days"), &days); err != nil {
+			return err
+		}
+		_, err := s.service.Extend(v.r.Context(), v.actor, id, days)
+		return err
+	})
+}
+
+// signOutUser ends all sessions of a user.
+func (s *Site) signOutUser(v *visit) error {
+	return s.onUser(v, "", "user_signed_out", func(id int64) error {
+		if err := notSelf(v, id); err != nil {
+			return err
+		}
+		return s.service.SignOutUser(v.r.Context(), v.actor, id)
+	})
+}
+
+// resetPassword makes a link by which a user sets a new password, and shows it once.
+func (s *Site) resetPassword(v *visit) error {
+	id := v.pathID("id")
+	if err := notSelf(v, id); err != nil {
+		return err
+	}
+	secret, _, err := s.service.ResetPassword(v.r.Context(), v.actor, id)
+	if err != nil {
+		return err
+	}
+	return s.showUser(v, http.StatusOK, id, userPage{Reset: secret})
+}
+
+// setRole says what a user may do beyond using the service.
+func (s *Site) setRole(v *visit) error {
+	return s.onUser(v, "role", "role_set", func(id int64) error {
+		if err := notSelf(v, id); err != nil {
+			return err
+		}
+		role, ok := vpn.ParseRole(v.form("role"))
+		if !ok {
+			return notIn("role")
+		}
+		return s.service.SetRole(v.r.Context(), v.actor, id, role)
 	})
 }
 

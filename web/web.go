@@ -30,7 +30,9 @@ type Config struct {
 	// JoinLine makes the line by which a machine joins as the node of a server, for the actor; "" when the service listens
 	// for no nodes. Nil is always "".
 	JoinLine func(ctx context.Context, a *vpn.Actor, serverID int64) (string, error)
-	Log      *slog.Logger // default slog.Default
+	// SendTestMail hands a test mail in a language over to the mail server; nil = there is none.
+	SendTestMail func(ctx context.Context, from, to, lang string) error
+	Log          *slog.Logger // default slog.Default
 }
 
 // Site serves the routes of routes.go.
@@ -50,8 +52,10 @@ type Site struct {
 	zippers   sync.Pool // of *gzip.Writer
 	address   func(*http.Request) netip.Addr
 	joinLine  func(context.Context, *vpn.Actor, int64) (string, error)
-	publicURL string
-	isSecure  bool
+	// sendTestMail is Config.SendTestMail.
+	sendTestMail func(ctx context.Context, from, to, lang string) error
+	publicURL    string
+	isSecure     bool
 }
 
 // New joins the dashboard to the service. It fails when PublicURL is no address of a web server, or Document no
@@ -63,8 +67,9 @@ func New(service *vpn.Service, config Config) (*Site, error) {
 	}
 	s := &Site{
 		service: service, log: config.Log, observe: config.Observe, address: config.ClientAddress, joinLine: config.JoinLine,
-		guard:     http.NewCrossOriginProtection(),
-		publicURL: strings.TrimRight(config.PublicURL, "/"), isSecure: err == nil && u.Scheme == "https",
+		sendTestMail: config.SendTestMail,
+		guard:        http.NewCrossOriginProtection(),
+		publicURL:    strings.TrimRight(config.PublicURL, "/"), isSecure: err == nil && u.Scheme == "https",
 	}
 	if s.log == nil {
 		s.log = slog.Default()
