@@ -206,6 +206,9 @@ func (s *Site) joinNode(v *visit) error { return s.showJoin(v, http.StatusOK, v.
 
 func (s *Site) showJoin(v *visit, status int, id int64) error {
 	var p serverPage
+	if !mayChange(&v.actor.User, string(vpn.NounNodes)) { // also where there is no line to make
+		return vpn.Refusal(vpn.CodeForbidden)
+	}
 	if s.joinLine != nil {
 		var err error
 		if p.Join, err = s.joinLine(v.r.Context(), v.actor, id); err != nil {

@@ -20,6 +20,9 @@ func TestAuthorizationMatrix(t *testing.T) {
 		form                  string
 		user, other, operator string
 		nobody                string // where it differs from a public page's user
+		// In the console: what admins, support and viewers get. "" is what the operator gets, but for support and viewers at
+		// what changes something, who may not.
+		admin, support, viewer string
 	}
 	page, console := row{user: "200", operator: "200"}, row{user: "403", operator: "200"}
 	const devices, tokens = "303 /account/devices", "303 /account/tokens"
@@ -85,33 +88,57 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"POST /account/connect/{device}/{server}/rotate": {user: "303 /account/connect/", other: "404", operator: "402"},
 
 		// The console is the operator's alone. What it names is another user's, server's …, made anew for each row.
-		"GET /admin":                                     console,
-		"GET /admin/live":                                console,
-		"GET /admin/users":                               console,
-		"POST /admin/users":                              {form: "email=new@example.com&plan=standard", user: "403", operator: "201"},
-		"GET /admin/users/{id}":                          console,
-		"POST /admin/users/{id}/status":                  {form: "status=blocked", user: "403", operator: "303 /admin/users/"},
-		"POST /admin/users/{id}/subscription":            {form: "plan=standard&periods=1", user: "403", operator: "303 /admin/users/"},
-		"POST /admin/users/{id}/expiry":                  {form: "until=2027-01-01", user: "403", operator: "303 /admin/users/"},
-		"POST /admin/users/{id}/password":                {user: "403", operator: "200"},
-		"POST /admin/users/{id}/devices/{device}/remove": {user: "403", operator: "303 /admin/users/"},
-		"POST /admin/users/{id}/remove":                  {form: "email=victim@example.com", user: "403", operator: "303 /admin/users"},
-		"GET /admin/servers":                             console,
-		"POST /admin/servers":                            {form: "name=Oslo&country=NO&host=o.example.net&ports=8388", user: "403", operator: "201"},
-		"GET /admin/servers/{id}":                        console,
-		"POST /admin/servers/{id}":                       {form: "name=Victim&country=NO&host=o.example.net&ports=8388", user: "403", operator: "303 /admin/servers/"},
-		"POST /admin/servers/{id}/state":                 {form: "state=drained", user: "403", operator: "303 /admin/servers/"},
-		"POST /admin/servers/{id}/join":                  {user: "403", operator: "200"},
-		"POST /admin/servers/{id}/revoke":                {user: "403", operator: "303 /admin/servers/"},
-		"POST /admin/servers/{id}/remove":                {user: "403", operator: "303 /admin/servers"},
-		"GET /admin/plans":                               console,
-		"POST /admin/plans":                              {form: "code=new&name_en=New&devices=1", user: "403", operator: "303 /admin/plans"},
-		"GET /admin/plans/{id}":                          console,
-		"POST /admin/plans/{id}":                         {form: "name_en=Changed&devices=1", user: "403", operator: "303 /admin/plans/"},
-		"GET /admin/vouchers":                            console,
-		"POST /admin/vouchers":                           {form: "plan=standard&periods=1&uses=1&count=1", user: "403", operator: "201"},
-		"POST /admin/vouchers/{id}/remove":               {user: "403", operator: "303 /admin/vouchers"},
-		"GET /admin/audit":                               console,
+		"GET /admin":                                            console,
+		"GET /admin/live":                                       console,
+		"GET /admin/users":                                      console,
+		"POST /admin/users":                                     {form: "email=new{unique}@example.com&plan=standard", user: "403", operator: "201"},
+		"GET /admin/users/{id}":                                 console,
+		"POST /admin/users/{id}/status":                         {form: "status=blocked", user: "403", operator: "303 /admin/users/"},
+		"POST /admin/users/{id}/subscription":                   {form: "plan=standard&periods=1", user: "403", operator: "303 /admin/users/"},
+		"POST /admin/users/{id}/expiry":                         {form: "until=2027-01-01", user: "403", operator: "303 /admin/users/"},
+		"POST /admin/users/{id}/password":                       {user: "403", operator: "200"},
+		"POST /admin/users/{id}/devices/{device}/remove":        {user: "403", operator: "303 /admin/users/", support: "303 /admin/users/"},
+		"POST /admin/users/{id}/remove":                         {form: "email=victim@example.com", user: "403", operator: "303 /admin/users"},
+		"GET /admin/servers":                                    console,
+		"POST /admin/servers":                                   {form: "name=Oslo{unique}&country=NO&host=o.example.net&ports=8388", user: "403", operator: "201"},
+		"GET /admin/servers/{id}":                               console,
+		"POST /admin/servers/{id}":                              {form: "name=Victim&country=NO&host=o.example.net&ports=8388", user: "403", operator: "303 /admin/servers/"},
+		"POST /admin/servers/{id}/state":                        {form: "state=drained", user: "403", operator: "303 /admin/servers/"},
+		"POST /admin/servers/{id}/join":                         {user: "403", operator: "200"},
+		"POST /admin/servers/{id}/revoke":                       {user: "403", operator: "303 /admin/servers/"},
+		"POST /admin/servers/{id}/remove":                       {user: "403", operator: "303 /admin/servers"},
+		"GET /admin/plans":                                      console,
+		"POST /admin/plans":                                     {form: "code=new{unique}&name_en=New&devices=1", user: "403", operator: "303 /admin/plans"},
+		"GET /admin/plans/{id}":                                 console,
+		"POST /admin/plans/{id}":                                {form: "name_en=Changed&devices=1", user: "403", operator: "303 /admin/plans/"},
+		"GET /admin/vouchers":                                   console,
+		"POST /admin/vouchers":                                  {form: "plan=standard&periods=1&uses=1&count=1", user: "403", operator: "201"},
+		"POST /admin/vouchers/{id}/remove":                      {user: "403", operator: "303 /admin/vouchers"},
+		"GET /admin/audit":                                      console,
+		"GET /admin/audit/verify":                               console,
+		"GET /admin/audit/export":                               console,
+		"GET /admin/payments":                                   console,
+		"GET /admin/export/users":                               console,
+		"GET /admin/jobs":                                       console,
+		"POST /admin/jobs":                                      {form: "action=extend&days=3&id={id}&sure=yes", user: "403", operator: "303 /admin/jobs/"},
+		"GET /admin/jobs/{id}":                                  console,
+		"GET /admin/jobs/{id}/progress":                         console,
+		"POST /admin/jobs/{id}/cancel":                          {user: "403", operator: "303 /admin/jobs/"},
+		"POST /admin/users/{id}/extension":                      {form: "days=3", user: "403", operator: "303 /admin/users/", support: "303 /admin/users/"},
+		"POST /admin/users/{id}/signout":                        {user: "403", operator: "303 /admin/users/", support: "303 /admin/users/"},
+		"POST /admin/users/{id}/reset":                          {user: "403", operator: "200", support: "200"},
+		"POST /admin/users/{id}/role":                           {form: "role=viewer", user: "403", operator: "303 /admin/users/", admin: "403"},
+		"GET /admin/webhooks":                                   {user: "403", operator: "200", support: "403"},
+		"POST /admin/webhooks":                                  {form: "url=http://127.0.0.1:9/&noun=user", user: "403", operator: "201"},
+		"GET /admin/webhooks/{id}":                              {user: "403", operator: "200", support: "403"},
+		"POST /admin/webhooks/{id}":                             {form: "url=http://127.0.0.1:9/&noun=*", user: "403", operator: "303 /admin/webhooks/"},
+		"POST /admin/webhooks/{id}/state":                       {form: "state=paused", user: "403", operator: "303 /admin/webhooks/"},
+		"POST /admin/webhooks/{id}/test":                        {user: "403", operator: "303 /admin/webhooks/"},
+		"POST /admin/webhooks/{id}/deliveries/{delivery}/retry": {user: "403", operator: "303 /admin/webhooks/"},
+		"POST /admin/webhooks/{id}/remove":                      {user: "403", operator: "303 /admin/webhooks"},
+		"GET /admin/settings":                                   console,
+		"POST /admin/settings":                                  {form: "brand=Gate&sign_up=closed", user: "403", operator: "303 /admin/settings"},
+		"POST /admin/settings/mail":                             {form: "to=me@example.com", user: "403", operator: "409"},
 
 		"GET /docs":              page,
 		"GET /docs/openapi.yaml": page,
@@ -120,6 +147,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 	}
 	w := setup(t).populate()
 	w.allow(vpn.SignUpOpen, "")
+	w.staff()
 	theirDevice, theirToken := w.belongings(strangerEmail)
 
 	for _, r := range Routes() {
@@ -145,7 +173,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 				if isConsole(r.Path) {
 					id = managed
 				}
-				fill := strings.NewReplacer("{id}", number(id), "{device}", number(device), "{server}", number(w.servers[0].ID), "{token}", "nothing", "{name}", "nothing")
+				fill := strings.NewReplacer("{id}", number(id), "{device}", number(device), "{delivery}", number(device), "{unique}", number(w.unique()), "{server}", number(w.servers[0].ID), "{token}", "nothing", "{name}", "nothing")
 				var form url.Values
 				if r.Method == http.MethodPost {
 					form, _ = url.ParseQuery(fill.Replace(want.form))
@@ -162,9 +190,12 @@ func TestAuthorizationMatrix(t *testing.T) {
 			}
 			w.reset()
 			device, token := w.belongings(userEmail)
-			if strings.HasPrefix(r.Path, "/admin/") {
-				managed, device = w.managed(strings.Split(r.Path, "/")[2])
+			manage := func() {
+				if strings.HasPrefix(r.Path, "/admin/") {
+					managed, device = w.managed(strings.Split(r.Path, "/")[2])
+				}
 			}
+			manage()
 			refused := "303 /signin"
 			if r.IsPublic {
 				if refused = want.nobody; refused == "" {
@@ -194,6 +225,18 @@ func TestAuthorizationMatrix(t *testing.T) {
 				operatorsDevice = device
 			}
 			check("operator", call(operators, operatorsDevice, operatorsToken), want.operator)
+			if isConsole(r.Path) {
+				for role, got := range map[vpn.Role]string{vpn.RoleAdmin: want.admin, vpn.RoleSupport: want.support, vpn.RoleViewer: want.viewer} {
+					if got == "" {
+						got = want.operator
+						if r.Method == http.MethodPost && role != vpn.RoleAdmin {
+							got = "403"
+						}
+					}
+					manage()
+					check(role.String(), call(w.signedIn(role.String()+"@example.com", "en"), device, token), got)
+				}
+			}
 			if want.other != "" {
 				// An operator has no more rights here than a user: what is somebody else's is not there.
 				check("operator, other's objects", call(w.signedIn(operatorEmail, "en"), theirDevice, theirToken), "404")
@@ -208,6 +251,17 @@ func TestAuthorizationMatrix(t *testing.T) {
 	}
 	if tokens := must(w.store.Tokens(t.Context(), w.stranger.ID))(t); len(tokens) != 1 {
 		t.Errorf("the stranger's tokens were changed: %+v", tokens)
+	}
+}
+
+// staff makes an admin, a supporter and a viewer: admin@example.com and so on.
+func (w *world) staff() {
+	w.t.Helper()
+	for _, role := range []vpn.Role{vpn.RoleAdmin, vpn.RoleSupport, vpn.RoleViewer} {
+		u := must(w.service.AddUser(w.t.Context(), vpn.Shell(), vpn.NewAccount{Email: role.String() + "@example.com", Name: role.String(), Password: password}))(w.t)
+		if err := w.service.SetRole(w.t.Context(), vpn.Shell(), u.ID, role); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
@@ -252,6 +306,9 @@ func (w *world) managed(what string) (id, device int64) {
 		}
 		u := must(w.service.AddUser(ctx, shell, vpn.NewAccount{Email: "victim@example.com", Password: password}))(w.t)
 		must(w.service.Subscribe(ctx, shell, u.ID, "standard", 1))(w.t)
+		if err := w.service.SetExpiry(ctx, shell, u.ID, w.now().AddDate(0, 0, 1)); err != nil { // within what support may do
+			w.t.Fatal(err)
+		}
 		return u.ID, must(w.service.AddDevice(ctx, &vpn.Actor{User: u}, "theirs", vpn.PlatformIOS))(w.t)
 	case "servers":
 		for _, s := range must(w.store.Servers(ctx))(w.t) {
@@ -272,12 +329,46 @@ func (w *world) managed(what string) (id, device int64) {
 		}
 		plans := must(w.service.Plans(ctx, shell))(w.t)
 		return plans[len(plans)-1].ID, 0
+	case "jobs":
+		u := must(w.service.FindUser(ctx, shell, strangerEmail))(w.t)
+		return must(w.service.StartJob(ctx, shell, vpn.Bulk{Action: vpn.BulkExtend, Days: 1, IDs: []int64{u.ID}}, nil))(w.t).ID, 0
+	case "webhooks":
+		for _, hook := range must(w.service.Webhooks(ctx, shell))(w.t) {
+			if err := w.service.RemoveWebhook(ctx, shell, hook.ID); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		hook, _, err := w.service.AddWebhook(ctx, shell, "http://127.0.0.1:9/", []string{"user.*"})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return hook.ID, w.delivered(hook.ID, false)
 	case "vouchers":
 		must(w.service.AddVouchers(ctx, shell, vpn.NewVouchers{Plan: "standard", Periods: 1, Count: 1, Uses: 1}))(w.t)
 		return must(w.service.Vouchers(ctx, shell, 0, 1))(w.t)[0].ID, 0
 	default:
 		return 0, 0
 	}
+}
+
+// unique returns a number not returned before.
+func (w *world) unique() int64 { return w.last.Add(1) }
+
+// delivered sends a test event to a webhook, with or without success, and returns the delivery.
+func (w *world) delivered(webhook int64, isTaken bool) int64 {
+	w.t.Helper()
+	ctx := w.t.Context()
+	d := must(w.service.TestWebhook(ctx, vpn.Shell(), webhook))(w.t)
+	for _, c := range must(w.store.ClaimDeliveries(ctx, webhook, time.Minute, 10))(w.t) {
+		a := vpn.Attempt{DeliveryID: c.ID, Number: c.Attempts, IsDelivered: isTaken, Status: 204}
+		if !isTaken {
+			a.Status, a.Error = 503, "503 Service Unavailable"
+		}
+		if err := w.store.EndAttempts(ctx, []vpn.Attempt{a}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return d.ID
 }
 
 // reset takes back what rows before have left, so that no limit is met.

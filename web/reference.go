@@ -204,7 +204,7 @@ func (d *reader) answer(status string, a node) answer {
 			out.Codes = append(out.Codes, match[1])
 		}
 	}
-	for _, kind := range []string{"application/json", "application/jsonl"} {
+	for _, kind := range []string{"application/json", "application/jsonl", "text/csv"} {
 		examples := a.at("content", kind, "examples")
 		for _, name := range examples.keys() {
 			out.Examples = append(out.Examples, example{Name: name, Body: d.resolve(examples.at(name)).at("value").indented()})

@@ -46,7 +46,7 @@ func statusOf(code vpn.Code) int {
 		return http.StatusForbidden
 	case vpn.CodeInvalidCredentials, vpn.CodeUnauthenticated, vpn.CodeOTPRequired, vpn.CodeOTPInvalid, vpn.CodePasskeyInvalid:
 		return http.StatusUnauthorized
-	case vpn.CodeConflict, vpn.CodeDeviceLimitReached:
+	case vpn.CodeConflict, vpn.CodeDeviceLimitReached, vpn.CodeNotConfigured, vpn.CodeLastOwner:
 		return http.StatusConflict
 	case vpn.CodeSubscriptionRequired, vpn.CodeSubscriptionExpired, vpn.CodeTrafficQuotaExceeded:
 		return http.StatusPaymentRequired
@@ -118,7 +118,9 @@ func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 func (v *visit) explain(e *vpn.Error) string {
 	switch e.Code {
 	case vpn.CodeValidationFailed:
-		return v.t("invalid."+e.Rule, "max", strconv.Itoa(e.Max))
+		return v.invalid(e)
+	case vpn.CodeMailFailed:
+		return v.t("refusal."+string(e.Code), "reason", e.Reason)
 	case vpn.CodeConflict:
 		return v.t("taken."+e.Field, "max", strconv.Itoa(e.Max))
 	case vpn.CodeTooManyAttempts, vpn.CodeTemporarilyOverloaded:
@@ -128,6 +130,18 @@ func (v *visit) explain(e *vpn.Error) string {
 	default:
 		return v.t("refusal." + string(e.Code))
 	}
+}
+
+// invalid says what is wrong with a field: its name, where forms have many, and what it may hold, where that is known.
+func (v *visit) invalid(e *vpn.Error) string {
+	text := v.t("invalid."+e.Rule, "max", strconv.Itoa(e.Max))
+	if key := "invalid." + e.Rule + "." + e.Field; v.site.texts.Has(v.lang, key) {
+		text = v.t(key)
+	}
+	if key := "named." + e.Field; v.site.texts.Has(v.lang, key) {
+		return v.t(key) + ": " + text
+	}
+	return text
 }
 
 // retry shows a form again with what was wrong, or returns an error that no form is to blame for.

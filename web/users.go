@@ -208,8 +208,8 @@ func (s *Site) signOutUser(v *visit) error {
 	})
 }
 
-// resetPassword makes a link by which a user sets a new password, and shows it once.
-func (s *Site) resetPassword(v *visit) error {
+// makeReset makes a link by which a user sets a new password, and shows it once.
+func (s *Site) makeReset(v *visit) error {
 	id := v.pathID("id")
 	if err := notSelf(v, id); err != nil {
 		return err
@@ -218,7 +218,7 @@ func (s *Site) resetPassword(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.showUser(v, http.StatusOK, id, userPage{Reset: secret})
+	return s.showUser(v, http.StatusOK, id, userPage{Reset: v.baseURL() + "/reset/" + secret})
 }
 
 // setRole says what a user may do beyond using the service.

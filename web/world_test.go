@@ -82,6 +82,7 @@ type world struct {
 	nodes   *nodes
 	log     *syncBuffer
 	skew    atomic.Int64 // how far the clock is ahead
+	last    atomic.Int64 // of unique
 
 	// letters are those that were asked for.
 	letters chan vpn.Letter
