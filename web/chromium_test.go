@@ -158,7 +158,14 @@ func (b *tab) sees(ru, en string) {
 		text = ru
 	}
 	quoted, _ := json.Marshal(text)
-	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](`document.body.innerText.includes(`+string(quoted)+`)`, chromedp.WithPollingTimeout(5*time.Minute))); err != nil {
+	var err error
+	for range 5 { // the page may go to another meanwhile, which ends the polling
+		_, err = chromedp.Run(b.ctx, chromedp.Poll[bool](`document.body.innerText.includes(`+string(quoted)+`)`, chromedp.WithPollingTimeout(5*time.Minute)))
+		if err == nil || !strings.Contains(err.Error(), "-32000") {
+			break
+		}
+	}
+	if err != nil {
 		b.t.Fatalf("%s: %s does not show %q: %v\n%s", b.look, eval[string](b, "location.pathname"), text, err, eval[string](b, "document.body.innerText"))
 	}
 }

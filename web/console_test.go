@@ -75,7 +75,7 @@ func glanceFlow(w *world, b *tab) {
 func usersFlow(w *world, b *tab) {
 	b.audit("console users")
 	b.fill("input[name=email]", "ann@example.com")
-	b.do(chromedp.SetValue("select[name=plan]", "standard"))
+	b.do(chromedp.SetValue("section select[name=plan]", "standard"))
 	b.click("section button.primary")
 	b.sees("больше он показан не будет", "will not be shown again")
 	b.audit("console user made")
@@ -86,7 +86,7 @@ func usersFlow(w *world, b *tab) {
 	}
 	b.open("/admin/users")
 	b.fill("input[name=q]", "ИВАН")
-	b.click("form.find button")
+	b.click("form.filter button")
 	b.click("tbody a")
 	b.sees("ничто не мешает", "Nothing is in the way")
 	b.audit("console user")
