@@ -131,7 +131,7 @@ func setupWith(t testing.TB, dsn string, passwords vpn.Passwords, configure ...f
 	w.store = kept
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	w.service = vpn.NewService(kept, w.nodes, passwords, vpn.Config{
-		SignInFailures: 1000, Now: w.now, Log: log,
+		SignInFailures: 1000, Now: w.now, Log: log, Post: func(context.Context, vpn.Letter) error { return nil },
 		Defaults: vpn.Settings{Links: vpn.Links{Renew: "https://vpn.example.net/renew"}, MailFrom: "vpn@example.net"},
 	})
 	w.config = &Config{
