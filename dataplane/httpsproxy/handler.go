@@ -14,6 +14,9 @@ func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if shown := r.Header["Proxy-Authorization"]; len(shown) == 1 {
 		keyID, issued = p.ring.judge(shown[0])
 	}
+	if keyID != 0 {
+		r.Context().Value(wireKey{}).(*wire).stranger.Leave() //nolint:forcetypeassert // meet puts it there
+	}
 	host, target, isTarget := targetOf(r)
 	isProbe := p.ring.isProbe(host)
 	switch {

@@ -15,8 +15,9 @@ import (
 	"stile/internal/testca"
 )
 
-// Streams and requests in which nothing moves end; those in which one direction moves do not.
-func TestIdleEnds(t *testing.T) {
+// startPlane runs a plane that reaches 127.0.0.1, with key 1, whose seed is zero.
+func startPlane(t *testing.T, change func(*Plane)) (*Plane, *testca.CA, *dataplane.Ledger) {
+	t.Helper()
 	ca, ledger := testca.New(t), dataplane.NewLedger(time.Now)
 	listener, err := Listen(t.Context(), "127.0.0.1", 0, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -27,14 +28,28 @@ func TestIdleEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.relay = dataplane.Relay{Idle: 400 * time.Millisecond, HalfIdle: 400 * time.Millisecond}
+	change(p)
 	key := dataplane.Key{ID: 1}
 	ledger.Apply([]dataplane.Key{key}, nil, true)
 	_ = p.Apply([]dataplane.Key{key}, nil, true)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- p.Run(ctx) }()
-	defer func() { cancel(); <-ran; ledger.Close() }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ran; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		ledger.Close()
+	})
+	return p, ca, ledger
+}
+
+// Streams and requests in which nothing moves end; those in which one direction moves do not.
+func TestIdleEnds(t *testing.T) {
+	p, ca, ledger := startPlane(t, func(p *Plane) {
+		p.relay = dataplane.Relay{Idle: 400 * time.Millisecond, HalfIdle: 400 * time.Millisecond}
+	})
 
 	target, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,7 +72,7 @@ func TestIdleEnds(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	secret := accesskey.Seed{}.HTTPS(accesskey.Door{})
 	ask := func(method string, body io.Reader) (*http.Response, error) {
-		r, _ := http.NewRequestWithContext(t.Context(), method, "https://"+listener.Addr().String(), body)
+		r, _ := http.NewRequestWithContext(t.Context(), method, "https://"+p.listener.Addr().String(), body)
 		r.Host = target.Addr().String()
 		r.Header.Set("Proxy-Authorization", basicHeader(secret.Username, secret.Password))
 		return transport.RoundTrip(r)

@@ -46,6 +46,12 @@ const (
 	maxHeader   = 32 << 10
 )
 
+// Bounds of connections that have shown no key: handshakes, visitors of the site, probes.
+const (
+	maxStrangers          = 4096
+	maxStrangersPerOrigin = 256
+)
+
 // HTTP/2's bounds. What a stream may send ahead of its target is kept here meanwhile, so a connection's window is larger
 // than a stream's: targets that take nothing must not stop the other streams of the browser.
 const (
@@ -69,7 +75,9 @@ type Plane struct {
 	serving  sync.WaitGroup
 	shut     sync.Once
 
-	links *dataplane.Links
+	links     *dataplane.Links
+	origins   dataplane.Origins
+	strangers *dataplane.Strangers
 }
 
 // New returns a plane that Run serves.
@@ -83,6 +91,7 @@ func New(c Config) (*Plane, error) {
 	p := &Plane{
 		ledger: c.Ledger, egress: c.Egress, site: c.Site, ring: newKeyring(c.Door), relay: dataplane.DefaultRelay(),
 		buffers: dataplane.NewBuffers(), listener: c.Listener, links: dataplane.NewLinks(),
+		origins: dataplane.NewOrigins(), strangers: dataplane.NewStrangers(maxStrangers, maxStrangersPerOrigin),
 	}
 	p.plain = p.newPlain()
 	config := c.TLS.Clone()
@@ -94,12 +103,26 @@ func New(c Config) (*Plane, error) {
 	}
 	p.server = &http.Server{
 		Handler: p, TLSConfig: config, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: log.New(io.Discard, "", 0), // its messages name addresses
+		ConnContext: p.meet,
+		ErrorLog:    log.New(io.Discard, "", 0), // its messages name addresses
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow,
 		},
 	}
 	return p, p.speakSecond()
+}
+
+// wireKey finds a request's connection in its context.
+type wireKey struct{}
+
+// meet counts a fresh connection among the strangers, until it shows a key or ends.
+func (p *Plane) meet(ctx context.Context, conn net.Conn) context.Context {
+	w := conn.(*tls.Conn).NetConn().(*wire) //nolint:forcetypeassert // our listener gives nothing else
+	w.stranger = p.strangers.Enter(p.origins.OfPeer(w.TCPConn), func() {
+		p.ledger.Refuse()
+		_ = w.TCPConn.Close()
+	})
+	return context.WithValue(ctx, wireKey{}, w)
 }
 
 // Protocol is "https".

@@ -1,6 +1,7 @@
 package httpsproxy
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net/http"
@@ -26,7 +27,7 @@ func (p *Plane) speakSecond() error {
 		}
 		_ = conn.SetReadDeadline(time.Time{})
 		h2.ServeConn(conn, &http2.ServeConnOpts{
-			Context: server.BaseContext(p.listener), BaseConfig: server, Handler: handler, SawClientPreface: true,
+			Context: context.WithValue(server.BaseContext(p.listener), wireKey{}, conn.NetConn()), BaseConfig: server, Handler: handler, SawClientPreface: true,
 		})
 	}
 	return nil

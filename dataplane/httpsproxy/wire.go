@@ -10,6 +10,7 @@ import (
 // and send many records at once.
 type wire struct {
 	*net.TCPConn
+	stranger *dataplane.Stranger // nil before meet
 	// impatient makes Read fail with errNothing rather than wait.
 	impatient bool
 	peek      peeker
@@ -29,6 +30,12 @@ type nothing struct{}
 func (nothing) Error() string   { return "httpsproxy: nothing to read" }
 func (nothing) Timeout() bool   { return true }
 func (nothing) Temporary() bool { return true }
+
+// Close implements net.Conn.
+func (w *wire) Close() error {
+	w.stranger.Leave()
+	return w.TCPConn.Close()
+}
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {

@@ -138,13 +138,18 @@ type Process struct {
 	command *exec.Cmd
 	// Address is where it listens.
 	Address string
+	// Behind is another process whose processor time counts with this one's; nil is none.
+	Behind *Process
 	output  *bufio.Reader // of our own servers
 }
 
 // Start runs a command and waits until its address accepts.
 func Start(b *testing.B, command *exec.Cmd, address string, patience time.Duration) *Process {
 	b.Helper()
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if command.SysProcAttr == nil {
+		command.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	command.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if err := command.Start(); err != nil {
 		b.Fatal(err)
 	}
@@ -199,8 +204,12 @@ func (p *Process) Stop() {
 	_ = p.command.Wait()
 }
 
-// CPU returns the process's CPU time in seconds: fields 14 and 15 of /proc/PID/stat, in hundredths.
+// CPU returns the process's CPU time in seconds, with that of the process behind it: fields 14 and 15 of /proc/PID/stat, in
+// hundredths.
 func (p *Process) CPU() float64 {
+	if p == nil {
+		return 0
+	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
 	if err != nil {
 		return 0
@@ -208,7 +217,7 @@ func (p *Process) CPU() float64 {
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
-	return float64(user+system) / 100
+	return float64(user+system)/100 + p.Behind.CPU()
 }
 
 // Resident returns the process's resident memory in KiB; of our own servers, without garbage.

@@ -37,13 +37,13 @@ func BenchmarkFind(b *testing.B) {
 						kdf: newKDF(m[:saltSize]), salt: m[:saltSize], sealed: m[saltSize:][:lengthSize], plausible: isLengthStart,
 					}
 					if kind == "tagged" {
-						if _, ok := f.named(&t, sourceID(i)); !ok {
+						if _, ok := f.named(&t, dataplane.Origin(i)); !ok {
 							b.Fatal("a tagged key is not found")
 						}
 						continue
 					}
 					f.total = allowance{} // what one probe costs as long as it may cost anything
-					if _, ok := f.searched(&t, sourceID(i), 0); ok {
+					if _, ok := f.searched(&t, dataplane.Origin(i), 0); ok {
 						b.Fatal("a probe was found")
 					}
 				}

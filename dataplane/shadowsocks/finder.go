@@ -5,6 +5,8 @@ import (
 	"crypto/cipher"
 	"sync"
 	"time"
+
+	"stile/dataplane"
 )
 
 // finder finds the key of a connection or packet: by the tag in its salt, by what its address used last, and only then
@@ -33,7 +35,7 @@ type match struct {
 
 // find opens the first message under the key that it belongs to. The message is left as it is; what it says is appended
 // to dst. It fails alike for an unknown key, a replay and a reflection of our own.
-func (f *finder) find(salt, sealed, dst []byte, from sourceID, bucket int) (match, bool) {
+func (f *finder) find(salt, sealed, dst []byte, from dataplane.Origin, bucket int) (match, bool) {
 	if f.salts.isOwn(salt) {
 		return match{}, false
 	}
@@ -50,7 +52,7 @@ func (f *finder) find(salt, sealed, dst []byte, from sourceID, bucket int) (matc
 }
 
 // named tries the key that the salt names and those that the address used last.
-func (f *finder) named(t *trial, from sourceID) (match, bool) {
+func (f *finder) named(t *trial, from dataplane.Origin) (match, bool) {
 	if c := f.ring.tagged(t.salt); c != nil {
 		if m, ok := t.open(c); ok {
 			return m, true
@@ -68,7 +70,7 @@ func (f *finder) named(t *trial, from sourceID) (match, bool) {
 }
 
 // searched tries the keys of a port within the allowances; only a failure uses them up.
-func (f *finder) searched(t *trial, from sourceID, bucket int) (match, bool) {
+func (f *finder) searched(t *trial, from dataplane.Origin, bucket int) (match, bool) {
 	var room [maxTrial]*credential
 	list := f.ring.candidates(room[:0], bucket)
 	cost := 1 + float64(len(t.sealed))/1024
@@ -85,7 +87,7 @@ func (f *finder) searched(t *trial, from sourceID, bucket int) (match, bool) {
 	return match{}, false
 }
 
-func (f *finder) spend(from sourceID, cost float64) bool {
+func (f *finder) spend(from dataplane.Origin, cost float64) bool {
 	if !f.sources.spend(from, cost) {
 		return false
 	}

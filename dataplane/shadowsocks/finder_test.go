@@ -5,7 +5,6 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -41,7 +40,7 @@ func clocked(n int) (*finder, *time.Time) {
 	return f, &now
 }
 
-func (f *finder) foundBy(id int64, prefix string, from sourceID) bool {
+func (f *finder) foundBy(id int64, prefix string, from dataplane.Origin) bool {
 	salt := randomSalt(prefix)
 	first := clientStream(id, aes256GCM, salt, []byte("x"))[saltSize:][:lengthSize]
 	m, ok := f.find(salt, first, nil, from, 0)
@@ -94,24 +93,10 @@ func TestHintsKeepSeveralKeys(t *testing.T) {
 func TestSourcesAreBounded(t *testing.T) {
 	f, _ := clocked(1)
 	for i := range 3 * maxSources {
-		f.sources.remember(sourceID(i), 1)
+		f.sources.remember(dataplane.Origin(i), 1)
 	}
 	if n := len(f.sources.young) + len(f.sources.old); n > maxSources {
 		t.Errorf("%d addresses are remembered, more than %d", n, maxSources)
-	}
-}
-
-func TestSourceIDHidesAndGroups(t *testing.T) {
-	s := newSources(time.Now)
-	id := func(text string) sourceID { return s.id(netip.MustParseAddr(text)) }
-	if id("192.0.2.1") != id("::ffff:192.0.2.1") || id("2001:db8::1") != id("2001:db8::ffff") {
-		t.Error("one client has two identities")
-	}
-	if id("192.0.2.1") == id("192.0.2.2") || id("2001:db8::1") == id("2001:db8:0:1::1") {
-		t.Error("two clients have one identity")
-	}
-	if newSources(time.Now).id(netip.MustParseAddr("192.0.2.1")) == id("192.0.2.1") {
-		t.Error("the hash has no key of its own")
 	}
 }
 
@@ -152,7 +137,7 @@ func TestFailedTrialsUseUpAnAllowance(t *testing.T) {
 func TestForgedSourcesUseUpTheTotal(t *testing.T) {
 	f, now := clocked(1)
 	for i := range 2 * totalTrials {
-		f.foundBy(77, "", sourceID(i))
+		f.foundBy(77, "", dataplane.Origin(i))
 	}
 	if f.foundBy(1, "", 1<<40) {
 		t.Error("trials in total are not bounded")

@@ -67,7 +67,7 @@ func (p *Plane) Apply(put []dataplane.Key, remove []int64, full bool) error {
 }
 
 // handshake reads as far as the target header.
-func (p *Plane) handshake(conn *net.TCPConn, from sourceID, bucket int) (greeting, error) {
+func (p *Plane) handshake(conn *net.TCPConn, from dataplane.Origin, bucket int) (greeting, error) {
 	var head [saltSize + lengthSize]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
 		return greeting{}, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"testing"
@@ -97,41 +98,83 @@ func TestProbeThatFinishesIsClosed(t *testing.T) {
 	}
 }
 
-func TestHoldsAreBounded(t *testing.T) {
+// One past a bound of those that have shown no key makes the oldest go. Whoever has shown one is not among them.
+func TestStrangersAreBounded(t *testing.T) {
 	for name, bound := range map[string]func(*Plane){
-		"refused per source": func(p *Plane) { p.refused = newHolds(100, 3) },
-		"refused in total":   func(p *Plane) { p.refused = newHolds(3, 100) },
-		"waiting per source": func(p *Plane) { p.waiting = newHolds(100, 3) },
-		"waiting in total":   func(p *Plane) { p.waiting = newHolds(3, 100) },
+		"refused of one origin": func(p *Plane) { p.refused = dataplane.NewStrangers(100, 3) },
+		"refused in all":        func(p *Plane) { p.refused = dataplane.NewStrangers(3, 100) },
+		"waiting of one origin": func(p *Plane) { p.waiting = dataplane.NewStrangers(100, 3) },
+		"waiting in all":        func(p *Plane) { p.waiting = dataplane.NewStrangers(3, 100) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := setUp(t, 1, 1, defaultTimes(), bound)
-			probe := make([]byte, 100)
-			full := p.refused
+			user := connect(t, p, 1)
+			talk := func(text string) {
+				t.Helper()
+				got := make([]byte, len(text))
+				if _, err := io.ReadFull(user, got); err != nil {
+					t.Fatalf("a user's connection beside strangers: %v", err)
+				}
+			}
+			target := targetHeader(endlessServer(t))
+			_, _ = user.Write(clientStream(1, aes256GCM, randomSalt(testSecret(1).Prefix), target, []byte("x")))
+			talk("before")
+			probe, full := make([]byte, 100), p.refused
 			if name[0] == 'w' {
 				probe, full = nil, p.waiting
 			}
-			for range 3 {
-				_, _ = connect(t, p, 1).Write(probe)
-			}
-			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-				full.mu.Lock()
-				open := full.open
-				full.mu.Unlock()
-				if open == 3 {
-					break
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("%d holds, want 3", open)
+			var strangers []*net.TCPConn
+			for i := range 3 {
+				strangers = append(strangers, connect(t, p, 1))
+				_, _ = strangers[i].Write(probe)
+				for deadline := time.Now().Add(10 * time.Second); full.Len() != i+1; time.Sleep(time.Millisecond) {
+					if time.Now().After(deadline) {
+						t.Fatalf("%d strangers, want %d", full.Len(), i+1)
+					}
 				}
 			}
 			fourth := connect(t, p, 1)
 			_, _ = fourth.Write(probe)
-			if _, err := io.Copy(io.Discard, fourth); errors.Is(err, syscall.ETIMEDOUT) || isDeadline(err) {
-				t.Errorf("one past the limit stays open: %v", err)
+			if _, err := io.Copy(io.Discard, strangers[0]); isDeadline(err) {
+				t.Error("the oldest stays beside one past the bound")
 			}
+			if full.Len() != 3 {
+				t.Errorf("%d strangers, want 3", full.Len())
+			}
+			for _, one := range append(strangers[1:], fourth) {
+				_ = one.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+				if _, err := one.Read(make([]byte, 1)); !isDeadline(err) {
+					t.Errorf("another went: %v", err)
+				}
+			}
+			talk("after")
 		})
 	}
+}
+
+// endlessServer says much to everybody.
+func endlessServer(t *testing.T) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for err == nil {
+					_, err = conn.Write(make([]byte, 1<<10))
+				}
+			}()
+		}
+	}()
+	return listener.Addr().(*net.TCPAddr).AddrPort()
 }
 
 func isDeadline(err error) bool {

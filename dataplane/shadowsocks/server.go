@@ -28,9 +28,9 @@ func defaultTimes() times {
 // Bounds of connections that have not authenticated (waiting) and of those that failed to (refused).
 const (
 	maxWaiting          = 16384
-	maxWaitingPerSource = 1024
+	maxWaitingPerOrigin = 1024
 	maxRefused          = 4096
-	maxRefusedPerSource = 64
+	maxRefusedPerOrigin = 64
 	holdRead            = 4096
 	acceptPause         = 50 * time.Millisecond
 )
@@ -42,7 +42,7 @@ const maxPorts = 4096
 type edition interface {
 	// handshake reads a connection as far as its target and returns the key and the client's side of the relay. Every
 	// failure leaves the connection open, and its deadline in force.
-	handshake(conn *net.TCPConn, from sourceID, bucket int) (greeting, error)
+	handshake(conn *net.TCPConn, from dataplane.Origin, bucket int) (greeting, error)
 	// receive takes one packet of a client; whatever is wrong with it, it is dropped in silence. dst is room for what it
 	// says.
 	receive(conn *net.UDPConn, client clientKey, packet, dst []byte)
@@ -65,9 +65,10 @@ type server struct {
 	relay   dataplane.Relay
 	buffers *dataplane.Buffers
 
+	origins   dataplane.Origins
 	sources   *sources
-	waiting   *holds
-	refused   *holds
+	waiting   *dataplane.Strangers
+	refused   *dataplane.Strangers
 	ports     []port
 	datagrams *associations
 
@@ -90,8 +91,9 @@ func (p *server) listen(ctx context.Context, c Config, t times, e edition) error
 		return err
 	}
 	p.edition, p.ledger, p.egress, p.log, p.times, p.relay = e, c.Ledger, c.Egress, c.Log, t, t.relay
-	p.buffers, p.sources = dataplane.NewBuffers(), newSources(time.Now)
-	p.waiting, p.refused = newHolds(maxWaiting, maxWaitingPerSource), newHolds(maxRefused, maxRefusedPerSource)
+	p.buffers, p.origins, p.sources = dataplane.NewBuffers(), dataplane.NewOrigins(), newSources(time.Now)
+	p.waiting = dataplane.NewStrangers(maxWaiting, maxWaitingPerOrigin)
+	p.refused = dataplane.NewStrangers(maxRefused, maxRefusedPerOrigin)
 	p.links = dataplane.NewLinks()
 	if p.log == nil {
 		p.log = slog.Default()

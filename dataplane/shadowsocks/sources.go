@@ -1,11 +1,11 @@
 package shadowsocks
 
 import (
-	"hash/maphash"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"stile/dataplane"
 )
 
 // Bounds of what is remembered of client addresses: how many, for how long, and how many keys of each.
@@ -15,18 +15,13 @@ const (
 	sourceHints = 4
 )
 
-// sourceID stands for a client's address (of IPv6, its /64). It is a hash under a key of this process, so nothing that
-// is kept can be read as an address.
-type sourceID uint64
-
 // sources remembers, in memory only, which keys an address used last and how many failed trials it may still cause.
 // Entries live in two generations; one that was not touched during a whole generation is gone.
 type sources struct {
-	seed maphash.Seed
-	now  func() time.Time
+	now func() time.Time
 
 	mu         sync.Mutex
-	young, old map[sourceID]*source
+	young, old map[dataplane.Origin]*source
 	turnedAt   time.Time
 }
 
@@ -37,21 +32,11 @@ type source struct {
 }
 
 func newSources(now func() time.Time) *sources {
-	return &sources{seed: maphash.MakeSeed(), now: now, young: make(map[sourceID]*source), turnedAt: now()}
-}
-
-func (s *sources) id(addr netip.Addr) sourceID {
-	addr = addr.Unmap()
-	if addr.Is6() {
-		if network, err := addr.WithZone("").Prefix(64); err == nil {
-			addr = network.Addr()
-		}
-	}
-	return sourceID(maphash.Comparable(s.seed, addr))
+	return &sources{now: now, young: make(map[dataplane.Origin]*source), turnedAt: now()}
 }
 
 // remember makes a key the first hint of an address.
-func (s *sources) remember(id sourceID, key int64) {
+func (s *sources) remember(id dataplane.Origin, key int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entry(id)
@@ -65,7 +50,7 @@ func (s *sources) remember(id sourceID, key int64) {
 }
 
 // hints returns the keys that an address used last.
-func (s *sources) hints(id sourceID) (keys [sourceHints]int64, known int) {
+func (s *sources) hints(id dataplane.Origin) (keys [sourceHints]int64, known int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.young[id]
@@ -79,16 +64,16 @@ func (s *sources) hints(id sourceID) (keys [sourceHints]int64, known int) {
 }
 
 // spend takes cost from an address's allowance of failed trials; false means that it has none left.
-func (s *sources) spend(id sourceID, cost float64) bool {
+func (s *sources) spend(id dataplane.Origin, cost float64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.entry(id).trials.take(s.now(), cost, sourceTrials, sourceTrialsPerSecond)
 }
 
 // entry returns the entry of an address, in the young generation; the caller holds the lock.
-func (s *sources) entry(id sourceID) *source {
+func (s *sources) entry(id dataplane.Origin) *source {
 	if now := s.now(); len(s.young) >= maxSources/2 || now.Sub(s.turnedAt) > sourceTTL/2 {
-		s.young, s.old, s.turnedAt = make(map[sourceID]*source), s.young, now
+		s.young, s.old, s.turnedAt = make(map[dataplane.Origin]*source), s.young, now
 	}
 	e := s.young[id]
 	if e == nil {

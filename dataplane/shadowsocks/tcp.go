@@ -3,7 +3,6 @@ package shadowsocks
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"time"
 
 	"stile/dataplane"
@@ -28,52 +27,42 @@ func (p *server) serveTCP(listener *net.TCPListener, bucket int) {
 	}
 }
 
-// start serves a connection on a goroutine of its own, unless too many are waiting already or the plane is closing.
+// start serves a connection on a goroutine of its own, unless the plane is closing.
 func (p *server) start(conn *net.TCPConn, bucket int) {
-	from := p.sources.id(sourceAddr(conn))
-	if !p.waiting.enter(from) {
-		p.ledger.Refuse()
-		_ = conn.Close()
-		return
-	}
 	l := p.links.Open(p.ctx)
 	if l == nil {
-		p.waiting.leave(from)
 		dataplane.Reset(conn)
 		return
 	}
 	l.Attach(func() { dataplane.Reset(conn) })
 	go func() {
 		defer p.links.Leave(l)
-		p.serveLink(l, conn, from, bucket)
+		p.serveLink(l, conn, bucket)
 	}()
 }
 
-func sourceAddr(conn *net.TCPConn) netip.Addr {
-	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return addr.AddrPort().Addr()
-	}
-	return netip.Addr{}
-}
-
 // serveLink carries one connection from its first byte to its last.
-func (p *server) serveLink(l *dataplane.Link, conn *net.TCPConn, from sourceID, bucket int) {
+func (p *server) serveLink(l *dataplane.Link, conn *net.TCPConn, bucket int) {
+	from := p.origins.OfPeer(conn)
+	stranger := p.waiting.Enter(from, func() { _ = conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(p.times.handshake))
 	g, err := p.edition.handshake(conn, from, bucket)
-	p.waiting.leave(from)
+	stranger.Leave()
 	if err == nil {
 		if err = l.Admit(p.ledger, g.keyID); err != nil {
 			g.stream.close()
 		}
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		p.forward(l, conn, g)
+		return
+	}
+	p.ledger.Refuse()
+	switch {
+	case errors.Is(err, net.ErrClosed): // it made room
 	case errors.Is(err, dataplane.ErrTooManySessions):
-		p.ledger.Refuse()
 		dataplane.Reset(conn) // only the key's owner can come here, so there is nothing to hide
 	default:
-		p.ledger.Refuse()
 		p.hold(conn, from)
 	}
 }
@@ -95,13 +84,11 @@ func (p *server) forward(l *dataplane.Link, client *net.TCPConn, g greeting) {
 }
 
 // hold reads and discards until the deadline of the handshake or until the client gives up, so that a stranger learns
-// nothing from when or how the connection ends. Holds are bounded; beyond that connections close at once.
-func (p *server) hold(conn *net.TCPConn, from sourceID) {
-	defer func() { _ = conn.Close() }()
-	if !p.refused.enter(from) {
-		return
-	}
-	defer p.refused.leave(from)
+// nothing from when or how the connection ends.
+func (p *server) hold(conn *net.TCPConn, from dataplane.Origin) {
+	end := func() { _ = conn.Close() }
+	defer end()
+	defer p.refused.Enter(from, end).Leave()
 	source, err := dataplane.NewSource(conn, p.buffers)
 	for err == nil {
 		var taken *dataplane.Buffer

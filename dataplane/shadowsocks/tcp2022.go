@@ -51,7 +51,7 @@ func sessionCipher(psk, salt []byte) cipher.AEAD {
 
 // handshake reads the headers of a request. The specification asks for a single read, so that nobody can count what was
 // consumed before a connection closes; ours never closes early, so it reads until it has them.
-func (p *Plane2022) handshake(conn *net.TCPConn, _ sourceID, _ int) (greeting, error) {
+func (p *Plane2022) handshake(conn *net.TCPConn, _ dataplane.Origin, _ int) (greeting, error) {
 	var room [keySize + identitySize + fixedSize + tagSize]byte
 	n := len(p.identityPSK)
 	head := room[:n+identitySize+fixedSize+tagSize]

@@ -31,7 +31,7 @@ func (p *Plane) receive(conn *net.UDPConn, client clientKey, packet, dst []byte)
 			return
 		}
 	}
-	m, ok := p.udp.find(salt, sealed, dst, p.sources.id(client.addr.Addr()), client.bucket)
+	m, ok := p.udp.find(salt, sealed, dst, p.origins.Of(client.addr.Addr()), client.bucket)
 	if !ok {
 		return
 	}
