@@ -117,7 +117,7 @@ type wireKey struct{}
 
 // meet counts a fresh connection among the strangers, until it shows a key or ends.
 func (p *Plane) meet(ctx context.Context, conn net.Conn) context.Context {
-	w := conn.(*tls.Conn).NetConn().(*wire) //nolint:forcetypeassert // our listener gives nothing else
+	w := wireOf(conn.(*tls.Conn)) //nolint:forcetypeassert // ServeTLS makes nothing else
 	w.stranger = p.strangers.Enter(p.origins.OfPeer(w.TCPConn), func() {
 		p.ledger.Refuse()
 		_ = w.TCPConn.Close()

@@ -26,8 +26,9 @@ func (p *Plane) speakSecond() error {
 			return // net/http closes the connection
 		}
 		_ = conn.SetReadDeadline(time.Time{})
-		h2.ServeConn(conn, &http2.ServeConnOpts{
-			Context: context.WithValue(server.BaseContext(p.listener), wireKey{}, conn.NetConn()), BaseConfig: server, Handler: handler, SawClientPreface: true,
+		w := wireOf(conn)
+		h2.ServeConn(&framed{Conn: conn, wire: w, buffers: p.buffers}, &http2.ServeConnOpts{
+			Context: context.WithValue(server.BaseContext(p.listener), wireKey{}, w), BaseConfig: server, Handler: handler, SawClientPreface: true,
 		})
 	}
 	return nil

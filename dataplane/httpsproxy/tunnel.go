@@ -68,7 +68,7 @@ type tlsStream struct {
 }
 
 func newTLSStream(conn *tls.Conn, ahead *bufio.Reader, buffers *dataplane.Buffers) *tlsStream {
-	s := &tlsStream{Conn: conn, wire: conn.NetConn().(*wire), buffers: buffers, small: make([]byte, smallRead)} //nolint:forcetypeassert // our listener gives nothing else
+	s := &tlsStream{Conn: conn, wire: wireOf(conn), buffers: buffers, small: make([]byte, smallRead)}
 	if n := ahead.Buffered(); n > 0 {
 		s.early = make([]byte, n)
 		_, _ = io.ReadFull(ahead, s.early)
@@ -113,16 +113,15 @@ func (s *tlsStream) Release() {
 
 // Write sends the payload's records with one system call.
 func (s *tlsStream) Write(payload net.Buffers) (err error) {
-	s.wire.corked = s.buffers.Take()
+	buffer := s.buffers.Take()
+	defer s.buffers.Return(buffer)
+	s.wire.cork(buffer)
 	for _, part := range payload {
 		if _, err = s.Conn.Write(part); err != nil {
 			break
 		}
 	}
-	err = errors.Join(err, s.wire.flush())
-	s.buffers.Return(s.wire.corked)
-	s.wire.corked = nil
-	return err
+	return errors.Join(err, s.wire.uncork())
 }
 
 // Close ends both directions at once: an alert could wait behind bytes that the client does not take.

@@ -1,7 +1,9 @@
 package httpsproxy
 
 import (
+	"crypto/tls"
 	"net"
+	"sync"
 
 	"stile/dataplane"
 )
@@ -14,9 +16,16 @@ type wire struct {
 	// impatient makes Read fail with errNothing rather than wait.
 	impatient bool
 	peek      peeker
-	// corked collects what is written, size bytes so far, while it is not nil.
+	// corked collects what is written, size bytes so far, while it is not nil. The lock is for crypto/tls, which answers a
+	// client's key update from the goroutine that reads.
+	mu     sync.Mutex
 	corked *dataplane.Buffer
 	size   int
+}
+
+// wireOf is what is under a client's TLS.
+func wireOf(conn *tls.Conn) *wire {
+	return conn.NetConn().(*wire) //nolint:forcetypeassert // our listener gives nothing else
 }
 
 func newWire(conn *net.TCPConn) *wire { return &wire{TCPConn: conn} }
@@ -47,6 +56,8 @@ func (w *wire) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (w *wire) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.corked == nil {
 		return w.TCPConn.Write(p)
 	}
@@ -62,7 +73,23 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// flush sends what was collected.
+// cork collects what is written from now on in a buffer.
+func (w *wire) cork(buffer *dataplane.Buffer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.corked = buffer
+}
+
+// uncork sends what was collected and gives the buffer up.
+func (w *wire) uncork() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.flush()
+	w.corked = nil
+	return err
+}
+
+// flush sends what was collected; the caller holds the lock.
 func (w *wire) flush() error {
 	if w.size == 0 {
 		return nil

@@ -140,7 +140,7 @@ type Process struct {
 	Address string
 	// Behind is another process whose processor time counts with this one's; nil is none.
 	Behind *Process
-	output  *bufio.Reader // of our own servers
+	output *bufio.Reader // of our own servers
 }
 
 // Start runs a command and waits until its address accepts.
