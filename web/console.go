@@ -41,7 +41,7 @@ var consoleMenu = []struct {
 	path string
 	noun vpn.Noun
 }{
-	{"/admin", vpn.NounUsers}, {"/admin/users", vpn.NounUsers}, {"/admin/servers", vpn.NounServers}, {"/admin/plans", vpn.NounPlans},
+	{"/admin", vpn.NounUsers}, {"/admin/users", vpn.NounUsers}, {"/admin/invitations", vpn.NounUsers}, {"/admin/servers", vpn.NounServers}, {"/admin/plans", vpn.NounPlans},
 	{"/admin/vouchers", vpn.NounVouchers}, {"/admin/payments", vpn.NounPayments}, {"/admin/webhooks", vpn.NounWebhooks},
 	{"/admin/audit", vpn.NounAudit}, {"/admin/settings", vpn.NounSettings},
 }

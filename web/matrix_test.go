@@ -139,6 +139,11 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"GET /admin/settings":                                   console,
 		"POST /admin/settings":                                  {form: "brand=Gate&sign_up=closed", user: "403", operator: "303 /admin/settings"},
 		"POST /admin/settings/mail":                             {form: "to=me@example.com", user: "403", operator: "409"},
+		"POST /admin/users/{id}/second-factor/off":              {user: "403", operator: "303 /admin/users/"},
+		"POST /admin/users/{id}/passkeys/remove":                {user: "403", operator: "303 /admin/users/"},
+		"GET /admin/invitations":                                console,
+		"POST /admin/invitations":                               {form: "plan=standard&periods=1&days=7", user: "403", operator: "201"},
+		"POST /admin/invitations/{id}/remove":                   {user: "403", operator: "303 /admin/invitations"},
 
 		"GET /docs":              page,
 		"GET /docs/openapi.yaml": page,
@@ -293,6 +298,19 @@ func (w *world) passkey(userID int64) int64 {
 	return all[len(all)-1].ID
 }
 
+// factor turns a user's second factor on.
+func (w *world) factor(userID int64) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	if err := w.store.BeginSecondFactor(ctx, userID, vpn.OTPSecret{1}, vpn.Audit{Action: "second_factor.begin"}); err != nil {
+		w.t.Fatal(err)
+	}
+	f := must(w.store.SecondFactor(ctx, userID))(w.t)
+	if err := w.store.ConfirmSecondFactor(ctx, f.ID, 1, []vpn.TokenHash{{1}}, vpn.Audit{Action: "second_factor.on"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // managed makes something for the console to manage, such as one of "users", with a device.
 func (w *world) managed(what string) (id, device int64) {
 	w.t.Helper()
@@ -309,7 +327,12 @@ func (w *world) managed(what string) (id, device int64) {
 		if err := w.service.SetExpiry(ctx, shell, u.ID, w.now().AddDate(0, 0, 1)); err != nil { // within what support may do
 			w.t.Fatal(err)
 		}
+		w.passkey(u.ID)
+		w.factor(u.ID)
 		return u.ID, must(w.service.AddDevice(ctx, &vpn.Actor{User: u}, "theirs", vpn.PlatformIOS))(w.t)
+	case "invitations":
+		i, _, err := w.service.Invite(ctx, shell, vpn.NewInvitation{Days: 1})
+		return must(i, err)(w.t).ID, 0
 	case "servers":
 		for _, s := range must(w.store.Servers(ctx))(w.t) {
 			if s.Name == "Victim" {
@@ -377,6 +400,11 @@ func (w *world) reset() {
 	for _, email := range []string{userEmail, operatorEmail} {
 		user := must(w.store.UserByEmail(w.t.Context(), email))(w.t)
 		_ = w.service.ResetPasskeys(w.t.Context(), vpn.Shell(), user.ID) // there may be none
+		for _, token := range must(w.store.Tokens(w.t.Context(), user.ID))(w.t) {
+			if err := w.service.RemoveToken(w.t.Context(), &vpn.Actor{User: user}, token.ID); err != nil {
+				w.t.Fatal(err)
+			}
+		}
 		for _, d := range must(w.store.Devices(w.t.Context(), user.ID))(w.t) {
 			if err := w.service.RemoveDevice(w.t.Context(), &vpn.Actor{User: user}, d.ID); err != nil {
 				w.t.Fatal(err)

@@ -28,6 +28,7 @@ func TestEntriesInChromium(t *testing.T) {
 			signUpFlow(w, b)
 			resetFlow(w, b)
 			passkeyFlow(w, b)
+			invitationsFlow(w, b)
 		})
 	}
 }
