@@ -87,7 +87,7 @@ func BenchmarkLarge(b *testing.B) {
 			visitor = operator
 		}
 		b.Run(path, func(b *testing.B) {
-			cookies := visitor.client.Jar.Cookies(&url.URL{Scheme: "http", Host: w.server.Listener.Addr().String(), Path: "/"})
+			cookies := visitor.client.Jar.Cookies(must(url.Parse(w.server.URL))(b))
 			var took []time.Duration
 			size, began := 0, cpuTime()
 			for b.Loop() {
@@ -102,7 +102,7 @@ func BenchmarkLarge(b *testing.B) {
 				took = append(took, time.Since(asked))
 				n, _ := io.Copy(io.Discard, answer.Body)
 				if size = int(n); answer.Code != http.StatusOK || n == 0 {
-					b.Fatalf("%s: %d", path, answer.Code)
+					b.Fatalf("%s: %d %s", path, answer.Code, answer.Header().Get("Location"))
 				}
 			}
 			slices.Sort(took)
