@@ -25,24 +25,38 @@ func (v *visitor) wire(path string) (http.Header, int) {
 	return resp.Header, len(must(io.ReadAll(resp.Body))(v.w.t))
 }
 
-// TestPagesAreSmall: a first visit to any page, with its sheet, script and icon, takes at most 100 kB.
+// TestPagesAreSmall: a first visit to any page of the map of routes, with its sheet, script and icon, takes at most 100 kB, with
+// 1,000 servers.
 func TestPagesAreSmall(t *testing.T) {
 	const limit = 100_000
-	w := setup(t).populate()
+	w := setup(t).populate().addServers(1000)
 	device, _ := w.belongings(userEmail)
 	w.use(w.user.ID, device)
-	v := w.signedIn(userEmail, "ru")
+	w.read(t)
+	user, operator := w.signedIn(userEmail, "ru"), w.signedIn(operatorEmail, "ru")
 	files := 0
 	for name := range w.site.assets.byName {
 		if strings.Contains(name, ".en-") {
 			continue
 		}
-		_, n := v.wire("/assets/" + name)
+		_, n := user.wire("/assets/" + name)
 		files += n
 	}
-	for _, path := range []string{"/signin", "/account", "/account/devices", "/account/servers", "/account/connect", "/account/tokens", "/account/settings",
-		"/account/connect/" + number(device) + "/" + number(w.servers[0].ID), "/docs", "/nothing"} {
+	pages := 0
+	for _, r := range Routes() {
+		if r.Method != http.MethodGet || strings.HasSuffix(r.Path, "/live") || strings.HasPrefix(r.Path, "/assets/") {
+			continue
+		}
+		v, id := user, device
+		if isConsole(r.Path) {
+			v, id = operator, 1
+		}
+		path := strings.NewReplacer("{id}", number(id), "{device}", number(device), "{server}", number(w.servers[0].ID), "{token}", "nothing").Replace(r.Path)
 		h, n := v.wire(path)
+		if !strings.HasPrefix(h.Get("Content-Type"), "text/html") {
+			continue
+		}
+		pages++
 		if h.Get("Content-Encoding") != "gzip" {
 			t.Errorf("%s is not compressed", path)
 		}
@@ -50,6 +64,9 @@ func TestPagesAreSmall(t *testing.T) {
 		if n+files > limit {
 			t.Errorf("%s takes %d bytes and %d of files, the limit is %d", path, n, files, limit)
 		}
+	}
+	if pages < 20 {
+		t.Errorf("%d pages", pages)
 	}
 }
 
