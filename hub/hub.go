@@ -25,8 +25,6 @@ const (
 	compareInterval = time.Second
 	// sendTimeout bounds how long a node may take no frame before its link counts as dead.
 	sendTimeout = 10 * time.Second
-	// inboxRoom is more frames than a node has under way: its usage window, an answer and some beats.
-	inboxRoom = 256
 	// snapshotsAtOnce bounds how many whole sets are in memory at a time. Each also holds one of the few reading connections
 	// of the store while it is read, and requests need the others.
 	snapshotsAtOnce = 2

@@ -13,7 +13,7 @@ import (
 
 // join redeems a token. The conditional statement behind JoinNode decides who wins; only then is a certificate signed.
 func (l *Listener) join(w http.ResponseWriter, r *http.Request) {
-	leave := l.joins.enter()
+	leave := l.joins.enter(r.Context())
 	if leave == nil {
 		l.refuseBusy(w, l.joins)
 		return

@@ -12,16 +12,13 @@ import (
 	"stile/wire"
 )
 
-// framesRoom is how many frames of a node wait for its stream to take them.
-const framesRoom = 16
-
 // memberLink is what streams and polls have in common: whose it is, and what came from the node.
 type memberLink struct {
 	by   caller
 	name string // in StreamHeader
 	// welcomed ends the node's admission.
 	welcomed func()
-	in       chan wire.Frame
+	in       *inbox
 	closed   chan struct{}
 	once     sync.Once
 }
@@ -29,38 +26,14 @@ type memberLink struct {
 func newMemberLink(by caller, welcomed func()) *memberLink {
 	var name [8]byte
 	_, _ = rand.Read(name[:]) // never fails
-	return &memberLink{by: by, name: hex.EncodeToString(name[:]), welcomed: welcomed, in: make(chan wire.Frame, framesRoom),
-		closed: make(chan struct{})}
+	return &memberLink{by: by, name: hex.EncodeToString(name[:]), welcomed: welcomed, in: newInbox(), closed: make(chan struct{})}
 }
 
-// take hands over a frame that came in.
-func (m *memberLink) take(ctx context.Context, f wire.Frame) error {
-	select {
-	case m.in <- f:
-		return nil
-	case <-m.closed:
-		return io.ErrClosedPipe
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Receive implements wire.Link.
-func (m *memberLink) Receive(ctx context.Context) (wire.Frame, error) {
-	select {
-	case f := <-m.in:
-		return f, nil
-	case <-m.closed:
-		return nil, io.EOF
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Close implements wire.Link.
+// Close ends the link. It may be called more than once.
 func (m *memberLink) Close() error {
 	m.once.Do(func() {
 		close(m.closed)
+		m.in.end(io.EOF)
 		m.welcomed()
 	})
 	return nil
@@ -86,7 +59,7 @@ type streamLink struct {
 	control *http.ResponseController
 }
 
-// Send implements wire.Link.
+// Send writes a frame.
 func (s *streamLink) Send(ctx context.Context, f wire.Frame) error {
 	select {
 	case <-s.closed:
@@ -141,7 +114,7 @@ func (l *Listener) admit(w http.ResponseWriter, r *http.Request, by caller) (lea
 		l.refuse(w, http.StatusServiceUnavailable, wire.NodeServerError)
 		return nil
 	}
-	if leave = l.hellos.enter(); leave == nil {
+	if leave = l.hellos.enter(r.Context()); leave == nil {
 		l.refuseBusy(w, l.hellos)
 		return nil
 	}
@@ -153,8 +126,8 @@ func (l *Listener) admit(w http.ResponseWriter, r *http.Request, by caller) (lea
 }
 
 // run drives a link until it ends, and says why if the reason is worth telling.
-func (l *Listener) run(ctx context.Context, m *memberLink, link wire.Link) {
-	if err := l.cfg.Hub.Serve(ctx, m.by.id, link); err != nil {
+func (l *Listener) run(ctx context.Context, m *memberLink, link outlet) {
+	if err := l.cfg.Hub.serve(ctx, m.by.id, link, m.in); err != nil {
 		l.cfg.Log.Info("a node's stream ended", "node", m.by.id, "reason", err)
 	}
 }
@@ -198,7 +171,7 @@ func (l *Listener) frames(w http.ResponseWriter, r *http.Request, by caller) {
 		return
 	}
 	for _, f := range frames {
-		if err := m.take(r.Context(), f); err != nil {
+		if m.in.put(f) != nil {
 			l.refuse(w, http.StatusGone, wire.NodeNoStream)
 			return
 		}

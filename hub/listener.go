@@ -27,6 +27,9 @@ const (
 	nodeBuffer      = 64 << 10
 	headTimeout     = 10 * time.Second
 	idleTimeout     = 2 * time.Minute
+	// A connection that says nothing for longer than two beats is asked whether it lives: a node has but so many.
+	pingAfter   = 40 * time.Second
+	pingTimeout = 10 * time.Second
 	// memberInterval bounds how long a node that another process revoked keeps its running link.
 	memberInterval = time.Second
 )
@@ -84,7 +87,7 @@ func NewListener(cfg ListenerConfig) (*Listener, error) {
 	if cfg.PollWait == 0 {
 		cfg.PollWait = wire.PollSeconds * time.Second
 	}
-	l := &Listener{cfg: cfg, hellos: newAdmission(hellosAtOnce), joins: newAdmission(joinsAtOnce),
+	l := &Listener{cfg: cfg, hellos: newAdmission(hellosAtOnce, helloPatience), joins: newAdmission(joinsAtOnce, 0),
 		links: make(map[string]*memberLink), polls: make(map[string]*pollLink)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathControl, l.control)
@@ -101,6 +104,7 @@ func NewListener(cfg ListenerConfig) (*Listener, error) {
 		ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: nodeHeaderBytes,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: nodeRequests, MaxReceiveBufferPerStream: nodeBuffer, MaxReceiveBufferPerConnection: nodeBuffer,
+			SendPingTimeout: pingAfter, PingTimeout: pingTimeout,
 		},
 		ErrorLog: log.New(io.Discard, "", 0), // net/http's own complaints name addresses
 	}
@@ -115,8 +119,10 @@ func (l *Listener) Run(ctx context.Context, listener net.Listener) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { l.watchMembers(inner) })
 	context.AfterFunc(inner, func() { _ = l.server.Close() })
-	err := l.server.ServeTLS(listener, "", "")
+	gate := newGate(inner, listener, l.server.TLSConfig.Clone()) // net/http goes on writing into its own
+	err := l.server.Serve(gate)
 	stop()
+	gate.wait()
 	watching.Wait()
 	l.mu.Lock()
 	l.isStopping = true
@@ -149,6 +155,7 @@ func (l *Listener) certified(h func(http.ResponseWriter, *http.Request, caller))
 			l.refuse(w, http.StatusUnauthorized, wire.NodeRefused)
 			return
 		}
+		w.Header()["Date"] = nil // which no node reads, and which the tables of the header compression would keep
 		h(w, r, caller{id: id, key: key})
 	}
 }

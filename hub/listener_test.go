@@ -181,15 +181,6 @@ func FuzzListener(f *testing.F) {
 			t.Fatal("not added")
 		}
 		defer l.remove(m)
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			for {
-				if _, err := m.Receive(ctx); err != nil {
-					return
-				}
-			}
-		}()
-		defer cancel()
 		r := httptest.NewRequest(http.MethodPost, wire.PathFrames, bytes.NewReader(body))
 		r.Header.Set(wire.StreamHeader, m.name)
 		w := httptest.NewRecorder()

@@ -23,7 +23,7 @@ type pollLink struct {
 	ready, room chan struct{}
 }
 
-// Send implements wire.Link.
+// Send keeps a frame for the next poll, when there is room.
 func (p *pollLink) Send(ctx context.Context, f wire.Frame) error {
 	body, err := p.encode(f)
 	if err != nil {

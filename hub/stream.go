@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
@@ -19,16 +20,22 @@ import (
 var (
 	errDraining = errors.New("hub: the control plane hands its nodes over")
 	errReplaced = errors.New("hub: the node opened another stream")
-	errOverrun  = errors.New("hub: the node sends more than it may")
 )
 
-// stream is one link of one node. One goroutine drives its machine, another receives.
+// outlet is the sending half of a link.
+type outlet interface {
+	Send(ctx context.Context, f wire.Frame) error
+	Close() error
+}
+
+// stream is one link of one node. One goroutine drives its machine.
 type stream struct {
 	hub     *Hub
 	id      int64
 	node    *node
 	session int64 // its number among the node's streams, guarded by node.mu; 0 before it has one
-	link    wire.Link
+	link    outlet
+	inbox   *inbox
 	machine *feed.Server
 
 	// wake has one slot: it says that there may be a change, not which.
@@ -42,6 +49,31 @@ type stream struct {
 // Serve drives the stream of a node, whose identity is proven, until the link or ctx ends. A newer stream of the same
 // node, here or at another replica, ends it too.
 func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
+	in := newInbox()
+	receiving, stop := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	parts.Go(func() { in.end(receive(receiving, link, in)) })
+	err := h.serve(ctx, nodeID, link, in)
+	stop()
+	parts.Wait()
+	return err
+}
+
+// receive hands over what comes until the link or ctx ends.
+func receive(ctx context.Context, link wire.Link, in *inbox) error {
+	for {
+		f, err := link.Receive(ctx)
+		if err == nil {
+			err = in.put(f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// serve is Serve for a link whose frames are put into the inbox.
+func (h *Hub) serve(ctx context.Context, nodeID int64, link outlet, in *inbox) error {
 	defer link.Close()
 	if h.isDraining.Load() {
 		return errDraining
@@ -51,27 +83,21 @@ func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
 	n := h.node(nodeID)
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &stream{hub: h, id: nodeID, node: n, link: link, wake: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}),
+	s := &stream{hub: h, id: nodeID, node: n, link: link, inbox: in, wake: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}),
 		machine: feed.NewServer(feed.ServerConfig{NodeID: nodeID, Session: binary.BigEndian.Uint64(random[:]),
 			Quarantine: n.quarantine, HasPeers: h.replica != nil})}
 	if err := n.attach(ctx, s); err != nil {
 		return err
 	}
+	in.onEnd(cancel)
 	if err := h.begin(working, s); err != nil {
 		cancel(err)
 	}
 	if h.isDraining.Load() { // since before Drain looked for streams, or this one is among them
 		cancel(errDraining)
 	}
-	inbox := make(chan wire.Frame, inboxRoom)
-	received := make(chan struct{})
-	go func() {
-		defer close(received)
-		cancel(s.receive(working, inbox))
-	}()
-	s.loop(working, inbox)
+	s.loop(working)
 	cancel(nil)
-	<-received
 	h.end(ctx, s, errors.Is(context.Cause(working), errDraining))
 	if ctx.Err() != nil {
 		return nil
@@ -84,22 +110,7 @@ func (s *stream) poke() { poke(s.wake) }
 
 func (s *stream) stop() { s.cancel(errReplaced) }
 
-// receive never waits for the machine, so that neither side waits for the other to take a frame.
-func (s *stream) receive(ctx context.Context, inbox chan<- wire.Frame) error {
-	for {
-		f, err := s.link.Receive(ctx)
-		if err != nil {
-			return err
-		}
-		select {
-		case inbox <- f:
-		default:
-			return errOverrun
-		}
-	}
-}
-
-func (s *stream) loop(ctx context.Context, inbox <-chan wire.Frame) {
+func (s *stream) loop(ctx context.Context) {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
 	if ctx.Err() == nil {
@@ -112,12 +123,22 @@ func (s *stream) loop(ctx context.Context, inbox <-chan wire.Frame) {
 			s.tick(ctx)
 		case <-s.wake:
 			s.step(ctx, feed.Woken{})
-		case f := <-inbox:
-			if hello, ok := f.(*wire.Hello); ok {
-				s.version = printable(hello.Version)
-			}
-			s.step(ctx, feed.Received{Frame: f})
+		case <-s.inbox.arrived:
+			s.receive(ctx)
 		}
+	}
+}
+
+// receive gives the machine what came.
+func (s *stream) receive(ctx context.Context) {
+	for _, f := range s.inbox.take() {
+		if ctx.Err() != nil {
+			return
+		}
+		if hello, ok := f.(*wire.Hello); ok {
+			s.version = printable(hello.Version)
+		}
+		s.step(ctx, feed.Received{Frame: f})
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 
 const (
 	dialTimeout = 10 * time.Second
+	// handshakeTimeout is longer, as a control plane to which all nodes come back lets them wait in line before it.
+	handshakeTimeout = 30 * time.Second
 	// requestTimeout bounds what is no stream and no poll.
 	requestTimeout = 20 * time.Second
 	// maxAnswer bounds answers that are no frames, in bytes.
@@ -72,7 +74,7 @@ func newControl(url string, authority *x509.Certificate, own *tls.Certificate) *
 	protocols.SetHTTP2(true)
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	return &control{url: url, transport: &http.Transport{
-		DialContext: dialer.DialContext, TLSClientConfig: config, TLSHandshakeTimeout: dialTimeout, Protocols: &protocols,
+		DialContext: dialer.DialContext, TLSClientConfig: config, TLSHandshakeTimeout: handshakeTimeout, Protocols: &protocols,
 		DisableCompression: true, ResponseHeaderTimeout: requestTimeout + wire.PollSeconds*time.Second,
 		// A connection that dies without a word is noticed, also while no frame is due.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
