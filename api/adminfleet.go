@@ -137,8 +137,8 @@ func (a *API) nodes(ctx context.Context, actor *vpn.Actor, _ nothing) (*wire.Pag
 		out.Data[i] = wire.AdminNode{
 			ID: n.Server.ID, Name: n.Server.Name, IsOnline: n.Live.IsOnline, ActiveDevices: n.Live.ActiveDevices,
 			HeardAt: wire.SecondsOrNull(n.Live.At), Keys: n.Position.Count, Revision: n.Position.Rev,
-			SeenAt: wire.SecondsOrNull(n.Report.Status.SeenAt), Confirmed: n.Report.Status.Rev, Lag: n.Report.Lag(), Version: orNull(n.Report.Status.Version),
-			Load: n.Report.Status.Load, Sessions: n.Report.Status.Sessions, RefusedKeys: n.Live.RefusedKeys,
+			SeenAt: wire.SecondsOrNull(n.Report.Status.At), Confirmed: n.Report.Status.Applied, Lag: n.Report.Lag(), Version: orNull(n.Report.Status.Version),
+			Load: n.Report.Status.Load, Sessions: n.Report.Status.Sessions, RefusedKeys: len(n.Report.Status.Refused.All()),
 			JoinedAt: wire.SecondsOrNull(n.Report.Identity.JoinedAt), RevokedAt: wire.SecondsOrNull(n.Report.Identity.RevokedAt),
 			CertifiedUntil: wire.SecondsOrNull(n.Report.Identity.CertifiedUntil),
 		}

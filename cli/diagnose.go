@@ -90,17 +90,17 @@ func (c *UserDiagnoseCmd) Run(ctx context.Context, t *Terminal) error {
 // notedNodes are nodes as the running service wrote them down.
 type notedNodes struct {
 	awayNodes
-	byID map[int64]vpn.NodeStatus
+	byID map[int64]vpn.NodeStream
 	now  time.Time
 }
 
 // noteNodes reads how the nodes are.
 func noteNodes(ctx context.Context, st *store.Store) (*notedNodes, error) {
-	all, err := st.NodeStatuses(ctx)
+	all, err := st.NodeStreams(ctx)
 	if err != nil {
 		return nil, err
 	}
-	n := &notedNodes{byID: make(map[int64]vpn.NodeStatus, len(all)), now: time.Now()}
+	n := &notedNodes{byID: make(map[int64]vpn.NodeStream, len(all)), now: time.Now()}
 	for _, status := range all {
 		n.byID[status.NodeID] = status
 	}
@@ -115,11 +115,14 @@ func (n *notedNodes) isOnline(id int64) bool {
 
 // WaitApplied implements vpn.Nodes, without waiting.
 func (n *notedNodes) WaitApplied(_ context.Context, id, rev int64) bool {
-	return n.isOnline(id) && n.byID[id].Rev >= rev
+	return n.isOnline(id) && n.byID[id].Applied >= rev
 }
+
+// Refuses implements vpn.Nodes.
+func (n *notedNodes) Refuses(id, keyID int64) bool { return n.byID[id].Refused.Has(keyID) }
 
 // Live implements vpn.Nodes.
 func (n *notedNodes) Live(id int64) vpn.NodeLive {
 	s := n.byID[id]
-	return vpn.NodeLive{IsOnline: n.isOnline(id), ActiveDevices: s.ActiveKeys, At: s.SeenAt}
+	return vpn.NodeLive{IsOnline: n.isOnline(id), ActiveDevices: s.ActiveDevices, At: s.At}
 }

@@ -26,12 +26,15 @@ type nodeRow struct {
 	Load           int        `json:"load"`
 	Sessions       int        `json:"sessions"`
 	Active         int        `json:"active_connections"`
+	// RefusedKeys are keys that it does not honour, or cannot hold: they do not work there.
+	RefusedKeys []int64 `json:"refused_keys"`
 }
 
 func nodeRowOf(r *vpn.NodeReport, now time.Time) nodeRow {
 	row := nodeRow{
-		ID: r.Server.ID, Name: r.Server.Name, Host: r.Server.Host, SeenAt: orNull(r.Status.SeenAt), Rev: r.Status.Rev, Lag: r.Lag(),
+		ID: r.Server.ID, Name: r.Server.Name, Host: r.Server.Host, SeenAt: orNull(r.Status.At), Rev: r.Status.Applied, Lag: r.Lag(),
 		Version: r.Status.Version, CertifiedUntil: orNull(r.Identity.CertifiedUntil),
+		RefusedKeys: orNone(r.Status.Refused.All()),
 	}
 	switch {
 	case r.Identity.NodeID == 0:
@@ -44,10 +47,13 @@ func nodeRowOf(r *vpn.NodeReport, now time.Time) nodeRow {
 		row.State = "offline"
 	default:
 		row.State = "online"
-		row.Load, row.Sessions, row.Active = r.Status.Load, r.Status.Sessions, r.Status.ActiveKeys
+		row.Load, row.Sessions, row.Active = r.Status.Load, r.Status.Sessions, r.Status.ActiveDevices
 	}
 	return row
 }
+
+// orNone is a list for JSON, also when it is empty.
+func orNone(ids []int64) []int64 { return append([]int64{}, ids...) }
 
 // orNull is an instant for JSON, null when there is none.
 func orNull(t time.Time) *time.Time {
@@ -116,6 +122,7 @@ func (c *NodeShowCmd) Run(ctx context.Context, t *Terminal) error {
 				{"keys at revision", fmt.Sprintf("%d, %d behind", r.Rev, r.Lag)}, {"version", r.Version},
 				{"certificate ends in", daysUntil(r.CertifiedUntil, now)}, {"load", strconv.Itoa(r.Load) + " %"},
 				{"sessions", strconv.Itoa(r.Sessions)}, {"active connections", strconv.Itoa(r.Active)},
+				{"keys it refuses", orElse(string(reports[i].Status.Refused), "none")},
 			})
 			return nil
 		}

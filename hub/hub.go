@@ -244,7 +244,7 @@ func (h *Hub) WaitApplied(ctx context.Context, nodeID, rev int64) bool {
 // Refuses implements vpn.Nodes.
 func (h *Hub) Refuses(nodeID, keyID int64) bool {
 	n := h.known(nodeID)
-	return n != nil && n.refuses(keyID)
+	return n != nil && n.now().Refused.Has(keyID)
 }
 
 // Live implements vpn.Nodes.
@@ -254,5 +254,5 @@ func (h *Hub) Live(nodeID int64) vpn.NodeLive {
 		return vpn.NodeLive{}
 	}
 	state := n.now()
-	return vpn.NodeLive{IsOnline: state.IsOnline, ActiveDevices: state.ActiveDevices, RefusedKeys: n.refusals(), At: state.At}
+	return vpn.NodeLive{IsOnline: state.IsOnline, ActiveDevices: state.ActiveDevices, At: state.At}
 }

@@ -303,6 +303,9 @@ func TestAKeyThatNoNodeCanHoldIsLeftOut(t *testing.T) {
 		if !h.WaitApplied(ctx, 1, 1) || !strings.Contains(log.String(), "key=5") {
 			t.Errorf("not applied, or not told: %s", log)
 		}
+		if !h.Refuses(1, 5) {
+			t.Error("a key that was left out counts as being there")
+		}
 		if secret := fmt.Sprintf("%v", [32]byte(s.key.Seed)); strings.Contains(log.String(), secret[1:20]) {
 			t.Error("the log holds a seed")
 		}

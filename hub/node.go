@@ -18,8 +18,6 @@ type node struct {
 	stream *stream // the one here; nil: none
 	// state is that of the node's newest stream, here or at another replica.
 	state vpn.NodeStream
-	// refused are keys that the node holds and does not honour, as the stream here was told.
-	refused []int64
 	// changed is closed, and replaced, when state.Session, state.Applied or state.IsOnline changes.
 	changed chan struct{}
 }
@@ -64,7 +62,8 @@ func (n *node) begin(s *stream, session, replica int64, isMoving bool) bool {
 		return false
 	}
 	s.session = session
-	n.state.Session, n.state.Replica, n.state.IsOnline, n.state.Epoch, n.state.Applied = session, replica, isMoving, 0, 0
+	n.state.Session, n.state.Replica, n.state.IsOnline = session, replica, isMoving
+	n.state.Epoch, n.state.Applied, n.state.Refused = 0, 0, ""
 	n.tell()
 	return true
 }
@@ -73,7 +72,7 @@ func (n *node) begin(s *stream, session, replica int64, isMoving bool) bool {
 func (n *node) detach(s *stream, isMoving bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.stream, n.refused = nil, nil
+	n.stream = nil
 	if n.state.Session == s.session && !isMoving {
 		n.state.IsOnline, n.state.Load, n.state.ActiveDevices, n.state.Sessions = false, 0, 0, 0
 		n.tell()
@@ -139,21 +138,8 @@ func (n *node) waitApplied(ctx context.Context, rev int64) bool {
 
 // newlyRefused returns those of the keys that were not refused when the stream last told.
 func (n *node) newlyRefused(ids []int64) []int64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return slices.Contains(n.refused, id) })
-}
-
-func (n *node) refuses(keyID int64) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Contains(n.refused, keyID)
-}
-
-func (n *node) refusals() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.refused)
+	before := n.now().Refused
+	return slices.DeleteFunc(slices.Clone(ids), before.Has)
 }
 
 func (n *node) now() vpn.NodeStream {

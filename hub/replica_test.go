@@ -147,6 +147,7 @@ func (r *replicas) notApplied(at *site, rev vpn.NodeRev) {
 type follower struct {
 	link     wire.Link
 	holds    atomic.Bool
+	refuses  atomic.Int64 // a key, 0 = none
 	session  atomic.Uint64
 	lastHeld atomic.Pointer[wire.Ack]
 	ended    chan error // of the hub's Serve
@@ -176,6 +177,9 @@ func (f *follower) run() {
 			return
 		}
 		ack := &wire.Ack{Session: f.session.Load(), Epoch: epoch}
+		if id := f.refuses.Load(); id != 0 {
+			ack.Refused = []int64{id}
+		}
 		switch frame := frame.(type) {
 		case *wire.Welcome:
 			epoch = frame.Epoch
@@ -203,6 +207,30 @@ func (f *follower) has(rev int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Contains(f.delivered, rev)
+}
+
+func TestRefusedKeysAreKnownToEveryReplica(t *testing.T) {
+	r := newReplicas(t)
+	f := r.follow(r.a, wire.Hello{})
+	f.refuses.Store(7)
+	rev := r.change(r.a)
+	for _, at := range []*site{r.a, r.b} {
+		r.applied(at, rev)
+		if !at.Refuses(r.server.ID, 7) || at.Refuses(r.server.ID, 8) || at.Refuses(r.server.ID+1, 7) {
+			t.Errorf("a replica believes that the node refuses %q", at.node(r.server.ID).now().Refused)
+		}
+	}
+	noted, err := r.b.store.NodeStreams(t.Context())
+	r.ok(err)
+	if len(noted) != 1 || noted[0].Refused != "7" {
+		t.Errorf("noted: %+v", noted)
+	}
+	f.refuses.Store(0)
+	rev = r.change(r.b)
+	r.applied(r.b, rev)
+	if r.b.Refuses(r.server.ID, 7) {
+		t.Error("a key that the node takes now counts as refused")
+	}
 }
 
 func TestAReplicaWaitsForTheNodesOfOthers(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -207,7 +209,7 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		}
 		s.update(true, func(n *vpn.NodeStream) {
 			n.Epoch, n.Applied = s.machine.Epoch(), f.Rev
-			s.node.refused = f.Refused
+			n.Refused = vpn.NewKeyIDs(slices.AppendSeq(f.Refused, maps.Keys(s.node.quarantine))...)
 		})
 	case feed.Alive:
 		s.update(false, func(n *vpn.NodeStream) {

@@ -103,10 +103,11 @@ func (r *replicas) Claim(ctx context.Context, nodeID, replica int64) (session in
 		return 0, false, ctx.Err()
 	}
 	err = r.db.QueryRowContext(ctx, `
-		INSERT INTO node_stream AS s (node_id, session, replica, is_online, epoch, applied_rev, version, load, active, sessions, seen_at)
-		VALUES ($2, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT, $3, FALSE, 0, 0, '', 0, 0, 0, 0)
+		INSERT INTO node_stream AS s (node_id, session, replica, is_online, epoch, applied_rev, version, load, active, sessions, seen_at,
+			refused)
+		VALUES ($2, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT, $3, FALSE, 0, 0, '', 0, 0, 0, 0, '')
 		ON CONFLICT (node_id) DO UPDATE
-		SET session = GREATEST(s.session + 1, excluded.session), replica = excluded.replica, epoch = 0, applied_rev = 0,
+		SET session = GREATEST(s.session + 1, excluded.session), replica = excluded.replica, epoch = 0, applied_rev = 0, refused = '',
 			is_online = s.is_online AND `+isLeased+`
 		RETURNING session, is_online`, vpn.ReplicaLease.Milliseconds(), nodeID, replica).Scan(&session, &isOnline)
 	return session, isOnline, err
@@ -133,11 +134,13 @@ func (r *replicas) publish(ctx context.Context, streams []vpn.NodeStream, tell b
 	ids, sessions, owners, online := make([]int64, n), make([]int64, n), make([]int64, n), make([]bool, n)
 	epochs, applied, versions := make([]int64, n), make([]int64, n), make([]string, n)
 	loads, active, open, seen := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	refused := make([]string, n)
 	for i := range streams {
 		s := &streams[i]
 		ids[i], sessions[i], owners[i], online[i] = s.NodeID, s.Session, s.Replica, s.IsOnline
 		epochs[i], applied[i], versions[i] = s.Epoch, s.Applied, s.Version
 		loads[i], active[i], open[i], seen[i] = int64(s.Load), int64(s.ActiveDevices), int64(s.Sessions), millis(s.At)
+		refused[i] = string(s.Refused)
 	}
 	var notice string
 	if tell {
@@ -145,22 +148,23 @@ func (r *replicas) publish(ctx context.Context, streams []vpn.NodeStream, tell b
 	}
 	rows, err := r.db.QueryContext(ctx, `
 		WITH published AS (
-			INSERT INTO node_stream AS s (node_id, session, replica, is_online, epoch, applied_rev, version, load, active, sessions, seen_at)
+			INSERT INTO node_stream AS s (node_id, session, replica, is_online, epoch, applied_rev, version, load, active, sessions, seen_at,
+				refused)
 			SELECT *
 			FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BOOLEAN[], $5::BIGINT[], $6::BIGINT[], $7::TEXT[],
-				$8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[])
+				$8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[], $12::TEXT[])
 			ON CONFLICT (node_id) DO UPDATE
 			SET session = excluded.session, replica = excluded.replica, is_online = excluded.is_online, epoch = excluded.epoch,
 				applied_rev = excluded.applied_rev, version = excluded.version, load = excluded.load, active = excluded.active,
-				sessions = excluded.sessions, seen_at = excluded.seen_at
+				sessions = excluded.sessions, seen_at = excluded.seen_at, refused = excluded.refused
 			WHERE s.session <= excluded.session
 			RETURNING node_id
 		), told AS (
-			SELECT CASE WHEN $12 <> '' THEN pg_notify('`+streamsChannel+`', $12)::TEXT END
+			SELECT CASE WHEN $13 <> '' THEN pg_notify('`+streamsChannel+`', $13)::TEXT END
 		)
 		SELECT node_id
 		FROM told
-		LEFT JOIN published ON TRUE`, ids, sessions, owners, online, epochs, applied, versions, loads, active, open, seen, notice)
+		LEFT JOIN published ON TRUE`, ids, sessions, owners, online, epochs, applied, versions, loads, active, open, seen, refused, notice)
 	kept := make(map[int64]bool, n)
 	err = each(rows, err, func(row scanner) error {
 		var id sql.NullInt64
@@ -176,7 +180,7 @@ func (r *replicas) publish(ctx context.Context, streams []vpn.NodeStream, tell b
 
 const streamQuery = `
 	SELECT s.node_id, s.session, s.replica, s.is_online AND ` + isLeased + `,
-		s.epoch, s.applied_rev, s.version, s.load, s.active, s.sessions, s.seen_at
+		s.epoch, s.applied_rev, s.version, s.load, s.active, s.sessions, s.seen_at, s.refused
 	FROM node_stream s`
 
 // Streams implements vpn.Replicas.
@@ -188,11 +192,7 @@ func (r *replicas) Streams(ctx context.Context, nodeIDs ...int64) ([]vpn.NodeStr
 		args = append(args, nodeIDs)
 	}
 	rows, err := r.db.QueryContext(ctx, query, args...)
-	return list(rows, err, func(row scanner) (s vpn.NodeStream, err error) {
-		err = row.Scan(&s.NodeID, &s.Session, &s.Replica, &s.IsOnline, &s.Epoch, &s.Applied, &s.Version, &s.Load, &s.ActiveDevices,
-			&s.Sessions, instant{&s.At})
-		return s, err
-	})
+	return list(rows, err, scanStream)
 }
 
 // Wake implements vpn.Replicas.

@@ -24,7 +24,7 @@ func TestCircumstances(t *testing.T) {
 			},
 			Key: &vpn.Key{ID: 981, Rev: 40}, IsApplied: true,
 			Identity: vpn.NodeIdentity{NodeID: 9, JoinedAt: now.AddDate(0, -1, 0), CertifiedUntil: now.AddDate(0, 0, 9)},
-			Status:   vpn.NodeStatus{NodeID: 9, IsOnline: true, SeenAt: now.Add(-time.Second), Rev: 40},
+			Status:   vpn.NodeStream{NodeID: 9, IsOnline: true, At: now.Add(-time.Second), Applied: 40},
 		}
 	}
 	away := func(c *vpn.Circumstances) { c.Server.Status = vpn.StatusOffline }
@@ -35,7 +35,7 @@ func TestCircumstances(t *testing.T) {
 	}{ // the later ones come first in the order of the API
 		{"", "", func(*vpn.Circumstances) {}},
 		{"", vpn.CauseNoKey, func(c *vpn.Circumstances) { c.Key = nil }},
-		{vpn.CodeKeyPending, vpn.CauseBehind, func(c *vpn.Circumstances) { c.Key, c.IsApplied, c.Status.Rev = &vpn.Key{Rev: 42}, false, 40 }},
+		{vpn.CodeKeyPending, vpn.CauseBehind, func(c *vpn.Circumstances) { c.Key, c.IsApplied, c.Status.Applied = &vpn.Key{Rev: 42}, false, 40 }},
 		{vpn.CodeKeyPending, vpn.CauseSuspended, func(c *vpn.Circumstances) { c.Key.NotAfter = now }},
 		{vpn.CodeKeyPending, vpn.CauseRefused, func(c *vpn.Circumstances) { c.IsRefused = true }},
 		{vpn.CodeServerFull, "", func(c *vpn.Circumstances) { c.Key, c.Server.Status = nil, vpn.StatusFull }},
@@ -86,7 +86,7 @@ func TestCircumstances(t *testing.T) {
 		t.Errorf("a key that works: %+v", d)
 	}
 	behind := well()
-	behind.IsApplied, behind.Status.Rev, behind.Devices = false, 37, 2
+	behind.IsApplied, behind.Status.Applied, behind.Devices = false, 37, 2
 	if d := behind.Diagnose(); d.Lag != 3 || !d.ConfirmedAt.IsZero() || !d.IsFull {
 		t.Errorf("a node that is behind: %+v", d)
 	}

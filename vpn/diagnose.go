@@ -55,7 +55,7 @@ type doctor struct {
 	entitlement Entitlement
 	devices     []Device
 	keys        []Key // by device and server, without seeds
-	statuses    map[int64]NodeStatus
+	statuses    map[int64]NodeStream
 }
 
 func (s *Service) doctor(ctx context.Context, a *Actor, userID int64) (*doctor, error) {
@@ -148,20 +148,20 @@ func (s *Service) isApplied(ctx context.Context, key *Key) bool {
 }
 
 // status is how a node was when it last said so.
-func (d *doctor) status(ctx context.Context, nodeID int64) (NodeStatus, error) {
+func (d *doctor) status(ctx context.Context, nodeID int64) (NodeStream, error) {
 	if d.statuses == nil {
-		all, err := d.service.store.NodeStatuses(ctx)
+		all, err := d.service.store.NodeStreams(ctx)
 		if err != nil {
-			return NodeStatus{}, err
+			return NodeStream{}, err
 		}
-		d.statuses = make(map[int64]NodeStatus, len(all))
+		d.statuses = make(map[int64]NodeStream, len(all))
 		for _, n := range all {
 			d.statuses[n.NodeID] = n
 		}
 	}
 	n := d.statuses[nodeID]
-	if at := d.service.nodes.Live(nodeID).At; at.After(n.SeenAt) { // what is written is some seconds old
-		n.SeenAt = at
+	if at := d.service.nodes.Live(nodeID).At; at.After(n.At) { // what is written is some seconds old
+		n.At = at
 	}
 	return n, nil
 }

@@ -78,13 +78,13 @@ type Circumstances struct {
 	IsRefused bool
 	// Identity and Status are the node's, zero for what is not known of it.
 	Identity NodeIdentity
-	Status   NodeStatus
+	Status   NodeStream
 }
 
 // Diagnose asks what IssueKey asks, in the same order: device, account, subscription, quota, server, plan, protocol, server
 // state; and then whether the node has the key.
 func (c *Circumstances) Diagnose() Diagnosis {
-	d := Diagnosis{DeviceID: c.DeviceID, ServerID: c.ServerID, SeenAt: c.Status.SeenAt, IsFull: c.Devices >= c.Entitlement.DeviceLimit()}
+	d := Diagnosis{DeviceID: c.DeviceID, ServerID: c.ServerID, SeenAt: c.Status.At, IsFull: c.Devices >= c.Entitlement.DeviceLimit()}
 	if d, isOver := c.diagnoseUser(d); isOver {
 		return d
 	}
@@ -140,7 +140,7 @@ func (c *Circumstances) whyAway() Cause {
 		return CauseNotJoined
 	case !n.CertifiedUntil.IsZero() && !c.Now.Before(n.CertifiedUntil):
 		return CauseCertificate
-	case c.Status.SeenAt.IsZero() && !isRemote:
+	case c.Status.At.IsZero() && !isRemote:
 		return CauseNotJoined
 	default:
 		return CauseAway
@@ -153,7 +153,7 @@ func (c *Circumstances) diagnoseKey(d Diagnosis) Diagnosis {
 		d.Cause = CauseNoKey
 		return d
 	}
-	d.Lag = max(0, c.Key.Rev-c.Status.Rev)
+	d.Lag = max(0, c.Key.Rev-c.Status.Applied)
 	switch isOver := !c.Key.NotAfter.IsZero() && !c.Now.Before(c.Key.NotAfter); {
 	case c.IsRefused:
 		d.Code, d.Cause = CodeKeyPending, CauseRefused
@@ -162,7 +162,7 @@ func (c *Circumstances) diagnoseKey(d Diagnosis) Diagnosis {
 	case !c.IsApplied:
 		d.Code, d.Cause = CodeKeyPending, CauseBehind
 	default:
-		d.ConfirmedAt, d.Lag = c.Status.SeenAt, 0
+		d.ConfirmedAt, d.Lag = c.Status.At, 0
 	}
 	return d
 }

@@ -105,7 +105,7 @@ func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, erro
 	if err != nil {
 		return nil, err
 	}
-	statuses, err := s.store.NodeStatuses(ctx)
+	statuses, err := s.store.NodeStreams(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, erro
 	byID := make(map[int64]*NodeReport, len(servers))
 	listed := s.listed(servers)
 	for i := range servers {
-		reports[i].Server, reports[i].Listed, reports[i].RefusedKeys = servers[i], listed[i], s.nodes.Live(servers[i].ID).RefusedKeys
+		reports[i].Server, reports[i].Listed = servers[i], listed[i]
 		byID[servers[i].ID] = &reports[i]
 	}
 	for i := range identities {

@@ -51,33 +51,15 @@ var (
 // ErrNotMember says that a node was revoked, or removed, or that another machine has joined in its place.
 var ErrNotMember = errors.New("the node is no member")
 
-// NodeStatus is how a node was when it last said so: what operators see of its NodeStream.
-type NodeStatus struct {
-	NodeID int64
-	// IsOnline says that its link was up at SeenAt.
-	IsOnline bool
-	SeenAt   time.Time
-	// Rev is the revision of its keys that it has applied.
-	Rev     int64
-	Version string
-	// Load is 0 to 100.
-	Load int
-	// Sessions are open; ActiveKeys are devices that had traffic in the last 180 seconds.
-	Sessions   int
-	ActiveKeys int
-}
-
 // NodeReport is all that an operator sees of a node.
 type NodeReport struct {
 	Server   Server
 	Identity NodeIdentity // zero for the embedded node, and before a token was made
-	Status   NodeStatus   // zero before the first link
+	Status   NodeStream   // zero before the first link
 	// Rev is the revision of the node's keys in the database.
 	Rev int64
 	// Listed is the server as clients meet it now.
 	Listed ListedServer
-	// RefusedKeys are those that the node holds and does not honour, as far as this process knows.
-	RefusedKeys int
 }
 
 // statusHolds is how long a status is believed: three beats of the link.
@@ -85,8 +67,8 @@ const statusHolds = 45 * time.Second
 
 // IsOnline reports whether the node's link is up.
 func (n *NodeReport) IsOnline(now time.Time) bool {
-	return n.Status.IsOnline && now.Sub(n.Status.SeenAt) < statusHolds
+	return n.Status.IsOnline && now.Sub(n.Status.At) < statusHolds
 }
 
 // Lag is how many revisions the node is behind.
-func (n *NodeReport) Lag() int64 { return max(0, n.Rev-n.Status.Rev) }
+func (n *NodeReport) Lag() int64 { return max(0, n.Rev-n.Status.Applied) }

@@ -51,8 +51,6 @@ type NodeLive struct {
 	IsOnline bool
 	// ActiveDevices had traffic in the last 180 seconds.
 	ActiveDevices int
-	// RefusedKeys are those that the node holds and does not honour, as far as the process knows that has its link.
-	RefusedKeys int
 	// At is when the node said so.
 	At time.Time
 }

@@ -2,6 +2,9 @@ package vpn
 
 import (
 	"context"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,6 +26,8 @@ type NodeStream struct {
 	Load          int
 	ActiveDevices int
 	Sessions      int
+	// Refused are keys that the node, when it acknowledged Applied, did not honour, or that it cannot hold.
+	Refused KeyIDs
 	// At is when the node last said how it is.
 	At time.Time
 }
@@ -61,3 +66,36 @@ type Replicas interface {
 // ReplicaLease is how long a replica that says nothing counts as alive: longer than a pause of the database, and so short
 // that a node which died with its replica is out of all lists within 45 s.
 const ReplicaLease = 20 * time.Second
+
+// KeyIDs is a set of key ids that can be compared and kept as it is: in ascending order, parted by spaces.
+type KeyIDs string
+
+// maxKeyIDs bounds a set: a node names them, and replicas tell each other.
+const maxKeyIDs = 4096
+
+// NewKeyIDs returns the set of some ids, in any order. Of too many the lowest are left.
+func NewKeyIDs(ids ...int64) KeyIDs {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	var text []byte
+	for i, id := range ids[:min(len(ids), maxKeyIDs)] {
+		if i > 0 {
+			text = append(text, ' ')
+		}
+		text = strconv.AppendInt(text, id, 10)
+	}
+	return KeyIDs(text)
+}
+
+// All returns the ids.
+func (k KeyIDs) All() []int64 {
+	var ids []int64
+	for word := range strings.FieldsSeq(string(k)) {
+		if id, err := strconv.ParseInt(word, 10, 64); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Has reports whether an id is in the set.
+func (k KeyIDs) Has(id int64) bool { return k != "" && slices.Contains(k.All(), id) }

@@ -1,6 +1,8 @@
 package vpn_test
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -104,5 +106,22 @@ func TestReplicasSweepAtOnce(t *testing.T) {
 	}
 	if after, err := b.store.NodePosition(t.Context(), 1); err != nil || after != before {
 		t.Errorf("a sweep with nothing to do moved the node from %+v to %+v, %v", before, after, err)
+	}
+}
+
+func TestKeyIDs(t *testing.T) {
+	some := vpn.NewKeyIDs(30, 4, 1<<53, 30)
+	if want := fmt.Sprintf("4 30 %d", int64(1)<<53); string(some) != want || vpn.NewKeyIDs() != "" {
+		t.Errorf("%q, want %q", some, want)
+	}
+	if all := some.All(); !slices.Equal(all, []int64{4, 30, 1 << 53}) || !some.Has(30) || some.Has(3) || vpn.KeyIDs("").Has(0) {
+		t.Errorf("it holds %v", all)
+	}
+	many := make([]int64, 4097)
+	for i := range many {
+		many[i] = int64(i + 1)
+	}
+	if kept := vpn.NewKeyIDs(many...).All(); len(kept) != 4096 || kept[4095] != 4096 {
+		t.Errorf("%d are kept of one too many", len(kept))
 	}
 }

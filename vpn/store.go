@@ -364,9 +364,9 @@ type MembershipStore interface {
 	NodeIdentities(ctx context.Context) ([]NodeIdentity, error)
 	// SetNodeCertified notes until when a member is certified. ErrNotFound when it is none, or not with this key.
 	SetNodeCertified(ctx context.Context, nodeID int64, key NodeKeyHash, until time.Time) error
-	// NodeStatuses returns how the nodes were that ever linked, in the order of their ids: what NoteStreams or
+	// NodeStreams returns how the nodes were that ever linked, in the order of their ids: what NoteStreams or
 	// Replicas.Publish wrote.
-	NodeStatuses(ctx context.Context) ([]NodeStatus, error)
+	NodeStreams(ctx context.Context) ([]NodeStream, error)
 	// RevokeNode ends a membership and the node's join token. ErrNotFound when the node is unknown.
 	RevokeNode(ctx context.Context, nodeID int64, a Audit) error
 }

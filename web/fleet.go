@@ -72,8 +72,8 @@ func (s *Site) fleet(v *visit) ([]fleetRow, error) {
 // fleetRowOf joins what a node said with what is live here.
 func fleetRowOf(r *vpn.NodeReport, now time.Time) fleetRow {
 	row := fleetRow{
-		Server: r.Server, SeenAt: r.Status.SeenAt, CertifiedUntil: r.Identity.CertifiedUntil, Version: r.Status.Version,
-		RefusedKeys: r.RefusedKeys,
+		Server: r.Server, SeenAt: r.Status.At, CertifiedUntil: r.Identity.CertifiedUntil, Version: r.Status.Version,
+		RefusedKeys: len(r.Status.Refused.All()),
 		IsMember:    !r.Identity.JoinedAt.IsZero() && r.Identity.RevokedAt.IsZero(),
 	}
 	switch {
@@ -89,7 +89,7 @@ func fleetRowOf(r *vpn.NodeReport, now time.Time) fleetRow {
 	case !r.IsOnline(now):
 		row.State = nodeOffline
 	default:
-		row.State, row.Active, row.Load, row.Sessions, row.Lag = nodeOnline, r.Status.ActiveKeys, r.Status.Load, r.Status.Sessions, r.Lag()
+		row.State, row.Active, row.Load, row.Sessions, row.Lag = nodeOnline, r.Status.ActiveDevices, r.Status.Load, r.Status.Sessions, r.Lag()
 	}
 	return row
 }

@@ -267,7 +267,7 @@ type AdminNode struct {
 	Version   *string    `json:"version"`
 	Load      int        `json:"load"`
 	Sessions  int        `json:"sessions"`
-	// RefusedKeys are those that the node holds and does not honour, as far as the process that answers knows.
+	// RefusedKeys are those that the node does not honour, or cannot hold.
 	RefusedKeys int `json:"refused_keys"`
 	// JoinedAt, RevokedAt and CertifiedUntil are null for the node in the service itself.
 	JoinedAt       *time.Time `json:"joined_at"`

@@ -139,21 +139,21 @@ func revokedNode(w *world) {
 func nodeStatuses(w *world) {
 	server, other := w.server(), w.server()
 	first := vpn.NodeStream{NodeID: server.ID, Session: 5, Replica: 9, IsOnline: true, Epoch: 1, Applied: 7, Version: "1.2",
-		Load: 30, ActiveDevices: 3, Sessions: 4, At: today}
+		Load: 30, ActiveDevices: 3, Sessions: 4, At: today, Refused: vpn.NewKeyIDs(70, 7)}
 	second := vpn.NodeStream{NodeID: other.ID, Session: 1, At: today}
 	are := func(want ...vpn.NodeStream) {
 		w.Helper()
-		got, err := w.store.NodeStatuses(w.ctx)
+		got, err := w.store.NodeStreams(w.ctx)
 		w.ok(err)
 		is(w, "statuses", len(got), len(want))
 		for i, n := range want {
-			is(w, "status", got[i], vpn.NodeStatus{NodeID: n.NodeID, IsOnline: n.IsOnline, SeenAt: n.At, Rev: n.Applied, Version: n.Version,
-				Load: n.Load, Sessions: n.Sessions, ActiveKeys: n.ActiveDevices})
+			is(w, "status", got[i], n)
 		}
 	}
 	w.ok(w.store.NoteStreams(w.ctx, []vpn.NodeStream{second, first}))
 	are(first, second)
 	first.IsOnline, first.At, first.Applied = false, today.Add(time.Minute), 8
+	first.Refused = ""
 	w.ok(w.store.NoteStreams(w.ctx, []vpn.NodeStream{first}))
 	are(first, second)
 }
