@@ -29,6 +29,17 @@ func firstKeyID(epoch int64) int64 {
 	return epoch << epochBits
 }
 
+// serversPerEpoch is more servers than are made in a history: it keeps their ids, which people read, short.
+const serversPerEpoch = 1_000_000
+
+// firstServerID is the lowest id that servers made in an epoch may have.
+func firstServerID(epoch int64) int64 {
+	if epoch <= 1 {
+		return 1
+	}
+	return epoch*serversPerEpoch + 1
+}
+
 // RaiseEpoch implements vpn.NodeStore.
 func (s *Store) RaiseEpoch(ctx context.Context, above int64, a vpn.Audit) (epoch int64, err error) {
 	if above >= maxEpoch {

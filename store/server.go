@@ -44,12 +44,7 @@ func serverValues(v *vpn.Server) []any {
 func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.Server, error) {
 	err := s.write(ctx, "add server", func(t *tx) error {
 		v.CreatedAt, v.UpdatedAt = t.now, t.now
-		err := t.row(`
-			INSERT INTO server (name, country_code, city_ru, city_en, latitude, longitude, host, ping_url, tier, capacity, state,
-				protocols, shadowsocks_port, shadowsocks_ports, shadowsocks_method, https_port, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
-			RETURNING id`, append(serverValues(&v), millis(t.now))...).Scan(&v.ID)
-		if err != nil {
+		if err := t.insertServer(&v); err != nil {
 			return t.taken(err)
 		}
 		var empty wire.Digest
@@ -67,6 +62,41 @@ func (s *Store) AddServer(ctx context.Context, v vpn.Server, a vpn.Audit) (vpn.S
 	}
 	v.Door = s.doors.of(v.ID)
 	return v, nil
+}
+
+// insertServer writes a new server's row and sets its id. The first of an epoch gets an id above all that a history may
+// have given out that was lost: a machine with a certificate of the lost server, or its keys, must not be another's.
+func (t *tx) insertServer(v *vpn.Server) error {
+	var epoch, highest int64
+	if err := t.row(`
+		SELECT value
+		FROM epoch
+		WHERE id = 1
+		{{lock}}`).Scan(&epoch); err != nil {
+		return err
+	}
+	if err := t.row(`
+		SELECT COALESCE(MAX(node_id), 0)
+		FROM node_sync`).Scan(&highest); err != nil {
+		return err
+	}
+	const columns = `name, country_code, city_ru, city_en, latitude, longitude, host, ping_url, tier, capacity, state, protocols,
+				shadowsocks_port, shadowsocks_ports, shadowsocks_method, https_port, created_at, updated_at`
+	const marks = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17`
+	values := append(serverValues(v), millis(t.now))
+	if first := firstServerID(epoch); highest < first {
+		v.ID = first
+		if _, err := t.exec(`
+			INSERT INTO server (`+columns+`, id) {{given}}
+			VALUES (`+marks+`, $18)`, append(values, v.ID)...); err != nil {
+			return err
+		}
+		return t.skipIDs("server")
+	}
+	return t.row(`
+			INSERT INTO server (`+columns+`)
+			VALUES (`+marks+`)
+			RETURNING id`, values...).Scan(&v.ID)
 }
 
 // UpdateServer implements vpn.ServerStore.

@@ -105,7 +105,10 @@ func epochs(w *world) {
 	raise(2, 3)
 	raise(7, 8)
 	raise(3, 9)
-	is(w, "a new node's epoch", w.digestHolds(w.server().ID).Epoch, 9)
+	first, second := w.server(), w.server()
+	is(w, "a new node's epoch", w.digestHolds(first.ID).Epoch, 9)
+	is(w, "the id of the epoch's first server", first.ID, 9_000_001)
+	is(w, "the id of the next", second.ID > first.ID, true)
 	w.keyIs(key)
 	asked := w.newKey(u.ID, in.DeviceID, server.ID)
 	asked.Rotate = true
