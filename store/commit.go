@@ -135,6 +135,9 @@ func (w *writer) disconnect() {
 	if w.conn == nil {
 		return
 	}
+	for _, stmt := range w.statements { // database/sql does not close them with the connection, and SQLite keeps one that has any
+		_ = stmt.Close()
+	}
 	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that the pool does not keep it
 	_ = w.conn.Close()
 	w.conn, w.statements = nil, nil
