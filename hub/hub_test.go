@@ -33,6 +33,7 @@ type set struct {
 
 	mu        sync.Mutex
 	entombed  []int64
+	held      []uint64
 	compacted map[int64]int64 // node → confirmed revision
 	before    time.Time
 }
@@ -95,6 +96,15 @@ func (s *set) CompactTombstones(_ context.Context, nodeID, acked int64, before t
 	s.compacted[nodeID], s.before = acked, before
 	return 0, nil
 }
+
+func (s *set) CompactCursors(_ context.Context, nodeID int64, held []uint64, _ time.Time) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = append(s.held, held...)
+	return 0, nil
+}
+
+func (*set) ForgetCursors(context.Context, time.Time) error { return nil }
 
 func (s *set) UsageCursor(context.Context, int64) (map[uint64]uint64, error) { return nil, nil }
 

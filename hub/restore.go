@@ -6,6 +6,7 @@ import (
 
 	"stile/feed"
 	"stile/vpn"
+	"stile/wire"
 )
 
 const (
@@ -53,20 +54,39 @@ func (h *Hub) compactEvery(ctx context.Context) {
 	}
 }
 
-// compact removes the tombstones that no node and no backup needs.
+// compact removes what no node and no backup needs: tombstones, and where usage streams stood.
 func (h *Hub) compact(ctx context.Context) {
 	before := h.cfg.Now().Add(-keepTombstones)
+	failed := func(id int64, err error) bool {
+		if err != nil && ctx.Err() == nil {
+			h.cfg.Log.Error("what is old cannot be removed", "node", id, "error", err)
+		}
+		return err != nil
+	}
 	for id, s := range h.streams() {
+		applied, held := s.compactable()
+		if applied == 0 { // the node is not in step yet
+			continue
+		}
 		for removed := 1; removed > 0 && ctx.Err() == nil; {
-			acked := s.node.now().Applied
-			if acked == 0 {
-				break
-			}
 			var err error
-			if removed, err = h.cfg.Store.CompactTombstones(ctx, id, acked, before); err != nil && ctx.Err() == nil {
-				h.cfg.Log.Error("old tombstones cannot be removed", "node", id, "error", err)
+			if removed, err = h.cfg.Store.CompactTombstones(ctx, id, applied, before); failed(id, err) {
 				return
 			}
 		}
+		if _, err := h.cfg.Store.CompactCursors(ctx, id, held, before); failed(id, err) {
+			return
+		}
 	}
+	failed(0, h.cfg.Store.ForgetCursors(ctx, before))
+}
+
+// compactable is what the node has applied, and its usage streams; nothing of a node that has more of those than are noted.
+func (s *stream) compactable() (applied int64, held []uint64) {
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	if s.node.state.Session != s.session || len(s.held) == wire.MaxItems {
+		return 0, nil
+	}
+	return s.node.state.Applied, s.held
 }

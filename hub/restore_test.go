@@ -3,6 +3,7 @@ package hub
 import (
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,13 +82,18 @@ func TestTombstonesAreCompactedUpToWhatTheNodeConfirmed(t *testing.T) {
 		s := newSet()
 		h, ctx, _ := start(t, s)
 		h.cfg.Log = slog.New(slog.DiscardHandler)
-		p := join(ctx, t, h, 1)
+		p := joinAs(ctx, t, h, &wire.Hello{NodeID: 1, Streams: []wire.StreamSeq{{Stream: 70, Seq: 3}}})
 		p.sync()
+		p.send(&wire.Usage{Stream: 71, Seq: 1})
+		take[*wire.UsageAck](p)
 		waiting := join(ctx, t, h, 2) // has confirmed nothing
 		take[*wire.SnapshotEnd](waiting)
 		h.compact(ctx)
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if !slices.Equal(s.held, []uint64{70, 71}) {
+			t.Errorf("the cursors of the streams %v stay", s.held)
+		}
 		if !reflect.DeepEqual(s.compacted, map[int64]int64{1: 1}) || time.Since(s.before) != 30*24*time.Hour {
 			t.Errorf("compacted %v before %v", s.compacted, s.before)
 		}

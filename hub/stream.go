@@ -43,7 +43,8 @@ type stream struct {
 	// wake has one slot: it says that there may be a change, not which.
 	wake    chan struct{}
 	sentRev atomic.Int64
-	version string // of the node's program
+	version string   // of the node's program
+	held    []uint64 // the usage streams of the node, guarded by node.mu
 	cancel  context.CancelCauseFunc
 	ended   chan struct{}
 }
@@ -138,9 +139,26 @@ func (s *stream) receive(ctx context.Context) {
 			return
 		}
 		if hello, ok := f.(*wire.Hello); ok {
-			s.version = printable(hello.Version)
+			s.note(hello)
 		}
 		s.step(ctx, feed.Received{Frame: f})
+	}
+}
+
+// note keeps what a node says of itself.
+func (s *stream) note(hello *wire.Hello) {
+	s.version = printable(hello.Version)
+	for _, u := range hello.Streams {
+		s.hold(u.Stream)
+	}
+}
+
+// hold notes that the node has reports of a usage stream, or may still make some.
+func (s *stream) hold(usage uint64) {
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	if len(s.held) < wire.MaxItems && !slices.Contains(s.held, usage) {
+		s.held = append(s.held, usage)
 	}
 }
 
@@ -234,6 +252,7 @@ func (s *stream) send(ctx context.Context, f wire.Frame) {
 }
 
 func (s *stream) bookUsage(ctx context.Context, u *wire.Usage) {
+	s.hold(u.Stream)
 	r := vpn.UsageReport{NodeID: s.id, Stream: u.Stream, Seq: u.Seq, To: time.UnixMilli(u.To), Entries: make([]vpn.UsageEntry, len(u.Entries))}
 	for i, e := range u.Entries {
 		r.Entries[i] = vpn.UsageEntry(e)

@@ -28,28 +28,13 @@ func (s *Store) UserUsage(ctx context.Context, userID int64, days int) ([]vpn.Da
 	})
 }
 
-// UsageCursor implements vpn.NodeStore.
-func (s *Store) UsageCursor(ctx context.Context, nodeID int64) (map[uint64]uint64, error) {
-	cursors := map[uint64]uint64{}
-	rows, err := s.read(ctx).rows(`
-		SELECT stream, seq
-		FROM usage_cursor
-		WHERE node_id = $1`, nodeID)
-	err = each(rows, err, func(row scanner) error {
-		var stream, seq int64
-		err := row.Scan(&stream, &seq)
-		cursors[uint64(stream)] = uint64(seq)
-		return err
-	})
-	return cursors, err
-}
-
 // ApplyUsage implements vpn.NodeStore. Entries are dropped that name a key of another node or of a removed user, or that
 // count less than nothing. Traffic of a removed key still counts for its user.
 func (s *Store) ApplyUsage(ctx context.Context, r vpn.UsageReport, today time.Time) (cursor uint64, applied bool, exceeded []int64, err error) {
 	err = s.write(ctx, "apply usage", func(t *tx) error {
 		exceeded = nil
-		if applied, err = t.advanceCursor(r); err != nil {
+		day := millis(midnight(today))
+		if applied, err = t.advanceCursor(r, day); err != nil {
 			return err
 		}
 		if !applied {
@@ -57,46 +42,13 @@ func (s *Store) ApplyUsage(ctx context.Context, r vpn.UsageReport, today time.Ti
 			return err
 		}
 		cursor = r.Seq
-		exceeded, err = t.bookUsage(r, millis(midnight(today)))
+		exceeded, err = t.bookUsage(r, day)
 		return err
 	})
 	if err != nil {
 		return 0, false, nil, err
 	}
 	return cursor, applied, exceeded, nil
-}
-
-// advanceCursor moves a stream's cursor iff the report is the next one.
-func (t *tx) advanceCursor(r vpn.UsageReport) (moved bool, err error) {
-	var n int64
-	if r.Seq == 1 {
-		n, err = t.exec(`
-			INSERT INTO usage_cursor (node_id, stream, seq)
-			VALUES ($1, $2, 1)
-			ON CONFLICT (node_id, stream) DO NOTHING`, r.NodeID, int64(r.Stream))
-	} else {
-		n, err = t.exec(`
-			UPDATE usage_cursor
-			SET seq = seq + 1
-			WHERE node_id = $1
-				AND stream = $2
-				AND seq = $3`, r.NodeID, int64(r.Stream), int64(r.Seq-1))
-	}
-	return n > 0, err
-}
-
-// cursor is where a stream stands, 0 for a new one.
-func (t *tx) cursor(r vpn.UsageReport) (uint64, error) {
-	var seq int64
-	err := t.row(`
-		SELECT seq
-		FROM usage_cursor
-		WHERE node_id = $1
-			AND stream = $2`, r.NodeID, int64(r.Stream)).Scan(&seq)
-	if isNone(err) {
-		err = nil
-	}
-	return uint64(seq), err
 }
 
 // traffic is what a report counts for one key.

@@ -338,6 +338,11 @@ type NodeStore interface {
 	NodeRevs(ctx context.Context) ([]NodeRev, error)
 	// UsageCursor returns the last applied number of each of a node's streams.
 	UsageCursor(ctx context.Context, nodeID int64) (map[uint64]uint64, error)
+	// CompactCursors removes the cursors of those of a node's streams without a report since an instant of which the node
+	// holds no report either, and returns how many. Nobody can ask for them again.
+	CompactCursors(ctx context.Context, nodeID int64, held []uint64, before time.Time) (int, error)
+	// ForgetCursors removes the cursors of servers that were removed before an instant.
+	ForgetCursors(ctx context.Context, before time.Time) error
 	// ApplyUsage books a report iff its number follows the stream's cursor (a new stream starts at 1), in one
 	// transaction with the cursor. It returns the cursor after the call, whether the report was booked, and the users
 	// it took over their quota. Entries of unknown keys are dropped.

@@ -82,6 +82,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"random changes", randomChanges},
 		{"usage", usage},
 		{"usage once", usageOnce},
+		{"old cursors", oldCursors},
 		{"usage of many keys", usageOfManyKeys},
 		{"usage of strangers", usageOfStrangers},
 		{"quota", quota},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -196,4 +197,51 @@ func quota(w *world) {
 	s.TrafficResetsAt = time.Now().Add(-time.Hour)
 	w.ok(w.setSubscription(s, by("x")))
 	is(w, "exceeded after the period", len(w.report(server.ID, 1, 5, vpn.UsageEntry{KeyID: key.ID, Down: 1000})), 0)
+}
+
+// A cursor goes when its stream is old and the node has nothing of it, or when the server has been gone for long.
+func oldCursors(w *world) {
+	server, other := w.server(), w.server()
+	day := func(days int) time.Time { return today.Add(time.Duration(days) * 24 * time.Hour) }
+	report := func(nodeID int64, stream, seq uint64, on time.Time) {
+		w.Helper()
+		_, applied, _, err := w.store.ApplyUsage(w.ctx, vpn.UsageReport{NodeID: nodeID, Stream: stream, Seq: seq}, on)
+		w.ok(err)
+		is(w, "applied", applied, true)
+	}
+	const large = 1<<63 + 7 // kept as a signed number
+	for stream, on := range map[uint64]time.Time{1: day(0), 2: day(0), 3: day(2), large: day(0)} {
+		report(server.ID, stream, 1, on)
+		report(other.ID, stream, 1, on)
+	}
+	report(server.ID, 1, 2, day(1))
+	are := func(nodeID int64, want map[uint64]uint64) {
+		w.Helper()
+		cursors, err := w.store.UsageCursor(w.ctx, nodeID)
+		w.ok(err)
+		if !maps.Equal(cursors, want) {
+			w.Errorf("cursors %v, want %v", cursors, want)
+		}
+	}
+	compact := func(before time.Time, want int, held ...uint64) {
+		w.Helper()
+		n, err := w.store.CompactCursors(w.ctx, server.ID, held, before)
+		w.ok(err)
+		is(w, "removed", n, want)
+	}
+	compact(day(0), 0)
+	compact(day(1), 1, large)
+	are(server.ID, map[uint64]uint64{1: 2, 3: 1, large: 1})
+	compact(day(3), 2, 1)
+	are(server.ID, map[uint64]uint64{1: 2})
+	all := map[uint64]uint64{1: 1, 2: 1, 3: 1, large: 1}
+	are(other.ID, all)
+
+	_, err := w.store.RemoveServer(w.ctx, other.ID, by("server.remove"))
+	w.ok(err)
+	w.ok(w.store.ForgetCursors(w.ctx, day(-40_000)))
+	are(other.ID, all)
+	w.ok(w.store.ForgetCursors(w.ctx, day(40_000)))
+	are(other.ID, map[uint64]uint64{})
+	are(server.ID, map[uint64]uint64{1: 2})
 }
