@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -428,13 +429,11 @@ func fromEverywhere() func(context.Context, string, string) (net.Conn, error) {
 	}
 }
 
-// BenchmarkFleetStorm lets STILE_BENCH_NODES nodes with 300 keys each come back at once after a restart of the control plane:
-// first when nothing has changed, then with nothing in hand.
-func BenchmarkFleetStorm(b *testing.B) {
+// storm is a control plane with simulated nodes, each with so many keys, and who asks its API.
+func storm(b *testing.B, n, keys int, args ...string) (*machine, *simFleet, *device) {
 	raiseLimit(b)
-	n, keys := number(b, "STILE_BENCH_NODES", 1000), number(b, "STILE_BENCH_KEYS", 300)
 	const listen = "127.0.0.1:18443"
-	m := newMachine(b, "", "--no-node", "--nodes-listen", listen)
+	m := newMachine(b, "", append([]string{"--no-node", "--nodes-listen", listen}, args...)...)
 	m.addUser("prober@example.com")
 	prober := m.signIn("prober@example.com", "prober")
 	m.stop()
@@ -442,8 +441,14 @@ func BenchmarkFleetStorm(b *testing.B) {
 	f := m.addSimNodes(n, keys, "https://"+listen, fromEverywhere())
 	b.Logf("%d nodes with %d keys made in %v", n, keys, time.Since(began).Round(time.Second))
 	m.start()
-	prober.m = m
-	idle := resident(b, m.process.Process.Pid)
+	return m, f, prober
+}
+
+// BenchmarkFleetStorm lets STILE_BENCH_NODES nodes with 300 keys each come back at once after a restart of the control plane:
+// first when nothing has changed, then with nothing in hand.
+func BenchmarkFleetStorm(b *testing.B) {
+	n := number(b, "STILE_BENCH_NODES", 1000)
+	m, f, prober := storm(b, n, number(b, "STILE_BENCH_KEYS", 300))
 	for _, isCold := range []bool{false, true} {
 		name := "resume"
 		if isCold {
@@ -457,7 +462,7 @@ func BenchmarkFleetStorm(b *testing.B) {
 				took := prober.probe(ctx)
 				began, used := time.Now(), processorTime(b, m.process.Process.Pid)
 				f.connect(isCold)
-				for f.inStep.Load() < int64(n) && time.Since(began) < 5*time.Minute {
+				for f.inStep.Load() < int64(n) && time.Since(began) < 20*time.Minute {
 					time.Sleep(10 * time.Millisecond)
 				}
 				all := time.Since(began)
@@ -473,13 +478,72 @@ func BenchmarkFleetStorm(b *testing.B) {
 				b.ReportMetric(float64(total)/float64(n), "wire-B/node")
 				b.ReportMetric(float64(frames)/float64(n), "frame-B/node")
 				b.ReportMetric(percentile(times, 0.99), "api-p99-ms")
-				time.Sleep(20 * time.Second)
-				b.ReportMetric(float64(resident(b, m.process.Process.Pid)-idle)/float64(n), "resident-B/stream")
+				b.ReportMetric(load(b), "load")
 				f.disconnect()
 				time.Sleep(2 * time.Second)
 			}
 		})
 	}
+}
+
+// load is the machine's load average of the last minute.
+func load(t testing.TB) float64 {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(raw), " ")
+	v, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// BenchmarkFleetIdle measures what a node's stream costs the control plane that has nothing to say, over two minutes and a
+// half: the collector runs at least once in two minutes.
+func BenchmarkFleetIdle(b *testing.B) {
+	const metrics = "127.0.0.1:19464"
+	n := number(b, "STILE_BENCH_NODES", 1000)
+	m, f, _ := storm(b, n, 1, "--metrics-listen", metrics)
+	heapBefore, stacksBefore := gauge(b, metrics, "go_memstats_heap_alloc_bytes"), gauge(b, metrics, "go_memstats_stack_inuse_bytes")
+	residentBefore := resident(b, m.process.Process.Pid)
+	f.connect(false)
+	defer f.disconnect()
+	for f.inStep.Load() < int64(n) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	heap, most := math.Inf(1), int64(0)
+	for began := time.Now(); time.Since(began) < 150*time.Second; time.Sleep(time.Second) {
+		heap = min(heap, gauge(b, metrics, "go_memstats_heap_alloc_bytes"))
+		most = max(most, resident(b, m.process.Process.Pid))
+	}
+	b.ReportMetric((heap-heapBefore)/float64(n), "heap-B/stream")
+	b.ReportMetric((gauge(b, metrics, "go_memstats_stack_inuse_bytes")-stacksBefore)/float64(n), "stack-B/stream")
+	b.ReportMetric(float64(resident(b, m.process.Process.Pid)-residentBefore)/float64(n), "resident-B/stream")
+	b.ReportMetric(float64(most-residentBefore)/float64(n), "most-resident-B/stream")
+}
+
+// gauge is the value of a metric without labels.
+func gauge(t testing.TB, address, name string) float64 {
+	t.Helper()
+	answer, err := http.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			v, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
 }
 
 // BenchmarkFleetRevocation measures from the answer of the API to the last byte of a running download, between network
