@@ -13,6 +13,9 @@
 // where the two differ, the node names what it holds bucket by bucket, and the differing buckets travel. Usage goes the
 // other way in numbered reports, written to disk before they are sent and booked once.
 //
+// What a node is configured to serve goes the same way as the keys do, and apart from them: it has frames and revisions of
+// its own.
+//
 // A database may be restored to an earlier state. Its epoch rises then, and only rises: a node follows no lower one.
 // Before a set is mended, the node gives back the ids of the keys that it knows to be revoked, so that the database
 // learns again what it forgot.
@@ -72,6 +75,12 @@ type (
 	Entombed struct{ Count int }
 	// ReadFailed answers any of the three reads, Entomb and RaiseEpoch.
 	ReadFailed struct{}
+	// ConfigWoken says that what is wanted of the node's configuration may have changed.
+	ConfigWoken struct{}
+	// ConfigRead answers NoteServing and ReadConfig: what is wanted, with revision 0 when nothing is.
+	ConfigRead struct{ Wanted wire.Config }
+	// ConfigFailed answers either of them.
+	ConfigFailed struct{}
 	// UsageBooked answers BookUsage with the stream's cursor after it. A failed attempt has no answer: the node repeats.
 	UsageBooked struct{ Stream, Cursor uint64 }
 )
@@ -91,6 +100,11 @@ type (
 	Entomb struct{ KeyIDs []int64 }
 	// RaiseEpoch wants the database's epoch raised above Above, and again a PositionRead; or ReadFailed.
 	RaiseEpoch struct{ Above int64 }
+	// NoteServing wants what a node serves, and refused, written down: ConfigRead or ConfigFailed. It comes before the node
+	// is online, so that no key ever names a port that is not served.
+	NoteServing struct{ Serving wire.Serving }
+	// ReadConfig wants what the node's configuration should be: ConfigRead or ConfigFailed.
+	ReadConfig struct{}
 	// BookUsage wants a report booked iff its number is the cursor's successor, in one transaction with the cursor.
 	BookUsage struct{ Report *wire.Usage }
 	// Welcomed says that the node is in step with the protocol: it is online.
@@ -117,6 +131,13 @@ type (
 	// Applied answers Apply with the keys that a data plane refused. It also comes when Valid was put into the planes, at
 	// the start.
 	Applied struct{ Refused []int64 }
+	// PortsOpened answers OpenPorts: why it cannot be, 0 when it can.
+	PortsOpened struct {
+		Why    wire.ConfigWhy
+		Detail string
+	}
+	// ConfigKept answers KeepConfig.
+	ConfigKept struct{ IsDone bool }
 	// Measured answers Measure.
 	Measured struct{ Load, ActiveKeys, Sessions int64 }
 	// ReportSaved says that a usage report is on disk.
@@ -141,6 +162,20 @@ type (
 	}
 	// Apply wants keys put into the data planes, answered by Applied. It is the last effect of its event.
 	Apply struct{ Put []wire.Key }
+	// OpenPorts wants the ports of a configuration opened that are not open, all or none, beside those that are served. It is
+	// answered by PortsOpened and is the last effect of its event.
+	OpenPorts struct{ Config wire.Config }
+	// KeepConfig wants what is served, or about to be, made durable, answered by ConfigKept. It is the last effect of its
+	// event. Config is the one that begins with it; nil when one was refused.
+	KeepConfig struct {
+		Serving wire.Serving
+		Config  *wire.Config
+	}
+	// ServePorts wants what OpenPorts opened served. Ports of before that are no longer among them take connections for as
+	// long as the configuration says; sessions go on for as long as they last.
+	ServePorts struct{ Config wire.Config }
+	// DropPorts wants what OpenPorts opened closed again.
+	DropPorts struct{}
 	// Measure wants a Measured.
 	Measure struct{}
 	// SendReport wants a saved report sent.
@@ -160,11 +195,16 @@ func (ChangesRead) event()   {}
 func (SnapshotRead) event()  {}
 func (Entombed) event()      {}
 func (ReadFailed) event()    {}
+func (ConfigWoken) event()   {}
+func (ConfigRead) event()    {}
+func (ConfigFailed) event()  {}
 func (UsageBooked) event()   {}
 func (Connected) event()     {}
 func (Disconnected) event()  {}
 func (Persisted) event()     {}
 func (Applied) event()       {}
+func (PortsOpened) event()   {}
+func (ConfigKept) event()    {}
 func (Measured) event()      {}
 func (ReportSaved) event()   {}
 func (ReportMissing) event() {}
@@ -178,6 +218,8 @@ func (ReadChanges) effect()  {}
 func (ReadSnapshot) effect() {}
 func (Entomb) effect()       {}
 func (RaiseEpoch) effect()   {}
+func (NoteServing) effect()  {}
+func (ReadConfig) effect()   {}
 func (BookUsage) effect()    {}
 func (Welcomed) effect()     {}
 func (Acked) effect()        {}
@@ -186,6 +228,10 @@ func (Alive) effect()        {}
 func (Cut) effect()          {}
 func (Persist) effect()      {}
 func (Apply) effect()        {}
+func (OpenPorts) effect()    {}
+func (KeepConfig) effect()   {}
+func (ServePorts) effect()   {}
+func (DropPorts) effect()    {}
 func (Measure) effect()      {}
 func (SendReport) effect()   {}
 func (ReportsAcked) effect() {}

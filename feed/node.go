@@ -21,6 +21,8 @@ type NodeConfig struct {
 	ID      int64
 	BootID  uint64 // random for each start of the process
 	Version string
+	// Serving is what the node serves and refused, as its disk says and its flags allow; nil: it takes no configuration.
+	Serving *wire.Serving
 }
 
 // Node is the agent's side of the link. It outlives its links: what it holds goes on being valid without one.
@@ -28,8 +30,9 @@ type Node struct {
 	cfg   NodeConfig
 	state *State
 	// cut holds keys taken out of the data planes by a change that is not on disk yet.
-	cut  map[int64]struct{}
-	lane lane
+	cut    map[int64]struct{}
+	lane   lane
+	config configNode
 
 	phase   nodePhase
 	session uint64
@@ -56,7 +59,10 @@ type change struct {
 
 // NewNode returns the machine of a node with the state and the usage streams that its disk holds, oldest first.
 func NewNode(cfg NodeConfig, s *State, held []wire.StreamSeq) *Node {
-	n := &Node{cfg: cfg, state: s, cut: make(map[int64]struct{}), lane: newLane(held)}
+	n := &Node{cfg: cfg, state: s, cut: make(map[int64]struct{}), lane: newLane(held), config: configNode{isFixed: cfg.Serving == nil}}
+	if cfg.Serving != nil {
+		n.config.serving = *cfg.Serving
+	}
 	n.refuse(nil)
 	return n
 }
@@ -103,6 +109,10 @@ func (n *Node) Step(e Event) []Effect {
 		return n.persisted(e.IsDone)
 	case Applied:
 		return n.applied(e.Refused)
+	case PortsOpened:
+		return n.portsOpened(e.Why, e.Detail)
+	case ConfigKept:
+		return n.configKept(e.IsDone)
 	case Measured:
 		if n.phase == nodeLive {
 			return []Effect{Send{&wire.NodeBeat{Session: n.session, Epoch: n.state.Epoch, Rev: n.state.Rev, Digest: n.state.Digest,
@@ -144,9 +154,12 @@ func (n *Node) tick(now int64) []Effect {
 func (n *Node) connected() []Effect {
 	n.hangUp()
 	n.phase, n.heardAt = nodeGreeting, n.now
-	return []Effect{Send{&wire.Hello{Proto: wire.Protocol, NodeID: n.cfg.ID, BootID: n.cfg.BootID, Epoch: n.state.Epoch,
-		Rev: n.state.Rev, Count: int64(len(n.state.Keys)), Digest: n.state.Digest, Streams: n.lane.held(), Version: n.cfg.Version,
-		Refused: n.refuses()}}}
+	h := &wire.Hello{Proto: wire.Protocol, NodeID: n.cfg.ID, BootID: n.cfg.BootID, Epoch: n.state.Epoch, Rev: n.state.Rev,
+		Count: int64(len(n.state.Keys)), Digest: n.state.Digest, Streams: n.lane.held(), Version: n.cfg.Version, Refused: n.refuses()}
+	if !n.config.isFixed {
+		h.Caps, h.Serving = h.Caps|wire.CapConfig, n.config.serving
+	}
+	return []Effect{Send{h}}
 }
 
 func (n *Node) receive(f wire.Frame) []Effect {
@@ -189,6 +202,8 @@ func (n *Node) receive(f wire.Frame) []Effect {
 		return n.compare(f)
 	case *wire.UsageAck:
 		return n.lane.acked(f.Stream, f.Seq)
+	case *wire.Config:
+		return n.configure(f)
 	}
 	return nil
 }

@@ -62,6 +62,7 @@ type Server struct {
 	// isReading: a read, or Entomb or RaiseEpoch, is under way. isDirty: there may be rows above sentRev.
 	isComplete, isInFlight, isReading, isDirty bool
 	repair                                     *repair // nil: rows are enough
+	config                                     configServer
 
 	isRaised bool // the epoch was raised for this node
 	failures int  // refusals and failed reads in a row
@@ -108,6 +109,13 @@ func (s *Server) Step(e Event) []Effect {
 		return s.entombed(e.Count)
 	case ReadFailed:
 		return s.readFailed()
+	case ConfigWoken:
+		s.config.isStale = true
+		return s.pumpConfig()
+	case ConfigRead:
+		return s.configRead(e.Wanted)
+	case ConfigFailed:
+		return s.configFailed()
 	case UsageBooked:
 		return []Effect{Send{&wire.UsageAck{Stream: e.Stream, Seq: e.Cursor}}}
 	}
@@ -135,7 +143,8 @@ func (s *Server) tick(now int64) []Effect {
 		s.beatAt = now + Heartbeat*4/5 + int64(s.session%(Heartbeat*2/5))
 		out = append(out, Send{s.sign()})
 	}
-	return append(out, s.pump()...)
+	out = append(out, s.pump()...)
+	return append(out, s.pumpConfig()...)
 }
 
 // sign is the sign of life. While a repair is owed it claims nothing about the set.
@@ -171,7 +180,7 @@ func (s *Server) receive(f wire.Frame) []Effect {
 		return s.close(fmt.Sprintf("a hello of node %d in protocol %d", hello.NodeID, hello.Proto))
 	case isHello:
 		s.phase, s.hello = serverPlaces, hello
-		return []Effect{ReadPosition{}}
+		return s.greetConfig(hello)
 	case s.phase == serverWaits:
 		return s.close("a frame before the hello")
 	}
@@ -206,6 +215,10 @@ func (s *Server) heed(f wire.Frame) []Effect {
 		}
 	case *wire.Usage:
 		return []Effect{BookUsage{f}}
+	case *wire.ConfigReport:
+		if f.Session == s.session {
+			return s.reported(&f.Serving)
+		}
 	}
 	return nil
 }

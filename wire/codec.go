@@ -120,6 +120,10 @@ func newFrame(t FrameType) Frame {
 		return new(Usage)
 	case TypeUsageAck:
 		return new(UsageAck)
+	case TypeConfig:
+		return new(Config)
+	case TypeConfigReport:
+		return new(ConfigReport)
 	}
 	return &Unknown{Of: t}
 }

@@ -13,7 +13,11 @@ func (f *Hello) appendTo(b []byte) []byte {
 	b = appendList(b, f.Streams, appendStream)
 	b = appendUints(b, f.Caps)
 	b = appendText(b, f.Version)
-	return appendList(b, f.Refused, appendID)
+	b = appendList(b, f.Refused, appendID)
+	if f.Caps&CapConfig == 0 {
+		return b
+	}
+	return appendServing(b, &f.Serving)
 }
 
 func (f *Hello) readFrom(r *reader) {
@@ -23,6 +27,9 @@ func (f *Hello) readFrom(r *reader) {
 	f.Streams = readList(r, 2, readStream)
 	f.Caps, f.Version = r.uint(), r.text()
 	f.Refused = readList(r, 1, readID)
+	if f.Caps&CapConfig != 0 {
+		readServing(r, &f.Serving)
+	}
 }
 
 func (*Welcome) Type() FrameType { return TypeWelcome }

@@ -6,7 +6,7 @@ const Protocol = 1
 // FrameType is the first byte of a frame. A receiver skips types that it does not know.
 type FrameType byte
 
-// Types of frames. 0x30–0x3f are kept for the configuration of nodes.
+// Types of frames. 0x30–0x3f are the configuration's, which never waits for keys, nor they for it.
 const (
 	TypeHello         FrameType = 0x01
 	TypeWelcome       FrameType = 0x02
@@ -25,6 +25,8 @@ const (
 	TypeNodeBeat      FrameType = 0x21
 	TypeUsage         FrameType = 0x28
 	TypeUsageAck      FrameType = 0x29
+	TypeConfig        FrameType = 0x30
+	TypeConfigReport  FrameType = 0x31
 )
 
 // Bounds of what a frame may hold; a frame beyond one is refused.
@@ -61,6 +63,8 @@ type Hello struct {
 	Version string
 	// Refused is as in Ack.
 	Refused []int64
+	// Serving is given if Caps has CapConfig.
+	Serving Serving
 }
 
 // StreamSeq is a position in a usage stream.

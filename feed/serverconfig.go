@@ -1,0 +1,112 @@
+package feed
+
+import "stile/wire"
+
+// configPatience is how long, in milliseconds, the answer to a configuration is waited for before it is sent again; each
+// time twice as long, up to slowest.
+const configPatience int64 = 5_000
+
+// configServer is the control side of a node's configuration: what the node serves is written down, and what is wanted
+// of it is sent until it is served or refused. It is level-triggered, has its own revisions, and shares nothing with
+// the keys: neither waits for the other, but for the first word, so that a node is online only when it is known which
+// ports it serves.
+type configServer struct {
+	// isAble: the node takes configurations.
+	isAble bool
+	// serving is what the node last said, noted what of that is written down, noting what is being written.
+	serving, noted, noting wire.Serving
+	isNoted                bool
+	wanted                 wire.Config
+	// isBusy: a NoteServing or ReadConfig is under way. isStale: wanted may have changed.
+	isBusy, isStale bool
+	failures        int
+	retryAt         int64 // of what failed
+	sent            int64 // the revision sent last
+	tries           int
+	sendAt          int64 // not before
+}
+
+// greetConfig begins with what the Hello says.
+func (s *Server) greetConfig(h *wire.Hello) []Effect {
+	c := &s.config
+	if c.isAble = h.Caps&wire.CapConfig != 0; !c.isAble {
+		return []Effect{ReadPosition{}}
+	}
+	c.serving = h.Serving
+	return s.note()
+}
+
+func (s *Server) note() []Effect {
+	c := &s.config
+	c.isBusy, c.noting = true, c.serving
+	return []Effect{NoteServing{c.noting}}
+}
+
+// reported takes what a node says of itself. Reports may come late and in any order; what they tell only rises.
+func (s *Server) reported(r *wire.Serving) []Effect {
+	c := &s.config
+	if !c.isAble {
+		return nil
+	}
+	if r.Rev > c.serving.Rev || r.Rev == c.serving.Rev && r.RefusedRev > c.serving.RefusedRev {
+		c.serving, c.isNoted = *r, false
+	}
+	return s.pumpConfig()
+}
+
+// configRead goes on when what the node serves is written down, or what is wanted was read.
+func (s *Server) configRead(wanted wire.Config) []Effect {
+	c := &s.config
+	if !c.isBusy {
+		return nil
+	}
+	if c.noting != (wire.Serving{}) {
+		c.noted, c.noting = c.noting, wire.Serving{}
+		c.isNoted = c.noted == c.serving
+	}
+	c.isBusy, c.failures, c.retryAt, c.wanted = false, 0, 0, wanted
+	if s.phase == serverPlaces {
+		return []Effect{ReadPosition{}}
+	}
+	return s.pumpConfig()
+}
+
+func (s *Server) configFailed() []Effect {
+	c := &s.config
+	if !c.isBusy {
+		return nil
+	}
+	if s.phase == serverPlaces {
+		return s.close("what the node serves could not be written down")
+	}
+	c.isBusy, c.noting, c.isStale = false, wire.Serving{}, true
+	c.retryAt = s.now + min(slowest, int64(1000)<<min(c.failures, 6))
+	c.failures++
+	return nil
+}
+
+// pumpConfig does what is next, if anything is.
+func (s *Server) pumpConfig() []Effect {
+	c := &s.config
+	if s.phase != serverLive || !c.isAble || c.isBusy || s.now < c.retryAt {
+		return nil
+	}
+	switch {
+	case !c.isNoted:
+		return s.note()
+	case c.isStale:
+		c.isBusy, c.isStale = true, false
+		return []Effect{ReadConfig{}}
+	case c.wanted.Rev <= max(c.serving.Rev, c.serving.RefusedRev):
+		return nil
+	case c.sent == c.wanted.Rev && s.now < c.sendAt:
+		return nil
+	}
+	if c.sent != c.wanted.Rev {
+		c.sent, c.tries = c.wanted.Rev, 0
+	}
+	c.sendAt = s.now + min(slowest, configPatience<<min(c.tries, 4))
+	c.tries++
+	config := c.wanted
+	return []Effect{Send{&config}}
+}
