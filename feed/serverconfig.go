@@ -13,10 +13,10 @@ const configPatience int64 = 5_000
 type configServer struct {
 	// isAble: the node takes configurations.
 	isAble bool
-	// serving is what the node last said, noted what of that is written down, noting what is being written.
-	serving, noted, noting wire.Serving
-	isNoted                bool
-	wanted                 wire.Config
+	// serving is what the node last said; isNoted: that is written down. noting is what is being written.
+	serving, noting   wire.Serving
+	isNoted, isNoting bool
+	wanted            wire.Config
 	// isBusy: a NoteServing or ReadConfig is under way. isStale: wanted may have changed.
 	isBusy, isStale bool
 	failures        int
@@ -38,7 +38,7 @@ func (s *Server) greetConfig(h *wire.Hello) []Effect {
 
 func (s *Server) note() []Effect {
 	c := &s.config
-	c.isBusy, c.noting = true, c.serving
+	c.isBusy, c.isNoting, c.noting = true, true, c.serving
 	return []Effect{NoteServing{c.noting}}
 }
 
@@ -60,11 +60,10 @@ func (s *Server) configRead(wanted wire.Config) []Effect {
 	if !c.isBusy {
 		return nil
 	}
-	if c.noting != (wire.Serving{}) {
-		c.noted, c.noting = c.noting, wire.Serving{}
-		c.isNoted = c.noted == c.serving
+	if c.isNoting {
+		c.isNoted = c.noting == c.serving
 	}
-	c.isBusy, c.failures, c.retryAt, c.wanted = false, 0, 0, wanted
+	c.isBusy, c.isNoting, c.failures, c.retryAt, c.wanted = false, false, 0, 0, wanted
 	if s.phase == serverPlaces {
 		return []Effect{ReadPosition{}}
 	}
@@ -79,7 +78,7 @@ func (s *Server) configFailed() []Effect {
 	if s.phase == serverPlaces {
 		return s.close("what the node serves could not be written down")
 	}
-	c.isBusy, c.noting, c.isStale = false, wire.Serving{}, true
+	c.isBusy, c.isNoting, c.isStale = false, false, true
 	c.retryAt = s.now + min(slowest, int64(1000)<<min(c.failures, 6))
 	c.failures++
 	return nil

@@ -49,7 +49,7 @@ func TestConformance(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				client := newClient(t, ca, plane.Port())
+				client := newClient(t, ca, listener.Port())
 				return planetest.Subject{Plane: plane, Dial: c.dial(client)}
 			})
 		})

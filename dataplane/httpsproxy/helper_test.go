@@ -65,7 +65,7 @@ func newHouse(t testing.TB, n int) *house {
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- h.plane.Run(ctx) }()
-	h.client = newClient(t, h.ca, h.plane.Port())
+	h.client = newClient(t, h.ca, listener.Port())
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {

@@ -72,7 +72,7 @@ func TestIdleEnds(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	secret := accesskey.Seed{}.HTTPS(accesskey.Door{})
 	ask := func(method string, body io.Reader) (*http.Response, error) {
-		r, _ := http.NewRequestWithContext(t.Context(), method, "https://"+p.listener.Addr().String(), body)
+		r, _ := http.NewRequestWithContext(t.Context(), method, "https://"+p.listeners[0].Addr().String(), body)
 		r.Host = target.Addr().String()
 		r.Header.Set("Proxy-Authorization", basicHeader(secret.Username, secret.Password))
 		return transport.RoundTrip(r)

@@ -23,9 +23,10 @@ import (
 	"stile/dataplane"
 )
 
-// Config is what a plane needs; all fields but Site are required.
+// Config is what a plane needs; all fields but Listener and Site are required.
 type Config struct {
-	// Listener is the plane's from now on. It is made first, because a door belongs to a server that knows its port.
+	// Listener is the plane's from now on; nil = it listens nowhere before Serve. It is made first, because a door belongs to
+	// a server that knows its port.
 	Listener *Listener
 	// TLS holds the certificate. The plane adds its own protocols to those in it.
 	TLS *tls.Config
@@ -70,28 +71,35 @@ type Plane struct {
 	buffers *dataplane.Buffers
 	plain   *httputil.ReverseProxy
 
-	listener *Listener
-	server   *http.Server
-	serving  sync.WaitGroup
-	shut     sync.Once
+	server  *http.Server
+	serving sync.WaitGroup
+	shut    sync.Once
 
 	links     *dataplane.Links
 	origins   dataplane.Origins
 	strangers *dataplane.Strangers
+
+	mu        sync.Mutex
+	listeners []*Listener
+	isRunning bool
+	isClosed  bool
 }
 
 // New returns a plane that Run serves.
 func New(c Config) (*Plane, error) {
-	if c.Listener == nil || c.Ledger == nil || c.Egress == nil || c.TLS == nil {
-		return nil, errors.New("httpsproxy: a listener, a ledger, an egress and a TLS configuration are required")
+	if c.Ledger == nil || c.Egress == nil || c.TLS == nil {
+		return nil, errors.New("httpsproxy: a ledger, an egress and a TLS configuration are required")
 	}
 	if c.Site == nil {
 		c.Site = http.HandlerFunc(emptySite)
 	}
 	p := &Plane{
 		ledger: c.Ledger, egress: c.Egress, site: c.Site, ring: newKeyring(c.Door), relay: dataplane.DefaultRelay(),
-		buffers: dataplane.NewBuffers(), listener: c.Listener, links: dataplane.NewLinks(),
+		buffers: dataplane.NewBuffers(), links: dataplane.NewLinks(),
 		origins: dataplane.NewOrigins(), strangers: dataplane.NewStrangers(maxStrangers, maxStrangersPerOrigin),
+	}
+	if c.Listener != nil {
+		p.listeners = []*Listener{c.Listener}
 	}
 	p.plain = p.newPlain()
 	config := c.TLS.Clone()
@@ -128,8 +136,44 @@ func (p *Plane) meet(ctx context.Context, conn net.Conn) context.Context {
 // Protocol is "https".
 func (p *Plane) Protocol() string { return "https" }
 
-// Port is where the plane listens.
-func (p *Plane) Port() int { return p.listener.Port() }
+// Serve serves one more listener, which is the plane's from now on. Sessions go on, and so do the others.
+func (p *Plane) Serve(l *Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isClosed {
+		_ = l.Close()
+		return
+	}
+	p.listeners = append(p.listeners, l)
+	if p.isRunning {
+		p.serve(l)
+	}
+}
+
+// Leave closes the listener of a port, if there is one. Connections that came by it go on.
+func (p *Plane) Leave(port int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listeners = slices.DeleteFunc(p.listeners, func(l *Listener) bool {
+		isIt := l.Port() == port
+		if isIt {
+			_ = l.Close()
+		}
+		return isIt
+	})
+}
+
+// Listens reports whether the plane listens on a port.
+func (p *Plane) Listens(port int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.listeners, func(l *Listener) bool { return l.Port() == port })
+}
+
+// serve starts a listener; the caller holds the lock.
+func (p *Plane) serve(l *Listener) {
+	p.serving.Go(func() { _ = p.server.ServeTLS(l, "", "") }) // it ends when the listener closes
+}
 
 // Apply learns and forgets keys, as dataplane.Plane says.
 func (p *Plane) Apply(put []dataplane.Key, remove []int64, full bool) error {
@@ -141,7 +185,12 @@ func (p *Plane) Apply(put []dataplane.Key, remove []int64, full bool) error {
 func (p *Plane) Run(ctx context.Context) error {
 	p.links.Serve(ctx, func() {
 		p.server.BaseContext = func(net.Listener) context.Context { return ctx }
-		p.serving.Go(func() { _ = p.server.ServeTLS(p.listener, "", "") }) // it ends when the listener closes
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, l := range p.listeners {
+			p.serve(l)
+		}
+		p.isRunning = true
 	})
 	_ = p.Close(ctx)
 	return nil
@@ -149,13 +198,23 @@ func (p *Plane) Run(ctx context.Context) error {
 
 // Close ends the plane, as dataplane.Plane says.
 func (p *Plane) Close(ctx context.Context) error {
-	err := p.links.Close(ctx, func() { _ = p.listener.Close() })
+	err := p.links.Close(ctx, p.stopAccepting)
 	p.shut.Do(func() {
 		_ = p.server.Shutdown(ctx) // lets what was written arrive
 		_ = p.server.Close()
 		p.serving.Wait()
 	})
 	return err
+}
+
+// stopAccepting closes all listeners, for good.
+func (p *Plane) stopAccepting() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.isClosed = true
+	for _, l := range p.listeners {
+		_ = l.Close()
+	}
 }
 
 var _ dataplane.Plane = (*Plane)(nil)

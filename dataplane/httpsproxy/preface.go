@@ -28,7 +28,7 @@ func (p *Plane) speakSecond() error {
 		_ = conn.SetReadDeadline(time.Time{})
 		w := wireOf(conn)
 		h2.ServeConn(&framed{Conn: conn, wire: w, buffers: p.buffers}, &http2.ServeConnOpts{
-			Context: context.WithValue(server.BaseContext(p.listener), wireKey{}, w), BaseConfig: server, Handler: handler, SawClientPreface: true,
+			Context: context.WithValue(server.BaseContext(nil), wireKey{}, w), BaseConfig: server, Handler: handler, SawClientPreface: true,
 		})
 	}
 	return nil

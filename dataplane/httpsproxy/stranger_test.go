@@ -25,7 +25,7 @@ func TestStrangersAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, ca, ledger := startPlane(t, func(p *Plane) { p.strangers = bound })
-			address := p.listener.Addr().String()
+			address := p.listeners[0].Addr().String()
 			tunnel, shared := openTunnel(t, ca, address), openStream(t, ca, address)
 			strangers := func(want int) {
 				t.Helper()

@@ -5,9 +5,11 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"stile/accesskey"
 	"stile/dataplane"
 )
 
@@ -190,8 +192,8 @@ func TestKeyringFollowsApply(t *testing.T) {
 	}
 	r.apply([]dataplane.Key{testKey(3), testKey(5)}, nil, true)
 	var left []int64
-	for bucket := range r.buckets {
-		for _, c := range r.candidates(nil, bucket) {
+	for slot := range r.slots {
+		for _, c := range r.candidates(nil, slot) {
 			left = append(left, c.id)
 		}
 	}
@@ -204,6 +206,49 @@ func TestKeyringFollowsApply(t *testing.T) {
 	if len(r.candidates(nil, 1)) != 0 {
 		t.Error("a removed key came back when its last use was noted")
 	}
+}
+
+// Keys that name nothing are found at the ports of every range, until that range is left.
+func TestKeyringOfSeveralRanges(t *testing.T) {
+	r := newKeyring(2)
+	var keys []dataplane.Key
+	for id := int64(1); id <= 12; id++ {
+		keys = append(keys, testKey(id))
+	}
+	r.apply(keys[:6], nil, true)
+	r.addRange([]int{1, 2, 3}) // slot 1 is in both
+	r.apply(keys, nil, false)
+	at := func(slot int) (ids []int64) {
+		for _, c := range r.candidates(nil, slot) {
+			ids = append(ids, c.id)
+		}
+		slices.Sort(ids)
+		return slices.Compact(ids)
+	}
+	want := func(slot int, is func(id int64) bool) {
+		t.Helper()
+		var ids []int64
+		for id := int64(1); id <= 12; id++ {
+			if is(id) {
+				ids = append(ids, id)
+			}
+		}
+		if got := at(slot); !slices.Equal(got, ids) {
+			t.Errorf("at slot %d are %v, want %v", slot, got, ids)
+		}
+	}
+	port := func(count int, id int64) int { return accesskey.Port(0, count, id) }
+	want(0, func(id int64) bool { return port(2, id) == 0 })
+	want(1, func(id int64) bool { return port(2, id) == 1 || port(3, id) == 0 })
+	want(3, func(id int64) bool { return port(3, id) == 2 })
+	r.used(r.find(3))
+	r.apply(nil, []int64{4}, false)
+	r.dropRange(0)
+	want(0, func(int64) bool { return false })
+	want(1, func(id int64) bool { return id != 4 && port(3, id) == 0 })
+	r.used(r.find(5))
+	r.apply(nil, nil, true)
+	want(2, func(int64) bool { return false })
 }
 
 // What a trial decrypts to dismiss a key is the first byte that the key's cipher would open.

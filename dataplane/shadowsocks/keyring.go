@@ -1,6 +1,7 @@
 package shadowsocks
 
 import (
+	"slices"
 	"sync"
 
 	"stile/accesskey"
@@ -18,30 +19,93 @@ type credential struct {
 	id     int64
 	master [keySize]byte
 	tag    prefixTag
-	bucket int
-	// Neighbours in the bucket's ring, whose anchor is a credential of its own.
-	prev, next *credential
+	seats  []*seat // one in each range, in the order of the keyring's
 }
 
-// keyring finds credentials: by the tag of a salt, by number, and by bucket for clients that name nothing. A bucket is
-// the keys that share a port, those used or added last in front.
+// seat is a credential's place in the ring of a bucket, whose anchor is a seat of nobody.
+type seat struct {
+	credential *credential
+	prev, next *seat
+}
+
+func newAnchor() *seat {
+	s := new(seat)
+	s.prev, s.next = s, s
+	return s
+}
+
+func (s *seat) leave() {
+	s.prev.next, s.next.prev = s.next, s.prev
+	s.prev, s.next = nil, nil
+}
+
+// sitBehind links a seat as the first of a bucket.
+func (s *seat) sitBehind(anchor *seat) {
+	s.prev, s.next = anchor, anchor.next
+	anchor.next.prev, anchor.next = s, s
+}
+
+// keyring finds credentials: by the tag of a salt, by number, and by the slot of a port for clients that name nothing. A
+// range of ports divides the keys into as many buckets: those that share a port, those used or added last in front. Where
+// ports have moved there are several ranges, and a slot that is in more than one has a bucket of each.
 type keyring struct {
-	mu      sync.RWMutex
-	byID    map[int64]*credential
-	byTag   map[prefixTag]*credential
-	buckets []credential // anchors
+	mu     sync.RWMutex
+	byID   map[int64]*credential
+	byTag  map[prefixTag]*credential
+	ranges [][]*seat // the anchors of each range's buckets
+	slots  [][]*seat // the anchors at each slot
 }
 
+// newKeyring returns a keyring of one range, whose slots are 0, 1, 2 …
 func newKeyring(buckets int) *keyring {
-	r := &keyring{
-		byID:    make(map[int64]*credential),
-		byTag:   make(map[prefixTag]*credential),
-		buckets: make([]credential, buckets),
+	r := &keyring{byID: make(map[int64]*credential), byTag: make(map[prefixTag]*credential)}
+	slots := make([]int, buckets)
+	for i := range slots {
+		slots[i] = i
 	}
-	for i := range r.buckets {
-		r.buckets[i].prev, r.buckets[i].next = &r.buckets[i], &r.buckets[i]
+	if buckets > 0 {
+		r.addRange(slots)
 	}
 	return r
+}
+
+// addRange divides the keys into as many buckets more, one at each slot.
+func (r *keyring) addRange(slots []int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	anchors := make([]*seat, len(slots))
+	for i, slot := range slots {
+		anchors[i] = newAnchor()
+		for slot >= len(r.slots) {
+			r.slots = append(r.slots, nil)
+		}
+		r.slots[slot] = append(r.slots[slot], anchors[i])
+	}
+	r.ranges = append(r.ranges, anchors)
+	for _, c := range r.byID {
+		c.seat(anchors)
+	}
+}
+
+// dropRange forgets a range by its number.
+func (r *keyring) dropRange(i int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.byID {
+		c.seats[i].leave()
+		c.seats = slices.Delete(c.seats, i, i+1)
+	}
+	for slot, anchors := range r.slots {
+		r.slots[slot] = slices.DeleteFunc(anchors, func(a *seat) bool { return slices.Contains(r.ranges[i], a) })
+	}
+	r.ranges = slices.Delete(r.ranges, i, i+1)
+}
+
+// seat gives a credential its place in one more range.
+func (c *credential) seat(anchors []*seat) {
+	s := &seat{credential: c}
+	c.seats = append(c.seats, s)
+	s.sitBehind(anchors[accesskey.Port(0, len(anchors), c.id)])
 }
 
 // apply follows Plane.Apply. Credentials are derived before the lock is taken, so that connections never wait for it.
@@ -63,7 +127,9 @@ func (r *keyring) apply(put []dataplane.Key, remove []int64, full bool) {
 	for _, c := range fresh {
 		if r.byID[c.id] == nil {
 			r.byID[c.id], r.byTag[c.tag] = c, c
-			r.toFront(c)
+			for _, anchors := range r.ranges {
+				c.seat(anchors)
+			}
 		}
 	}
 	for _, id := range remove {
@@ -81,7 +147,7 @@ func (r *keyring) derive(put []dataplane.Key) []*credential {
 			continue
 		}
 		secret := accesskey.Seed(put[i].Seed).Shadowsocks()
-		c := &credential{id: put[i].ID, master: masterKey(secret.Password), bucket: accesskey.Port(0, len(r.buckets), put[i].ID)}
+		c := &credential{id: put[i].ID, master: masterKey(secret.Password)}
 		copy(c.tag[:], secret.Prefix)
 		fresh = append(fresh, c)
 	}
@@ -93,18 +159,9 @@ func (r *keyring) drop(c *credential) {
 	if r.byTag[c.tag] == c {
 		delete(r.byTag, c.tag)
 	}
-	c.prev.next, c.next.prev = c.next, c.prev
-	c.prev, c.next = nil, nil
-}
-
-// toFront links a credential as the first of its bucket; the caller holds the lock.
-func (r *keyring) toFront(c *credential) {
-	anchor := &r.buckets[c.bucket]
-	if c.next != nil {
-		c.prev.next, c.next.prev = c.next, c.prev
+	for _, s := range c.seats {
+		s.leave()
 	}
-	c.prev, c.next = anchor, anchor.next
-	anchor.next.prev, anchor.next = c, c
 }
 
 // find returns the credential of a key, or nil.
@@ -121,22 +178,31 @@ func (r *keyring) tagged(salt []byte) *credential {
 	return r.byTag[prefixTag(salt)]
 }
 
-// candidates appends the first maxTrial credentials of a bucket.
-func (r *keyring) candidates(dst []*credential, bucket int) []*credential {
+// candidates appends the first maxTrial credentials at a slot.
+func (r *keyring) candidates(dst []*credential, slot int) []*credential {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	anchor := &r.buckets[bucket]
-	for c := anchor.next; c != anchor && len(dst) < maxTrial; c = c.next {
-		dst = append(dst, c)
+	anchors := r.slots[slot]
+	for _, anchor := range anchors {
+		room := len(dst) + (maxTrial-len(dst))/len(anchors)
+		for s := anchor.next; s != anchor && len(dst) < room; s = s.next {
+			dst = append(dst, s.credential)
+		}
+		anchors = anchors[1:]
 	}
 	return dst
 }
 
-// used moves a credential that a trial found to the front of its bucket.
+// used moves a credential that a trial found to the front of its buckets.
 func (r *keyring) used(c *credential) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.byID[c.id] == c {
-		r.toFront(c)
+	if r.byID[c.id] != c {
+		return
+	}
+	for i, s := range c.seats {
+		s.leave()
+		anchors := r.ranges[i]
+		s.sitBehind(anchors[accesskey.Port(0, len(anchors), c.id)])
 	}
 }

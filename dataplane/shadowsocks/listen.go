@@ -6,16 +6,20 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 )
 
 // freeAttempts bounds how often a free range of ports is looked for.
 const freeAttempts = 64
 
-// port is one listening port, TCP and UDP.
+// port is one listening port, TCP and UDP. Its slot is what the plane calls it, for as long as it is open.
 type port struct {
-	tcp *net.TCPListener
-	udp *net.UDPConn
+	tcp  *net.TCPListener
+	udp  *net.UDPConn
+	slot int
+	// loops are those that take what comes in.
+	loops *sync.WaitGroup
 }
 
 // listen opens count ports from first on, or a free range if first is 0.
@@ -80,7 +84,7 @@ func listenOne(ctx context.Context, host string, number int) (port, error) {
 	if err != nil {
 		return port{}, fmt.Errorf("shadowsocks: %w", err)
 	}
-	p := port{tcp: tcp.(*net.TCPListener)}
+	p := port{tcp: tcp.(*net.TCPListener), loops: new(sync.WaitGroup)}
 	udp, err := config.ListenPacket(ctx, "udp", net.JoinHostPort(host, strconv.Itoa(p.number())))
 	if err != nil {
 		p.close()

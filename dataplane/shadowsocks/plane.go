@@ -24,6 +24,8 @@ type Config struct {
 	// Port is the first of Ports ports, TCP and UDP; 0 takes any free range. A key uses accesskey.Port of them.
 	Port  int
 	Ports int
+	// IsIdle makes a plane that listens nowhere until it is told to; Port and Ports say nothing then.
+	IsIdle bool
 	// Ledger admits sessions and Egress reaches targets.
 	Ledger *dataplane.Ledger
 	Egress *dataplane.Egress
@@ -47,6 +49,7 @@ func newPlane(ctx context.Context, c Config, t times) (*Plane, error) {
 		return nil, err
 	}
 	p.ring = newKeyring(len(p.ports))
+	p.ranged = p.ring
 	salts := newSaltMaker()
 	p.tcp = &finder{
 		ring: p.ring, sources: p.sources, replays: newReplayFilter(tcpSalts), salts: salts, now: time.Now, plausible: isLengthStart,

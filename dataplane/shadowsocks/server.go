@@ -69,26 +69,45 @@ type server struct {
 	sources   *sources
 	waiting   *dataplane.Strangers
 	refused   *dataplane.Strangers
-	ports     []port
+	host      string
+	began     Range // where it listened at first
 	datagrams *associations
 
 	links   *dataplane.Links
 	ctx     context.Context // of everything that Run started, set before anything is accepted
 	servers sync.WaitGroup
 	finish  sync.Once
+
+	mu        sync.Mutex
+	ports     []port
+	slots     int     // given out
+	ranges    []Range // that are served, in the order of ranged's; changed by Serve and Leave, which one goroutine calls
+	ranged    ranged  // the ring; nil = every key works on every port
+	isRunning bool
+	isClosed  bool
 }
 
 // listen opens the ports of a server that is zero otherwise.
 func (p *server) listen(ctx context.Context, c Config, t times, e edition) error {
-	if c.Ports < 1 || c.Ports > maxPorts || c.Port < 0 || c.Port+c.Ports > 1<<16 {
+	if c.IsIdle {
+		c.Port, c.Ports = 0, 0
+	} else if c.Ports < 1 || c.Ports > maxPorts || c.Port < 0 || c.Port+c.Ports > 1<<16 {
 		return fmt.Errorf("shadowsocks: %d ports from %d on is not a range", c.Ports, c.Port)
 	}
 	if c.Ledger == nil || c.Egress == nil {
 		return errors.New("shadowsocks: a ledger and an egress are required")
 	}
-	var err error
-	if p.ports, err = listen(ctx, c.Host, c.Port, c.Ports); err != nil {
-		return err
+	p.host = c.Host
+	if !c.IsIdle {
+		var err error
+		if p.ports, err = listen(ctx, c.Host, c.Port, c.Ports); err != nil {
+			return err
+		}
+		for i := range p.ports {
+			p.ports[i].slot = i
+		}
+		p.slots, p.began = len(p.ports), Range{p.ports[0].number(), len(p.ports)}
+		p.ranges = []Range{p.began}
 	}
 	p.edition, p.ledger, p.egress, p.log, p.times, p.relay = e, c.Ledger, c.Egress, c.Log, t, t.relay
 	p.buffers, p.origins, p.sources = dataplane.NewBuffers(), dataplane.NewOrigins(), newSources(time.Now)
@@ -102,33 +121,44 @@ func (p *server) listen(ctx context.Context, c Config, t times, e edition) error
 	return nil
 }
 
-// Ports returns the first port and how many there are.
-func (p *server) Ports() (first, count int) { return p.ports[0].number(), len(p.ports) }
+// Ports returns the first port and how many there were when the plane began to listen.
+func (p *server) Ports() (first, count int) { return p.began.First, p.began.Count }
 
 // Run serves, as dataplane.Plane says. It may be called once.
 func (p *server) Run(ctx context.Context) error {
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p.links.Serve(ctx, func() {
-		p.ctx = working
-		for i, one := range p.ports {
-			p.servers.Go(func() { p.serveTCP(one.tcp, i) })
-			p.servers.Go(func() { p.serveUDP(one.udp, i) })
-		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.ctx, p.isRunning = working, true
+		p.serve(p.ports)
 	})
 	_ = p.Close(ctx)
 	return nil
 }
 
+// serve starts ports; the caller holds the lock.
+func (p *server) serve(ports []port) {
+	for _, one := range ports {
+		one.loops.Add(2)
+		p.servers.Go(func() { defer one.loops.Done(); p.serveTCP(one.tcp, one.slot) })
+		p.servers.Go(func() { defer one.loops.Done(); p.serveUDP(one.udp, one.slot) })
+	}
+}
+
 // Close ends the plane, as dataplane.Plane says. UDP is served until the last TCP session has ended.
 func (p *server) Close(ctx context.Context) error {
 	err := p.links.Close(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.isClosed = true
 		for _, one := range p.ports {
 			_ = one.tcp.Close()
 		}
 	})
 	p.finish.Do(func() {
-		for _, one := range p.ports {
+		for _, one := range p.ports { // nobody changes them now
 			_ = one.udp.Close()
 		}
 		p.servers.Wait()

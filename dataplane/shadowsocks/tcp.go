@@ -3,6 +3,7 @@ package shadowsocks
 import (
 	"errors"
 	"net"
+	"os"
 	"time"
 
 	"stile/dataplane"
@@ -19,7 +20,7 @@ func (p *server) serveTCP(listener *net.TCPListener, bucket int) {
 			p.start(conn, bucket)
 			continue
 		}
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) { // handed over
 			return
 		}
 		p.log.Warn("shadowsocks: accept", "error", errors.Unwrap(err)) // out of file descriptors, mostly

@@ -96,7 +96,7 @@ func (p *server) serveUDP(conn *net.UDPConn, bucket int) {
 	plain := make([]byte, 1<<16)
 	for {
 		n, addr, err := conn.ReadFromUDPAddrPort(packet)
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) { // handed over
 			return
 		}
 		if err != nil {
