@@ -30,13 +30,9 @@ func (s *Store) Servers(ctx context.Context) ([]vpn.Server, error) {
 
 // serverValues are the arguments of a server's columns from name to https_port.
 func serverValues(v *vpn.Server) []any {
-	protocols := make([]string, len(v.Protocols))
-	for i, p := range v.Protocols {
-		protocols[i] = string(p)
-	}
 	return []any{
 		v.Name, v.CountryCode, v.City.RU, v.City.EN, v.Latitude, v.Longitude, v.Host, v.PingURL, v.Tier, v.Capacity, string(v.State),
-		strings.Join(protocols, " "), v.ShadowsocksPort, v.ShadowsocksPorts, v.ShadowsocksMethod, v.HTTPSPort,
+		protocolList(v.Protocols), v.ShadowsocksPort, v.ShadowsocksPorts, v.ShadowsocksMethod, v.HTTPSPort,
 	}
 }
 
@@ -99,6 +95,11 @@ func (t *tx) insertServer(v *vpn.Server) error {
 			RETURNING id`, values...).Scan(&v.ID)
 }
 
+// asServed keeps a column of a server, where its node takes configurations: keys name what the node says that it serves.
+func asServed(column, value string) string {
+	return column + " = CASE WHEN EXISTS (SELECT 1 FROM node_config c WHERE c.node_id = server.id) THEN " + column + " ELSE " + value + " END"
+}
+
 // UpdateServer implements vpn.ServerStore.
 func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) error {
 	return s.write(ctx, "update server", func(t *tx) error {
@@ -113,8 +114,9 @@ func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) err
 		err := t.change(`
 			UPDATE server
 			SET name = $1, country_code = $2, city_ru = $3, city_en = $4, latitude = $5, longitude = $6, host = $7, ping_url = $8,
-				tier = $9, capacity = $10, state = $11, protocols = $12, shadowsocks_port = $13, shadowsocks_ports = $14,
-				shadowsocks_method = $15, https_port = $16, updated_at = $17
+				tier = $9, capacity = $10, state = $11, `+asServed("protocols", "$12")+`, `+asServed("shadowsocks_port", "CAST($13 AS BIGINT)")+`,
+				`+asServed("shadowsocks_ports", "CAST($14 AS BIGINT)")+`, shadowsocks_method = $15, `+asServed("https_port", "CAST($16 AS BIGINT)")+`,
+				updated_at = $17
 			WHERE id = $18`, append(serverValues(&v), millis(t.now), v.ID)...)
 		if err != nil {
 			return t.taken(err)

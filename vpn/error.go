@@ -39,6 +39,7 @@ const (
 	CodeKeyInUse              Code = "idempotency_key_in_use"
 	CodeNotFound              Code = "not_found"
 	CodeConflict              Code = "conflict"
+	CodeRolloutState          Code = "rollout_state"
 	CodeForbidden             Code = "forbidden"
 	CodeInsufficientScope     Code = "insufficient_scope"
 	CodeNotConfigured         Code = "not_configured"

@@ -42,10 +42,9 @@ func checkServer(server *Server) error {
 		return invalid("longitude", "in")
 	case server.Capacity < 0:
 		return invalid("capacity", "in")
-	case server.ShadowsocksPort < 1 || server.ShadowsocksPorts < 1 || server.ShadowsocksPort+server.ShadowsocksPorts > 65_536:
-		return invalid("ports", "in")
-	case server.HTTPSPort < 0 || server.HTTPSPort > 65_535:
-		return invalid("https_port", "in")
+	}
+	if err := server.Ports().check(); err != nil {
+		return err
 	}
 	switch server.State {
 	case "":
@@ -58,19 +57,21 @@ func checkServer(server *Server) error {
 	if !slices.Contains(accesskey.Methods(), server.ShadowsocksMethod) {
 		return invalid("shadowsocks_method", "in")
 	}
-	server.Protocols = []Protocol{Shadowsocks}
-	if server.HTTPSPort != 0 {
-		server.Protocols = append(server.Protocols, HTTPS)
-	}
+	server.Protocols = server.Ports().Protocols()
 	return nil
 }
 
-// UpdateServer replaces a server's values by its id; if its tier changes, the keys on it follow.
+// UpdateServer replaces a server's values by its id; if its tier changes, the keys on it follow. Other ports are published as its
+// node's configuration, where the node takes any: they are the server's when the node serves them. CodeRolloutState when
+// another roll-out is not ended.
 func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) error {
 	if err := a.may(NounServers, Write); err != nil {
 		return err
 	}
 	if err := checkServer(&server); err != nil {
+		return err
+	}
+	if err := s.movePorts(ctx, a, &server); err != nil {
 		return err
 	}
 	err := s.store.UpdateServer(ctx, server, a.audit("server.update", server.ID))
@@ -85,6 +86,22 @@ func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) err
 		return fmt.Errorf("server saved, keys not: %w", err)
 	}
 	return nil
+}
+
+// movePorts publishes a server's ports, if its node takes configurations and neither serves these nor is about to.
+func (s *Service) movePorts(ctx context.Context, a *Actor, server *Server) error {
+	node, err := s.store.ConfiguredNode(ctx, server.ID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	ports := server.Ports()
+	if err != nil || ports == node.due() {
+		return err
+	}
+	_, err = s.PublishConfig(ctx, a, Publication{ServerIDs: []int64{server.ID}, Hold: DefaultHold, Change: ConfigChange{
+		ShadowsocksPort: ports.Shadowsocks, ShadowsocksPorts: ports.Count, HTTPSPort: &ports.HTTPS,
+	}})
+	return err
 }
 
 // RemoveServer deletes a server; its keys die at once.

@@ -3,6 +3,7 @@ package vpn
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -62,6 +63,7 @@ type Service struct {
 	counted counted
 	// jobs wakes RunJobs.
 	jobs chan struct{}
+	rollout atomic.Pointer[Rollout]
 }
 
 // NewService joins the domain to its ports.

@@ -43,6 +43,7 @@ type Store interface {
 	ServerStore
 	KeyStore
 	NodeStore
+	ConfigStore
 	MembershipStore
 	SetupStore
 	ImportStore
@@ -274,7 +275,7 @@ type ServerStore interface {
 	AddServer(ctx context.Context, s Server, a Audit) (Server, error)
 	// Servers returns all servers in the order of their ids.
 	Servers(ctx context.Context) ([]Server, error)
-	// UpdateServer replaces a server's values by its id. If that changes its tier, all who have a live key on it are due
+	// UpdateServer replaces a server's values by its id; the ports only where the node takes no configuration. If that changes its tier, all who have a live key on it are due
 	// (UsersDue). ErrNotFound, ErrTaken.
 	UpdateServer(ctx context.Context, s Server, a Audit) error
 	// SetServerState changes what is wanted of a server. ErrNotFound.
@@ -336,6 +337,10 @@ type NodeStore interface {
 	NoteStreams(ctx context.Context, streams []NodeStream) error
 	// NodeRevs returns the revision of every node.
 	NodeRevs(ctx context.Context) ([]NodeRev, error)
+	// ConfiguredNode returns what is wanted of a node, or ErrNotFound when it takes no configuration.
+	ConfiguredNode(ctx context.Context, nodeID int64) (ConfiguredNode, error)
+	// PendingConfigs returns the nodes that have neither served nor refused what is wanted, with its revision.
+	PendingConfigs(ctx context.Context) ([]NodeRev, error)
 	// UsageCursor returns the last applied number of each of a node's streams.
 	UsageCursor(ctx context.Context, nodeID int64) (map[uint64]uint64, error)
 	// CompactCursors removes the cursors of those of a node's streams without a report since an instant of which the node
@@ -347,6 +352,20 @@ type NodeStore interface {
 	// transaction with the cursor. It returns the cursor after the call, whether the report was booked, and the users
 	// it took over their quota. Entries of unknown keys are dropped.
 	ApplyUsage(ctx context.Context, r UsageReport, today time.Time) (cursor uint64, applied bool, exceeded []int64, err error)
+}
+
+// ConfigStore keeps what nodes are configured to serve.
+type ConfigStore interface {
+	// NoteServing writes what a node says of itself, and gives its server the ports that it serves. Where that is new, a running
+	// roll-out that it refuses is stopped, which is the audit entry, and returned. ErrNotFound without the server.
+	NoteServing(ctx context.Context, nodeID int64, s NodeServing, a Audit) (node ConfiguredNode, stopped int64, err error)
+	// ConfiguredNodes returns all nodes that take configurations, in the order of their ids.
+	ConfiguredNodes(ctx context.Context) ([]ConfiguredNode, error)
+	// Rollouts returns roll-outs with a revision below before (0 = the newest), the newest first, at most limit.
+	Rollouts(ctx context.Context, before int64, limit int) ([]Rollout, error)
+	// ChangeRollout does what a rule says, or returns the rule's refusal. Without a change nothing is written, no audit entry
+	// either; the entry's subject is the newest revision.
+	ChangeRollout(ctx context.Context, rule RolloutRule, a Audit) error
 }
 
 // MembershipStore keeps who may link as a node.
