@@ -32,9 +32,14 @@ func (s *Server) greetConfig(h *wire.Hello) []Effect {
 	if c.isAble = h.Caps&wire.CapConfig != 0; !c.isAble {
 		return []Effect{ReadPosition{}}
 	}
+	if !isSane(&h.Serving) {
+		return s.close("a hello with ports that cannot be")
+	}
 	c.serving = h.Serving
 	return s.note()
 }
+
+func isSane(s *wire.Serving) bool { return s.Ports.Check() == nil && s.Rev >= 0 && s.RefusedRev >= 0 }
 
 func (s *Server) note() []Effect {
 	c := &s.config
@@ -47,6 +52,9 @@ func (s *Server) reported(r *wire.Serving) []Effect {
 	c := &s.config
 	if !c.isAble {
 		return nil
+	}
+	if !isSane(r) {
+		return s.close("a report of ports that cannot be")
 	}
 	if r.Rev > c.serving.Rev || r.Rev == c.serving.Rev && r.RefusedRev > c.serving.RefusedRev {
 		c.serving, c.isNoted = *r, false
@@ -69,6 +77,9 @@ func (s *Server) configRead(wanted wire.Config) []Effect {
 	}
 	return s.pumpConfig()
 }
+
+// WantedConfig is the revision of the configuration that is wanted of the node, as far as it was read.
+func (s *Server) WantedConfig() int64 { return s.config.wanted.Rev }
 
 func (s *Server) configFailed() []Effect {
 	c := &s.config

@@ -36,6 +36,9 @@ type Config struct {
 	Store vpn.NodeStore
 	// RecordUsage books a report once and returns the stream's cursor: vpn.Service.RecordUsage.
 	RecordUsage func(ctx context.Context, r vpn.UsageReport) (uint64, error)
+	// NoteServing writes down what a node serves and returns what is wanted of it: vpn.Service.NoteServing; nil = nodes are not
+	// configured from here.
+	NoteServing func(ctx context.Context, nodeID int64, s vpn.NodeServing) (vpn.ConfiguredNode, error)
 	// Replicas are the other processes that serve the same database; nil = there can be none. Where there are, a node that
 	// follows a higher epoch is turned away: this process may be left over from before a failover.
 	Replicas vpn.Replicas
@@ -120,6 +123,9 @@ func (h *Hub) compare(ctx context.Context) {
 		if s := streams[r.NodeID]; s != nil && s.sentRev.Load() != r.Rev {
 			s.poke()
 		}
+	}
+	if h.cfg.NoteServing != nil {
+		h.compareConfigs(ctx, streams)
 	}
 }
 

@@ -43,6 +43,10 @@ type stream struct {
 	// wake has one slot: it says that there may be a change, not which.
 	wake    chan struct{}
 	sentRev atomic.Int64
+	// configWake is the same for the node's configuration, wantedConfig the revision that is known to be wanted.
+	configWake   chan struct{}
+	wantedConfig atomic.Int64
+
 	version string   // of the node's program
 	held    []uint64 // the usage streams of the node, guarded by node.mu
 	cancel  context.CancelCauseFunc
@@ -86,7 +90,8 @@ func (h *Hub) serve(ctx context.Context, nodeID int64, link outlet, in *inbox) e
 	n := h.node(nodeID)
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &stream{hub: h, id: nodeID, node: n, link: link, inbox: in, wake: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}),
+	s := &stream{hub: h, id: nodeID, node: n, link: link, inbox: in, wake: make(chan struct{}, 1), configWake: make(chan struct{}, 1),
+		cancel: cancel, ended: make(chan struct{}),
 		machine: feed.NewServer(feed.ServerConfig{NodeID: nodeID, Session: binary.BigEndian.Uint64(random[:]),
 			Quarantine: n.quarantine, HasPeers: h.replica != nil})}
 	if err := n.attach(ctx, s); err != nil {
@@ -126,6 +131,8 @@ func (s *stream) loop(ctx context.Context) {
 			s.tick(ctx)
 		case <-s.wake:
 			s.step(ctx, feed.Woken{})
+		case <-s.configWake:
+			s.step(ctx, feed.ConfigWoken{})
 		case <-s.inbox.arrived:
 			s.receive(ctx)
 		}
@@ -147,7 +154,7 @@ func (s *stream) receive(ctx context.Context) {
 
 // note keeps what a node says of itself.
 func (s *stream) note(hello *wire.Hello) {
-	s.version = printable(hello.Version)
+	s.version = printable(hello.Version, maxVersion)
 	for _, u := range hello.Streams {
 		s.hold(u.Stream)
 	}
@@ -165,14 +172,14 @@ func (s *stream) hold(usage uint64) {
 // maxVersion bounds what is kept of a node's version, in bytes.
 const maxVersion = 64
 
-// printable is a text of a node as it can be kept and shown: databases take no zero bytes.
-func printable(text string) string {
+// printable is a text of a node, cut to so many bytes, as it can be kept and shown: databases take no zero bytes.
+func printable(text string, limit int) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, strings.ToValidUTF8(text[:min(len(text), maxVersion)], ""))
+	}, strings.ToValidUTF8(text[:min(len(text), limit)], ""))
 }
 
 func (s *stream) tick(ctx context.Context) {
@@ -184,6 +191,7 @@ func (s *stream) tick(ctx context.Context) {
 func (s *stream) step(ctx context.Context, e feed.Event) {
 	effects := s.machine.Step(e)
 	s.sentRev.Store(s.machine.SentRev())
+	s.wantedConfig.Store(s.machine.WantedConfig())
 	s.hub.counts.see(e, effects)
 	for _, f := range effects {
 		if ctx.Err() != nil {
@@ -214,6 +222,10 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		s.step(ctx, s.entomb(ctx, f.KeyIDs))
 	case feed.RaiseEpoch:
 		s.step(ctx, s.raiseEpoch(ctx, f.Above))
+	case feed.NoteServing:
+		s.step(ctx, s.noteServing(ctx, &f.Serving))
+	case feed.ReadConfig:
+		s.step(ctx, s.readConfig(ctx))
 	case feed.BookUsage:
 		s.bookUsage(ctx, f.Report)
 	case feed.Welcomed:

@@ -233,7 +233,11 @@ func (s *Store) ChangeRollout(ctx context.Context, rule vpn.RolloutRule, a vpn.A
 		}
 		next := max(head+1, firstKeyID(epoch))
 		for i := range nodes {
-			next = max(next, nodes[i].Rev+1, nodes[i].RefusedRev+1, nodes[i].Wanted.Rev+1)
+			for _, rev := range []int64{nodes[i].Rev, nodes[i].RefusedRev} {
+				if rev < firstKeyID(epoch+1) { // no node can use the numbers up
+					next = max(next, rev+1)
+				}
+			}
 		}
 		change, err := rule(last, nodes, next, t.now)
 		if err != nil {

@@ -111,6 +111,12 @@ func configuredNodes(w *world) {
 	n, _ = note(server.ID, serving(0, ports(8388, 443)))
 	is(w, "pending behind", n.IsPending(), true)
 
+	// A node that claims to be ahead of all that this epoch can give out uses nothing up.
+	note(other.ID, serving(1<<60, ports(9200, 0)))
+	if next := w.give(ports(9250, 0), server.ID); next > rev+1000 {
+		w.Fatalf("a node made the next revision %d", next)
+	}
+
 	_, err = w.store.RaiseEpoch(w.ctx, 7, by("database.restored"))
 	w.ok(err)
 	if next := w.give(ports(9300, 0)); next < 8<<32 {
