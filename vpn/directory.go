@@ -143,7 +143,7 @@ func (s *Service) view(ctx context.Context, e *Entitlement, a Access) (*View, er
 
 // sameListed reports whether two snapshots of a server would read the same to a client.
 func sameListed(a, b ListedServer) bool {
-	return a.Status == b.Status && a.ActiveConnections == b.ActiveConnections && a.UpdatedAt.Equal(b.UpdatedAt) && a.ID == b.ID
+	return a.Status == b.Status && a.ActiveConnections == b.ActiveConnections && a.UpdatedAt.Equal(b.UpdatedAt) && a.ID == b.ID && a.Ports() == b.Ports()
 }
 
 // listed joins the kept servers with the live state of their nodes.

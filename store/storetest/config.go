@@ -173,7 +173,7 @@ func rolloutsUnderLoad(w *world) {
 	server := w.server()
 	_, _, err := w.store.NoteServing(w.ctx, server.ID, serving(0, ports(8388, 0)), by("config.stop"))
 	w.ok(err)
-	for range 10 {
+	for range 3 {
 		rev := w.give(ports(9000, 0), server.ID)
 		steps := make([]bool, parallel)
 		errs := together(parallel, func(i int) error {
