@@ -27,6 +27,8 @@ const (
 	headerTimeout = 10 * time.Second
 	// sweepEvery is how often deadlines that time made wrong are looked for.
 	sweepEvery = 5 * time.Second
+	// advanceEvery is how often a roll-out of a configuration is looked at.
+	advanceEvery = time.Second
 	// noticeEvery is how often nodes and expiries are looked at for what there is to tell.
 	noticeEvery = 5 * time.Second
 	// jobsEvery is how often a job is looked for that another process made, or left.
@@ -89,8 +91,11 @@ func newApp(ctx context.Context, cfg appConfig) (*app, error) {
 // join makes the rooms above the store.
 func (a *app) join(ctx context.Context) error {
 	record := func(ctx context.Context, r vpn.UsageReport) (uint64, error) { return a.service.RecordUsage(ctx, r) }
+	note := func(ctx context.Context, nodeID int64, s vpn.NodeServing) (vpn.ConfiguredNode, error) {
+		return a.service.NoteServing(ctx, nodeID, s)
+	}
 	var err error
-	if a.hub, err = hub.New(hub.Config{Store: a.store, RecordUsage: record, Replicas: a.store.Replicas(), Log: a.cfg.log}); err != nil {
+	if a.hub, err = hub.New(hub.Config{Store: a.store, RecordUsage: record, NoteServing: note, Replicas: a.store.Replicas(), Log: a.cfg.log}); err != nil {
 		return err
 	}
 	passwords := newPasswords()
@@ -214,6 +219,7 @@ func (a *app) run(ctx context.Context) error {
 	}
 	start("hub", a.hub.Run)
 	start("sweep", func(ctx context.Context) error { a.service.SweepEvery(ctx, sweepEvery); return nil })
+	start("configurations", func(ctx context.Context) error { a.service.AdvanceConfigEvery(ctx, advanceEvery); return nil })
 	start("courier", a.courier.Run)
 	start("dashboard", a.site.dashboard.Run)
 	start("letters", a.service.WriteLetters)

@@ -25,6 +25,7 @@ type commands struct {
 	User       UserCmd       `cmd:"" group:"operate" help:"Manage accounts and their subscriptions."`
 	Plan       PlanCmd       `cmd:"" group:"operate" help:"Manage plans."`
 	Server     ServerCmd     `cmd:"" group:"operate" help:"Manage servers."`
+	Config     ConfigCmd     `cmd:"" group:"operate" help:"Give nodes other ports and protocols, in stages."`
 	Voucher    VoucherCmd    `cmd:"" group:"operate" help:"Make and list codes that give periods of a plan."`
 	Invitation InvitationCmd `cmd:"" group:"operate" help:"Let people make an account."`
 	Webhook    WebhookCmd    `cmd:"" group:"operate" help:"Tell other programs of events."`

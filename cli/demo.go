@@ -92,10 +92,10 @@ func (c *DemoCmd) start(ctx context.Context, dir string, target *demoTarget) (*a
 		language: "ru",
 		node: &nodeConfig{
 			planesConfig: planesConfig{
-				listen: "127.0.0.1", ports: portRange{count: 4},
-				allow: append([]netip.Prefix{netip.PrefixFrom(target.address, target.address.BitLen())}, c.AllowTarget...),
+				listen: "127.0.0.1",
+				allow:  append([]netip.Prefix{netip.PrefixFrom(target.address, target.address.BitLen())}, c.AllowTarget...),
 			},
-			host: "127.0.0.1", usageEvery: 250 * time.Millisecond,
+			ports: &portRange{count: 4}, host: "127.0.0.1", usageEvery: 250 * time.Millisecond,
 		},
 	}
 	app, err := newApp(ctx, cfg)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,9 @@ import (
 // nodeConfig is what the embedded node is made from.
 type nodeConfig struct {
 	planesConfig
+	// ports and httpsPort are the flags', nil where there is none: then they are as configured last.
+	ports      *portRange
+	httpsPort  *int
 	host       string // that keys point to
 	usageEvery time.Duration
 	endpoint   endpointFlags
@@ -27,49 +31,70 @@ type nodeConfig struct {
 
 // embeddedNode is a node in this process: the same agent that runs on other machines, on a link that is a pipe.
 type embeddedNode struct {
-	id       int64
-	agent    *node.Agent
-	planes   *openPlanes
-	endpoint *endpoint
-	links    sync.WaitGroup // the hub's ends
+	id         int64
+	name       string // of its state, "" at the first start
+	https      int    // port to begin with
+	configured node.Configured
+	agent      *node.Agent
+	planes     *openPlanes
+	endpoint   *endpoint
+	links      sync.WaitGroup // the hub's ends
 }
 
 // openNode listens with the data planes, makes or updates the node's server, and restores the node's keys.
 func openNode(ctx context.Context, a *app) (*embeddedNode, error) {
 	cfg := a.cfg.node
 	n := &embeddedNode{}
+	dir := dataDir(a.cfg.Data)
+	if err := os.MkdirAll(dir.node(), 0o700); err != nil {
+		return nil, err
+	}
 	var err error
+	if n.name, err = dir.loadNodeName(); err != nil {
+		return nil, err
+	}
+	local, err := findLocal(ctx, a.service, n.name, cfg.host)
+	if err != nil {
+		return nil, err
+	}
+	n.configure(cfg, dir, local, a.cfg.log)
 	if n.endpoint, err = cfg.endpoint.open(ctx, cfg.host, dataDir(a.cfg.Data).node(), a.cfg.log); err != nil {
 		return nil, err
 	}
-	n.endpoint.secure(&cfg.planesConfig)
-	known, err := dataDir(a.cfg.Data).loadNodeName()
-	if err != nil {
-		return nil, errors.Join(err, n.endpoint.close())
-	}
-	local, err := findLocal(ctx, a.service, known, cfg.host)
-	if err != nil {
-		return nil, errors.Join(err, n.endpoint.close())
-	}
-	if local != nil {
-		cfg.method, cfg.door = local.ShadowsocksMethod, local.Door
-	}
+	n.endpoint.secure(&cfg.planesConfig, n.https)
 	if n.planes, err = listenPlanes(ctx, &cfg.planesConfig, a.cfg.log); err != nil {
 		return nil, errors.Join(err, n.endpoint.close())
 	}
-	if err := n.open(ctx, a, known, local); err != nil {
+	if err := n.open(ctx, a, local); err != nil {
 		return nil, errors.Join(err, n.planes.close(ctx), n.endpoint.close())
 	}
 	return n, nil
 }
 
-// open makes the node's agent. known is the node's name and local its server, "" and nil at the first start.
-func (n *embeddedNode) open(ctx context.Context, a *app, known string, local *vpn.Server) error {
-	dir := dataDir(a.cfg.Data)
-	if err := os.MkdirAll(dir.node(), 0o700); err != nil {
-		return err
+// configure finds the ports to begin with: the flags', else those configured last, else the usual ones.
+func (n *embeddedNode) configure(cfg *nodeConfig, dir dataDir, local *vpn.Server, log *slog.Logger) {
+	cfg.planesConfig.ports, n.https = defaultPorts, 0
+	if local != nil {
+		cfg.method, cfg.door = local.ShadowsocksMethod, local.Door
 	}
-	pingURL := n.endpoint.pingURL(a.cfg.node.host, n.planes.httpsPort(), a.url()+"/ping")
+	if n.name != "" {
+		var err error
+		if n.configured, err = node.LoadConfigured(filepath.Join(dir.node(), n.name)); err != nil {
+			log.Error("the node's configuration cannot be read; it begins with the usual ports", "error", err)
+		}
+	}
+	if s := &n.configured.Serving; s.Rev > 0 {
+		cfg.planesConfig.ports, cfg.method, n.https = portRange{first: int(s.Shadowsocks), count: int(s.Count)}, s.Method, int(s.HTTPS)
+	}
+	setFrom(&cfg.planesConfig.ports, cfg.ports)
+	setFrom(&n.https, cfg.httpsPort)
+	cfg.pins = pins{shadowsocks: cfg.ports != nil, https: cfg.httpsPort != nil}
+}
+
+// open makes the node's agent. local is its server, nil at the first start.
+func (n *embeddedNode) open(ctx context.Context, a *app, local *vpn.Server) error {
+	dir := dataDir(a.cfg.Data)
+	pingURL := n.endpoint.pingURL(a.cfg.node.host, int(n.planes.Serving().HTTPS), a.url()+"/ping")
 	server, err := ensureLocal(ctx, a.service, local, a.cfg.node.host, pingURL, n.planes)
 	if vpn.CodeOf(err) == vpn.CodeConflict {
 		return fmt.Errorf("a server named %q exists already and is not this machine's: rename it with `stile server set ID --name …`; if it is this machine's, delete %s",
@@ -80,18 +105,18 @@ func (n *embeddedNode) open(ctx context.Context, a *app, known string, local *vp
 	}
 	n.id = server.ID
 	name := nodeName(&server)
-	if name != known {
+	if name != n.name {
 		if err := dir.saveNodeName(name); err != nil {
 			return err
 		}
 	}
-	planes, err := n.planes.finish(server.Door)
+	planes, err := n.planes.finish(ctx, server.Door, n.configured.Old)
 	if err != nil {
 		return err
 	}
 	n.agent, err = node.Open(node.Config{
 		Dir: filepath.Join(dir.node(), name), ID: n.id, Version: buildinfo.Version(), Ledger: n.planes.ledger,
-		Planes: planes, Ping: n.endpoint.ping, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
+		Planes: planes, Ports: n.planes, Ping: n.endpoint.ping, UsageInterval: a.cfg.node.usageEvery, Log: a.cfg.log,
 		Dial: func(ctx context.Context) (wire.Link, error) {
 			near, far := wire.Pipe()
 			n.links.Go(func() {
@@ -175,8 +200,8 @@ func findLocal(ctx context.Context, s *vpn.Service, known, host string) (*vpn.Se
 	return nil, nil
 }
 
-// ensureLocal makes the embedded node's server at the first start, where local is nil, and lets it follow the flags at
-// later ones.
+// ensureLocal makes the embedded node's server at the first start, where local is nil, and lets its host follow the flag at
+// later ones; its ports follow what the node says, as any node's.
 func ensureLocal(ctx context.Context, s *vpn.Service, local *vpn.Server, host, pingURL string, planes *openPlanes) (vpn.Server, error) {
 	if local == nil {
 		server := vpn.Server{Name: localServer, CountryCode: unknownCountry, Host: host, PingURL: pingURL}
@@ -184,11 +209,9 @@ func ensureLocal(ctx context.Context, s *vpn.Service, local *vpn.Server, host, p
 		return s.AddServer(ctx, shell, server)
 	}
 	server := *local
-	old := portRange{first: server.ShadowsocksPort, count: server.ShadowsocksPorts}
-	if server.Host == host && server.PingURL == pingURL && old == planes.ports && server.HTTPSPort == planes.httpsPort() {
+	if server.Host == host && server.PingURL == pingURL {
 		return server, nil
 	}
 	server.Host, server.PingURL = host, pingURL
-	planes.describe(&server)
 	return server, s.UpdateServer(ctx, shell, server)
 }

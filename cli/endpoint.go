@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
 	"stile/internal/certificate"
 	"stile/node"
+	"stile/vpn"
 )
 
 // endpointFlags say how a node answers pings, and where its certificate comes from.
@@ -116,10 +116,11 @@ func (f *endpointFlags) source(host, dir string, log *slog.Logger) (certificate.
 	return certificate.NewACME(cfg)
 }
 
-// secure gives the HTTPS proxy, if there is one, the endpoint's certificate, and its ping to show to strangers.
-func (e *endpoint) secure(c *planesConfig) {
-	if c.https != nil && e.source != nil {
-		c.https.tls, c.https.site = e.source.TLSConfig("h2", "http/1.1"), node.PingHandler()
+// secure gives the HTTPS proxy the endpoint's certificate, and its ping to show to strangers. Without a certificate there is no
+// HTTPS proxy; with one there can be, whenever a configuration wants it.
+func (e *endpoint) secure(c *planesConfig, port int) {
+	if e.source != nil {
+		c.https = &httpsConfig{port: port, tls: e.source.TLSConfig("h2", "http/1.1"), site: node.PingHandler()}
 	}
 }
 
@@ -129,18 +130,10 @@ func (e *endpoint) pingURL(host string, httpsPort int, otherwise string) string 
 	case e.ping != nil:
 		return e.ping.URL(host)
 	case httpsPort != 0:
-		return httpsPing(host, httpsPort)
+		return vpn.PingURL(host, httpsPort)
 	default:
 		return otherwise
 	}
-}
-
-// httpsPing is the address of the ping that an HTTPS server answers.
-func httpsPing(host string, port int) string {
-	if port != 443 {
-		host = net.JoinHostPort(host, strconv.Itoa(port))
-	}
-	return "https://" + host + "/ping"
 }
 
 // expiresAt is when the certificate expires; zero without one.

@@ -27,6 +27,12 @@ var fieldHelp = map[string]string{
 	"longitude":   "want -180 to 180 degrees",
 	"capacity":    "want 0 or more devices",
 	"ports":       "want a range within 1-65535, such as 8388-8403",
+	"https_port":  "want 0 (none) to 65535, and not one of the Shadowsocks ports",
+	"hold":        "want 0s to 168h",
+	"keep_old":    "want 1m to 720h",
+	"servers":     "no such server, or its node takes no configurations: it never linked, or runs an earlier release; `stile config status` shows them",
+	"first":       "not one of the servers that this is for",
+	"leave":       "not one of the servers that the roll-out is for; `stile config status` shows them",
 	"count":       "want 1 to 10000 codes",
 	"uses":        "want 1 to 1000000",
 	"note":        "want at most 255 characters",
@@ -51,6 +57,8 @@ func explain(err error) string {
 		return err.Error()
 	}
 	switch refusal.Code {
+	case vpn.CodeRolloutState:
+		return "the newest roll-out is not in a state for that; see `stile config status`, and resume, abort or roll it back"
 	case vpn.CodeValidationFailed:
 		return fmt.Sprintf("%s: %s", refusal.Field, fieldHelp[refusal.Field])
 	case vpn.CodeConflict:

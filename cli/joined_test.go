@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,8 +14,10 @@ import (
 
 // joinedProcess is a real `stile node run` on loopback, beside the control plane that it joined.
 type joinedProcess struct {
+	t       testing.TB
 	server  int64
 	data    string
+	args    []string
 	log     *lockedBuffer
 	process *exec.Cmd
 	ended   chan struct{}
@@ -24,7 +27,13 @@ type joinedProcess struct {
 // `stile node run`.
 func (m *machine) joinNode(serverFlags []string, runFlags ...string) *joinedProcess {
 	m.t.Helper()
-	out := m.stile(append([]string{"server", "add", "Amsterdam", "--country", "NL", "--city", "Amsterdam", "--host", "127.0.0.1", "--json"}, serverFlags...)...)
+	return m.joinNodeAt("Amsterdam", "127.0.0.1", serverFlags, runFlags...)
+}
+
+// joinNodeAt is joinNode for a node on an address of its own.
+func (m *machine) joinNodeAt(name, host string, serverFlags []string, runFlags ...string) *joinedProcess {
+	m.t.Helper()
+	out := m.stile(append([]string{"server", "add", name, "--country", "NL", "--city", "Amsterdam", "--host", host, "--json"}, serverFlags...)...)
 	var made struct {
 		ID   int64  `json:"id"`
 		Join string `json:"join"`
@@ -32,21 +41,32 @@ func (m *machine) joinNode(serverFlags []string, runFlags ...string) *joinedProc
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
 		m.t.Fatal(err)
 	}
-	n := &joinedProcess{server: made.ID, data: m.t.TempDir(), log: new(lockedBuffer), ended: make(chan struct{})}
+	n := &joinedProcess{t: m.t, server: made.ID, data: m.t.TempDir(), log: new(lockedBuffer)}
 	join := exec.Command(stileBinary, append(strings.Fields(made.Join)[1:], "--data", n.data)...)
 	if out, err := join.CombinedOutput(); err != nil {
 		m.t.Fatalf("node join: %v\n%s", err, out)
 	}
-	n.process = exec.Command(stileBinary, append([]string{"node", "run", "--data", n.data, "--node-listen", "127.0.0.1", "--usage-every", "200ms",
-		"--allow-target", "127.0.0.0/8", "--log-level", "debug"}, runFlags...)...)
-	n.process.Stdout, n.process.Stderr = n.log, n.log
-	if err := n.process.Start(); err != nil {
-		m.t.Fatal(err)
-	}
-	go func() { _ = n.process.Wait(); close(n.ended) }()
-	m.t.Cleanup(func() { _ = n.process.Process.Kill(); <-n.ended })
+	n.args = append([]string{"node", "run", "--data", n.data, "--node-listen", host, "--usage-every", "200ms", "--allow-target", "127.0.0.0/8",
+		"--log-level", "debug"}, runFlags...)
+	n.start()
+	m.t.Cleanup(n.kill)
 	return n
 }
+
+// start runs the node, with further flags.
+func (n *joinedProcess) start(flags ...string) {
+	n.t.Helper()
+	process, ended := exec.Command(stileBinary, append(slices.Clone(n.args), flags...)...), make(chan struct{})
+	process.Stdout, process.Stderr = n.log, n.log
+	if err := process.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	go func() { _ = process.Wait(); close(ended) }()
+	n.process, n.ended = process, ended
+}
+
+// kill ends the process as a power cut would.
+func (n *joinedProcess) kill() { _ = n.process.Process.Kill(); <-n.ended }
 
 // forwarder takes TCP connections on loopback and dials for each where it is told to.
 type forwarder struct {

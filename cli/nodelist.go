@@ -28,13 +28,25 @@ type nodeRow struct {
 	Active         int        `json:"active_connections"`
 	// RefusedKeys are keys that it does not honour, or cannot hold: they do not work there.
 	RefusedKeys []int64 `json:"refused_keys"`
+	// Config is the revision of the configuration that it serves, Wanted the one that it should, and Refused the one that it
+	// refused since, for the reason Refusal.
+	Config  int64  `json:"config_rev"`
+	Wanted  int64  `json:"config_wanted"`
+	Refused int64  `json:"config_refused,omitempty"`
+	Refusal string `json:"config_refusal,omitempty"`
+	Ports   string `json:"ports"`
+	HTTPS   int    `json:"https_port"`
 }
 
 func nodeRowOf(r *vpn.NodeReport, now time.Time) nodeRow {
 	row := nodeRow{
 		ID: r.Server.ID, Name: r.Server.Name, Host: r.Server.Host, SeenAt: orNull(r.Status.At), Rev: r.Status.Applied, Lag: r.Lag(),
 		Version: r.Status.Version, CertifiedUntil: orNull(r.Identity.CertifiedUntil),
-		RefusedKeys: orNone(r.Status.Refused.All()),
+		RefusedKeys: orEmpty(r.Status.Refused.All()),
+		Ports:       portRange{r.Server.ShadowsocksPort, r.Server.ShadowsocksPorts}.String(), HTTPS: r.Server.HTTPSPort,
+	}
+	if c := r.Config; c != nil {
+		row.Config, row.Wanted, row.Refused, row.Refusal = c.Rev, c.Wanted.Rev, c.RefusedRev, c.Refusal
 	}
 	switch {
 	case r.Identity.NodeID == 0:
@@ -52,8 +64,19 @@ func nodeRowOf(r *vpn.NodeReport, now time.Time) nodeRow {
 	return row
 }
 
-// orNone is a list for JSON, also when it is empty.
-func orNone(ids []int64) []int64 { return append([]int64{}, ids...) }
+// orEmpty is a list for JSON, also when it is empty.
+func orEmpty(ids []int64) []int64 { return append([]int64{}, ids...) }
+
+// config is where the node stands with its configuration.
+func (r *nodeRow) config() string {
+	switch {
+	case r.Refused != 0:
+		return fmt.Sprintf("%d, refuses %d", r.Config, r.Refused)
+	case r.Wanted > r.Config:
+		return fmt.Sprintf("%d, asked for %d", r.Config, r.Wanted)
+	}
+	return id(r.Config)
+}
 
 // orNull is an instant for JSON, null when there is none.
 func orNull(t time.Time) *time.Time {
@@ -83,13 +106,13 @@ func (c *NodeListCmd) Run(ctx context.Context, t *Terminal) error {
 			r := nodeRowOf(&reports[i], now)
 			rows = append(rows, r)
 			cells = append(cells, []string{
-				id(r.ID), r.Name, r.State, ago(r.SeenAt, now), id(r.Lag), r.Version, daysUntil(r.CertifiedUntil, now), strconv.Itoa(r.Load) + " %", strconv.Itoa(r.Active),
+				id(r.ID), r.Name, r.State, ago(r.SeenAt, now), id(r.Lag), r.Version, daysUntil(r.CertifiedUntil, now), strconv.Itoa(r.Load) + " %", strconv.Itoa(r.Active), r.config(),
 			})
 		}
 		if c.JSON {
 			return t.printJSON(rows)
 		}
-		t.printTable([]string{"ID", "NAME", "STATE", "SEEN", "LAG", "VERSION", "CERTIFICATE", "LOAD", "ACTIVE"}, cells)
+		t.printTable([]string{"ID", "NAME", "STATE", "SEEN", "LAG", "VERSION", "CERTIFICATE", "LOAD", "ACTIVE", "CONFIG"}, cells)
 		return nil
 	})
 }
@@ -123,6 +146,7 @@ func (c *NodeShowCmd) Run(ctx context.Context, t *Terminal) error {
 				{"certificate ends in", daysUntil(r.CertifiedUntil, now)}, {"load", strconv.Itoa(r.Load) + " %"},
 				{"sessions", strconv.Itoa(r.Sessions)}, {"active connections", strconv.Itoa(r.Active)},
 				{"keys it refuses", orElse(string(reports[i].Status.Refused), "none")},
+				{"Shadowsocks ports", r.Ports}, {"HTTPS port", orNone(r.HTTPS)}, {"configuration", r.config()}, {"refused because", r.Refusal},
 			})
 			return nil
 		}

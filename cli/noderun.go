@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"stile/accesskey"
-	"stile/dataplane"
 	"stile/internal/buildinfo"
 	"stile/node"
 )
@@ -93,8 +92,8 @@ func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) 
 	if err := n.open(ctx, dir, id, flags, log); err != nil {
 		return errors.Join(err, n.close(ctx))
 	}
-	t.printf("Node %d, %q, of %s carries Shadowsocks on ports %s\n", id.NodeID, id.Name, id.URL, n.planes.ports)
-	if port := n.planes.httpsPort(); port != 0 {
+	t.printf("Node %d, %q, of %s carries Shadowsocks on ports %s\n", id.NodeID, id.Name, id.URL, n.planes.shown())
+	if port := n.planes.Serving().HTTPS; port != 0 {
 		t.printf("It is an HTTPS proxy for browsers on port %d\n", port)
 	}
 	return n.run(ctx, supervisor)
@@ -113,21 +112,31 @@ func refresh(ctx context.Context, id *node.Identity, dir string, log *slog.Logge
 	}
 }
 
-// https says where the HTTPS proxy listens; nil when there is none. What the server lacks for one stops no other plane.
-func (f *nodeRunFlags) https(id *node.Identity, log *slog.Logger) *httpsConfig {
-	port := id.HTTPSPort
-	setFrom(&port, f.HTTPSPort)
-	switch {
-	case port == 0:
-		return nil
-	case !f.isCertified():
-		log.Error("no HTTPS proxy, although the server has a port for it: it needs --tls-cert and --tls-key, or --acme", "port", port)
-		return nil
-	case len(id.Door) != len(accesskey.Door{}):
-		log.Error("no HTTPS proxy: the control plane has not yet told this node how issued keys are known; start again when it can be reached", "port", port)
-		return nil
+// planes are the ports to begin with: the flags', else those configured last, else those of the server.
+func (f *nodeRunFlags) planes(id *node.Identity, kept *node.Configured, log *slog.Logger) (cfg *planesConfig, https int) {
+	cfg = &planesConfig{
+		listen: f.NodeListen, allow: f.AllowTarget, ports: portRange{first: id.ShadowsocksPort, count: id.ShadowsocksPorts},
+		pins: pins{shadowsocks: f.ShadowsocksPorts != nil, https: f.HTTPSPort != nil},
 	}
-	return &httpsConfig{port: port}
+	https, cfg.method = id.HTTPSPort, id.ShadowsocksMethod
+	if s := &kept.Serving; s.Rev > 0 {
+		cfg.ports, cfg.method, https = portRange{first: int(s.Shadowsocks), count: int(s.Count)}, s.Method, int(s.HTTPS)
+	}
+	if len(id.Door) == len(cfg.door) {
+		cfg.door = accesskey.Door(id.Door)
+	}
+	setFrom(&cfg.ports, f.ShadowsocksPorts)
+	setFrom(&https, f.HTTPSPort)
+	switch isCertified := f.isCertified(); {
+	case isCertified && len(id.Door) != len(accesskey.Door{}):
+		cfg.lacks = noDoor
+		if https != 0 {
+			log.Error("no HTTPS proxy: the control plane has not yet told this node how issued keys are known; start again when it can be reached", "port", https)
+		}
+	case https != 0 && !isCertified: // what the server lacks for one stops no other plane
+		log.Error("no HTTPS proxy, although the server has a port for it: it needs --tls-cert and --tls-key, or --acme", "port", https)
+	}
+	return cfg, https
 }
 
 // joinedNode is a node that links over the network, with what belongs to it on this machine.
@@ -145,32 +154,29 @@ func (n *joinedNode) open(ctx context.Context, dir string, id *node.Identity, fl
 	if n.transport, err = node.NewTransport(node.TransportConfig{Dir: dir, Identity: id, Log: log}); err != nil {
 		return err
 	}
-	cfg := &planesConfig{
-		listen: flags.NodeListen, allow: flags.AllowTarget, ports: portRange{first: id.ShadowsocksPort, count: id.ShadowsocksPorts},
+	kept, err := node.LoadConfigured(id.StateDir(dir))
+	if err != nil {
+		log.Error("the node's configuration cannot be read; it begins with its server's ports", "error", err)
 	}
-	setFrom(&cfg.ports, flags.ShadowsocksPorts)
-	if cfg.method = id.ShadowsocksMethod; len(id.Door) == len(cfg.door) {
-		cfg.door = accesskey.Door(id.Door)
-	}
-	cfg.https = flags.https(id, log)
+	cfg, https := flags.planes(id, &kept, log)
 	if n.monitor, err = flags.monitorFlags.open(ctx); err != nil {
 		return err
 	}
 	if n.endpoint, err = flags.endpointFlags.open(ctx, id.Host, dir, log); err != nil {
 		return err
 	}
-	n.endpoint.secure(cfg)
+	if cfg.lacks == "" {
+		n.endpoint.secure(cfg, https)
+	}
 	if n.planes, err = listenPlanes(ctx, cfg, log); err != nil {
 		return err
 	}
-	var planes []dataplane.Plane
-	if cfg.https == nil {
-		planes = n.planes.list
-	} else if planes, err = n.planes.finish(cfg.door); err != nil {
+	planes, err := n.planes.finish(ctx, cfg.door, kept.Old)
+	if err != nil {
 		return err
 	}
 	n.agent, err = node.Open(node.Config{
-		Dir: id.StateDir(dir), ID: id.NodeID, Version: buildinfo.Version(), Ledger: n.planes.ledger, Planes: planes,
+		Dir: id.StateDir(dir), ID: id.NodeID, Version: buildinfo.Version(), Ledger: n.planes.ledger, Planes: planes, Ports: n.planes,
 		Ping: n.endpoint.ping, UsageInterval: flags.UsageEvery, Log: log, Dial: n.transport.Dial,
 	})
 	if err != nil {

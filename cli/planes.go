@@ -14,6 +14,7 @@ import (
 	"stile/dataplane"
 	"stile/dataplane/httpsproxy"
 	"stile/dataplane/shadowsocks"
+	"stile/node"
 	"stile/vpn"
 )
 
@@ -21,15 +22,17 @@ import (
 type planesConfig struct {
 	listen string // "" = all addresses
 	ports  portRange
-	method string         // of Shadowsocks; "" = those of AEAD-2018
+	method string         // of Shadowsocks; "" = AES-256-GCM
 	door   accesskey.Door // of the server, which a method of AEAD-2022 needs
 	allow  []netip.Prefix
-	https  *httpsConfig // nil = no HTTPS proxy
+	https  *httpsConfig // nil = no HTTPS proxy, and no certificate for one
+	pins   pins
+	lacks  string // as in moving
 }
 
 // httpsConfig is what the HTTPS proxy needs besides.
 type httpsConfig struct {
-	port int // 0 = any
+	port int // 0 = it listens nowhere until it is told to
 	tls  *tls.Config
 	site http.Handler // what strangers see; nil = an empty site
 }
@@ -38,85 +41,54 @@ type httpsConfig struct {
 type openPlanes struct {
 	ledger *dataplane.Ledger
 	egress *dataplane.Egress
-	ports  portRange
 	list   []dataplane.Plane
+	moving
 
 	https    *httpsConfig
-	listener *httpsproxy.Listener // nil = no HTTPS proxy
+	listener *httpsproxy.Listener // nil = the HTTPS proxy listens nowhere
 }
 
 // listenPlanes opens the ports of a node. finish makes the planes; close gives the ports up.
 func listenPlanes(ctx context.Context, c *planesConfig, log *slog.Logger) (*openPlanes, error) {
-	p := &openPlanes{
-		ledger: dataplane.NewLedger(time.Now), egress: dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: c.allow}), https: c.https,
-	}
-	plane, err := c.listenShadowsocks(ctx, shadowsocks.Config{
-		Host: c.listen, Port: c.ports.first, Ports: c.ports.count, Ledger: p.ledger, Egress: p.egress, Log: log,
-	})
+	ledger, egress := dataplane.NewLedger(time.Now), dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: c.allow})
+	p := &openPlanes{ledger: ledger, egress: egress, https: c.https, moving: moving{
+		shared: shadowsocks.Config{Host: c.listen, Ledger: ledger, Egress: egress, Log: log},
+		door:   c.door, pins: c.pins, lacks: c.lacks, editions: make(map[string]shadowsocksPlane),
+	}}
+	plane, err := p.listenShadowsocks(ctx, c.method, &c.ports)
 	if err != nil {
 		return nil, err
 	}
-	p.ports.first, p.ports.count = plane.Ports()
 	p.list = append(p.list, plane)
-	if c.https == nil {
-		return p, nil
+	if c.https != nil && c.https.port != 0 {
+		if p.listener, err = httpsproxy.Listen(ctx, c.listen, c.https.port, log); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w (choose another port with --https-port)", err), p.close(ctx))
+		}
 	}
-	if p.listener, err = httpsproxy.Listen(ctx, c.listen, c.https.port, log); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w (choose another port with --https-port)", err), p.close(ctx))
-	}
+	p.begin(plane, c.method, p.listener)
 	return p, nil
-}
-
-// shadowsocksPlane is a plane of either edition.
-type shadowsocksPlane interface {
-	dataplane.Plane
-	// Ports returns the first port and how many there are.
-	Ports() (first, count int)
-}
-
-// listenShadowsocks makes the plane that speaks the configured method.
-func (c *planesConfig) listenShadowsocks(ctx context.Context, shared shadowsocks.Config) (plane shadowsocksPlane, err error) {
-	switch {
-	case c.method == "" || c.method == accesskey.MethodAES256GCM || c.method == accesskey.MethodChaCha20:
-		plane, err = shadowsocks.New(ctx, shared)
-	case accesskey.PSKSize(c.method) != 0:
-		plane, err = shadowsocks.New2022(ctx, shadowsocks.Config2022{
-			Config: shared, Method: c.method, IdentityPSK: c.door.IdentityPSK(c.method),
-		})
-	default:
-		return nil, fmt.Errorf("the server's Shadowsocks method is %q, which this version of Stile does not know: install a newer one", c.method)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w (choose others with --shadowsocks-ports)", err)
-	}
-	return plane, nil
-}
-
-// httpsPort is where the HTTPS proxy listens; 0 = nowhere.
-func (p *openPlanes) httpsPort() int {
-	if p.listener == nil {
-		return 0
-	}
-	return p.listener.Port()
 }
 
 // describe writes the ports into a server's values.
 func (p *openPlanes) describe(server *vpn.Server) {
-	server.ShadowsocksPort, server.ShadowsocksPorts, server.HTTPSPort = p.ports.first, p.ports.count, p.httpsPort()
+	now := p.Serving()
+	server.ShadowsocksPort, server.ShadowsocksPorts, server.HTTPSPort = int(now.Shadowsocks), int(now.Count), int(now.HTTPS)
+	server.ShadowsocksMethod = now.Method
 }
 
-// finish makes the planes of the node of a server, whose door it is.
-func (p *openPlanes) finish(door accesskey.Door) ([]dataplane.Plane, error) {
-	if p.listener == nil {
-		return p.list, nil
+// finish makes the planes of the node of a server, whose door it is, and opens what ports of before can still be had.
+func (p *openPlanes) finish(ctx context.Context, door accesskey.Door, old []node.OldPorts) ([]dataplane.Plane, error) {
+	if p.https != nil {
+		plane, err := httpsproxy.New(httpsproxy.Config{
+			Listener: p.listener, TLS: p.https.tls, Door: door, Site: p.https.site, Ledger: p.ledger, Egress: p.egress,
+		})
+		if err != nil {
+			return nil, err
+		}
+		p.list, p.httpsproxy = append(p.list, plane), plane
 	}
-	plane, err := httpsproxy.New(httpsproxy.Config{
-		Listener: p.listener, TLS: p.https.tls, Door: door, Site: p.https.site, Ledger: p.ledger, Egress: p.egress,
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.list = append(p.list, plane)
+	p.door = door
+	p.resume(ctx, old, func(plane dataplane.Plane) { p.list = append(p.list, plane) })
 	return p.list, nil
 }
 

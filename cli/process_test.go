@@ -62,6 +62,8 @@ type machine struct {
 	// within starts a command somewhere else, such as in a network namespace; from there client reaches the API (nil = the usual one).
 	within []string
 	client *http.Client
+	// isMovable: the embedded node's ports are not pinned by a flag.
+	isMovable bool
 }
 
 // lockedBuffer is a buffer that a process writes while a test reads.
@@ -104,7 +106,10 @@ var announcement = regexp.MustCompile(`Serving the API at (http://\S+)/api`)
 // start runs `stile serve` and waits until it is ready.
 func (m *machine) start() {
 	m.t.Helper()
-	args := append([]string{stileBinary, "serve", "--listen", "127.0.0.1:0", "--shadowsocks-ports", "0", "--usage-every", "200ms", "--allow-target", "127.0.0.0/8"}, m.args...)
+	args := append([]string{stileBinary, "serve", "--listen", "127.0.0.1:0", "--usage-every", "200ms", "--allow-target", "127.0.0.0/8"}, m.args...)
+	if !m.isMovable {
+		args = append(args, "--shadowsocks-ports", "0")
+	}
 	args = append(slices.Clone(m.within), args...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = m.env()

@@ -38,8 +38,8 @@ type ServeCmd struct {
 	NoNode           bool           `help:"Run no embedded node."`
 	NodeHost         string         `default:"127.0.0.1" help:"Public name or address of this machine, for keys of the embedded node."`
 	NodeListen       string         `placeholder:"ADDRESS" help:"Address that the embedded node listens on; by default all, or loopback when --node-host is loopback."`
-	ShadowsocksPorts portRange      `default:"8388-8403" help:"Ports of the embedded node."`
-	HTTPSPort        int            `name:"https-port" placeholder:"PORT" help:"Port of the embedded node's HTTPS proxy, which browsers use, such as 443; needs --tls-cert or --acme. None by default."`
+	ShadowsocksPorts *portRange     `placeholder:"PORTS" help:"Ports of the embedded node, which no configuration then moves; by default 8388-8403 until 'stile config' says otherwise."`
+	HTTPSPort        *int           `name:"https-port" placeholder:"PORT" help:"Port of the embedded node's HTTPS proxy, which browsers use, such as 443, and which no configuration then moves; needs --tls-cert or --acme. None by default."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that the node may reach although it otherwise never does; repeatable."`
 	UsageEvery       time.Duration  `default:"3s" help:"How often the embedded node reports traffic."`
 	endpointFlags
@@ -127,14 +127,14 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 		return cfg, errors.New("--usage-every: want 100ms to 1h")
 	}
 	cfg.node = &nodeConfig{
-		planesConfig: planesConfig{listen: c.NodeListen, ports: c.ShadowsocksPorts, allow: c.AllowTarget},
-		host:         c.NodeHost, usageEvery: c.UsageEvery, endpoint: c.endpointFlags,
+		planesConfig: planesConfig{listen: c.NodeListen, allow: c.AllowTarget},
+		ports:        c.ShadowsocksPorts, httpsPort: c.HTTPSPort,
+		host: c.NodeHost, usageEvery: c.UsageEvery, endpoint: c.endpointFlags,
 	}
-	if err := checkHTTPSPort(c.HTTPSPort, &c.endpointFlags); err != nil {
-		return cfg, err
-	}
-	if c.HTTPSPort != 0 {
-		cfg.node.https = &httpsConfig{port: c.HTTPSPort}
+	if c.HTTPSPort != nil {
+		if err := checkHTTPSPort(*c.HTTPSPort, &c.endpointFlags); err != nil {
+			return cfg, err
+		}
 	}
 	if address, err := netip.ParseAddr(c.NodeHost); err == nil && address.IsLoopback() && c.NodeListen == "" {
 		cfg.node.listen = c.NodeHost
@@ -156,8 +156,8 @@ func (c *ServeCmd) welcome(ctx context.Context, t *Terminal, app *app) error {
 	t.printf("Serving the API at %[1]s/api and the dashboard at %[1]s/\n", app.url())
 	t.printf("The browser extension: %[1]sextension-chromium.zip and extension-firefox.zip\n", app.url()+extension.Path)
 	if app.node != nil {
-		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.planes.ports)
-		if port := app.node.planes.httpsPort(); port != 0 {
+		t.printf("The embedded node %q carries Shadowsocks on %s, ports %s\n", localServer, app.cfg.node.host, app.node.planes.shown())
+		if port := app.node.planes.Serving().HTTPS; port != 0 {
 			t.printf("It is an HTTPS proxy for browsers on port %d\n", port)
 		}
 	}

@@ -71,7 +71,7 @@ func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
 		server := vpn.Server{Name: c.Name, ShadowsocksPort: defaultPorts.first, ShadowsocksPorts: defaultPorts.count}
 		c.apply(&server)
 		if server.PingURL == "" {
-			server.PingURL = httpsPing(server.Host, cmp.Or(server.HTTPSPort, 443))
+			server.PingURL = vpn.PingURL(server.Host, cmp.Or(server.HTTPSPort, 443))
 		}
 		server, err := s.AddServer(ctx, shell, server)
 		if err != nil {
@@ -125,11 +125,8 @@ func (c *ServerSetCmd) Run(ctx context.Context, t *Terminal) error {
 					return err
 				}
 				t.printf("Server %d changed.\n", server.ID)
-				if server.ShadowsocksPort != before.ShadowsocksPort || server.ShadowsocksPorts != before.ShadowsocksPorts || server.HTTPSPort != before.HTTPSPort {
-					t.notef("Its node listens on the new ports once it is restarted: `systemctl restart stile-node` on its machine, or `stile node run` again. New keys name them already. An embedded node takes its ports from the flags of `stile serve` instead.\n")
-				}
-				if server.ShadowsocksMethod != before.ShadowsocksMethod {
-					t.notef("Its node speaks the new method once it is restarted; an embedded one with `stile serve`. Keys name it already, and apps have to fetch theirs again.\n")
+				if server.Ports() != before.Ports() {
+					t.notef("Its node moves there within seconds, and keys say so from then on: `stile config status` shows it. A node of an earlier release, or one that has not linked yet, does when it starts. Apps have to fetch their keys again.\n")
 				}
 				return nil
 			}

@@ -60,7 +60,11 @@ func (n *Node) configKept(isDone bool) []Effect {
 		return append([]Effect{DropPorts{}}, n.refuseConfig(c.Rev, wire.ConfigDisk, "")...)
 	}
 	n.config.serving = wire.Serving{Rev: c.Rev, Ports: c.Ports}
-	return append([]Effect{ServePorts{*c}}, n.tellServing()...)
+	out := append([]Effect{ServePorts{*c}}, n.tellServing()...)
+	if n.phase == nodeLive {
+		out = append(out, Measure{}) // a sign of life by the new configuration, at once
+	}
+	return out
 }
 
 func (n *Node) refuseConfig(rev int64, why wire.ConfigWhy, detail string) []Effect {

@@ -59,11 +59,11 @@ func (s *stream) configEvent(ctx context.Context, n *vpn.ConfiguredNode, err err
 	}
 	w := &n.Wanted
 	return feed.ConfigRead{Wanted: wire.Config{
-		Rev: w.Rev, Ports: wire.Ports{Shadowsocks: int64(w.Shadowsocks), Count: int64(w.Count), HTTPS: int64(w.HTTPS)},
+		Rev: w.Rev, Ports: wire.Ports{Shadowsocks: int64(w.Shadowsocks), Count: int64(w.Count), Method: w.Method, HTTPS: int64(w.HTTPS)},
 		KeepSeconds: int64(n.KeepOld.Seconds()),
 	}}
 }
 
 func nodePorts(p wire.Ports) vpn.NodePorts {
-	return vpn.NodePorts{Shadowsocks: int(p.Shadowsocks), Count: int(p.Count), HTTPS: int(p.HTTPS)}
+	return vpn.NodePorts{Shadowsocks: int(p.Shadowsocks), Count: int(p.Count), Method: printable(p.Method, maxVersion), HTTPS: int(p.HTTPS)}
 }

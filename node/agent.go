@@ -31,8 +31,12 @@ type Agent struct {
 	journal *journal
 	planes  planes
 	machine *feed.Node
-	began   time.Time
-	link    wire.Link // nil: none
+	// configured is what is on disk of the node's configuration.
+	configured Configured
+	// start has a plane run; nil before Run.
+	start func(dataplane.Plane)
+	began time.Time
+	link  wire.Link // nil: none
 
 	meter      *feed.Meter
 	readings   []dataplane.KeyUsage
@@ -66,7 +70,7 @@ func Open(cfg Config) (*Agent, error) {
 		return nil, errors.Join(err, d.close())
 	}
 	a.disk, a.journal = d, j
-	a.machine = feed.NewNode(feed.NodeConfig{ID: cfg.ID, BootID: randomID(), Version: cfg.Version}, state, j.held())
+	a.machine = feed.NewNode(feed.NodeConfig{ID: cfg.ID, BootID: randomID(), Version: cfg.Version, Serving: a.loadConfigured()}, state, j.held())
 	a.restore()
 	return a, nil
 }
@@ -87,13 +91,16 @@ func (a *Agent) Run(ctx context.Context) error {
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var planes, links sync.WaitGroup
-	for _, plane := range a.cfg.Planes {
+	a.start = func(plane dataplane.Plane) {
 		planes.Go(func() {
 			// Not bound to ctx: closing decides how sessions end.
 			if err := plane.Run(context.WithoutCancel(ctx)); err != nil {
 				stop(fmt.Errorf("node: %s: %w", plane.Protocol(), err))
 			}
 		})
+	}
+	for _, plane := range a.planes.list {
+		a.start(plane)
 	}
 	up := &uplink{dial: a.cfg.Dial, events: make(chan linkEvent), log: a.cfg.Log}
 	links.Go(func() { up.run(working) })
@@ -117,7 +124,7 @@ func (a *Agent) closePlanes(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Grace)
 	defer cancel()
 	var closing sync.WaitGroup
-	for _, plane := range a.cfg.Planes {
+	for _, plane := range a.planes.list {
 		closing.Go(func() {
 			if err := plane.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				a.cfg.Log.Error("a data plane did not close well", "protocol", plane.Protocol(), "error", err)
@@ -155,6 +162,7 @@ func (a *Agent) tick(ctx context.Context) {
 	if a.planes.isStale {
 		a.restore()
 	}
+	a.leaveOld(now)
 	gone, err := a.journal.prune(now)
 	if err != nil {
 		a.cfg.Log.Error("old usage reports cannot be removed", "error", err)
@@ -209,6 +217,14 @@ func (a *Agent) perform(ctx context.Context, f feed.Effect) {
 		a.persist(ctx, f)
 	case feed.Apply:
 		a.step(ctx, feed.Applied{Refused: a.planes.put(f.Put)})
+	case feed.OpenPorts:
+		a.openPorts(ctx, &f.Config)
+	case feed.KeepConfig:
+		a.keepConfig(ctx, &f)
+	case feed.ServePorts:
+		a.servePorts(&f.Config)
+	case feed.DropPorts:
+		a.cfg.Ports.Drop()
 	case feed.Measure:
 		a.step(ctx, a.measure())
 	case feed.SendReport:

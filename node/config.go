@@ -31,6 +31,8 @@ type Config struct {
 	// Ledger is shared by the Planes, which listen already.
 	Ledger *dataplane.Ledger
 	Planes []dataplane.Plane
+	// Ports are the Planes' to be configured; nil = they stay where they are.
+	Ports Ports
 	// Ping is served beside the Planes; nil = none.
 	Ping *Ping
 	// Dial opens a link to the control plane.

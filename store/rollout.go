@@ -10,15 +10,15 @@ import (
 )
 
 const configuredColumns = `
-	node_id, rev, shadowsocks_port, shadowsocks_ports, https_port, refused_rev, refusal, served_at,
-	wanted_rev, wanted_shadowsocks_port, wanted_shadowsocks_ports, wanted_https_port, keep_old, stage,
-	before_shadowsocks_port, before_shadowsocks_ports, before_https_port`
+	node_id, rev, shadowsocks_port, shadowsocks_ports, shadowsocks_method, https_port, refused_rev, refusal, served_at,
+	wanted_rev, wanted_shadowsocks_port, wanted_shadowsocks_ports, wanted_shadowsocks_method, wanted_https_port, keep_old, stage,
+	before_shadowsocks_port, before_shadowsocks_ports, before_shadowsocks_method, before_https_port`
 
 func scanConfigured(row scanner) (n vpn.ConfiguredNode, err error) {
 	var keepOld int64
-	err = row.Scan(&n.NodeID, &n.Rev, &n.Shadowsocks, &n.Count, &n.HTTPS, &n.RefusedRev, &n.Refusal, instant{&n.ServedAt},
-		&n.Wanted.Rev, &n.Wanted.Shadowsocks, &n.Wanted.Count, &n.Wanted.HTTPS, &keepOld, &n.Stage,
-		&n.Before.Shadowsocks, &n.Before.Count, &n.Before.HTTPS)
+	err = row.Scan(&n.NodeID, &n.Rev, &n.Shadowsocks, &n.Count, &n.Method, &n.HTTPS, &n.RefusedRev, &n.Refusal, instant{&n.ServedAt},
+		&n.Wanted.Rev, &n.Wanted.Shadowsocks, &n.Wanted.Count, &n.Wanted.Method, &n.Wanted.HTTPS, &keepOld, &n.Stage,
+		&n.Before.Shadowsocks, &n.Before.Count, &n.Before.Method, &n.Before.HTTPS)
 	n.KeepOld = time.Duration(keepOld) * time.Millisecond
 	return n, err
 }
@@ -60,13 +60,13 @@ func (s *Store) PendingConfigs(ctx context.Context) ([]vpn.NodeRev, error) {
 }
 
 const rolloutColumns = `
-	rev, state, stage, shadowsocks_port, shadowsocks_ports, https_port, undoes, hold, keep_old, why, created_at, changed_at`
+	rev, state, stage, shadowsocks_port, shadowsocks_ports, shadowsocks_method, https_port, undoes, hold, keep_old, why, created_at, changed_at`
 
 func scanRollout(row scanner) (r vpn.Rollout, err error) {
 	var https int
 	var hold, keepOld int64
-	err = row.Scan(&r.Rev, &r.State, &r.Stage, &r.Change.ShadowsocksPort, &r.Change.ShadowsocksPorts, &https, &r.Undoes, &hold, &keepOld,
-		&r.Why, instant{&r.CreatedAt}, instant{&r.ChangedAt})
+	err = row.Scan(&r.Rev, &r.State, &r.Stage, &r.Change.ShadowsocksPort, &r.Change.ShadowsocksPorts, &r.Change.Method, &https, &r.Undoes, &hold,
+		&keepOld, &r.Why, instant{&r.CreatedAt}, instant{&r.ChangedAt})
 	if https >= 0 {
 		r.Change.HTTPSPort = &https
 	}
@@ -125,10 +125,10 @@ func (t *tx) moveServer(id int64, ports vpn.NodePorts) error {
 	var old vpn.NodePorts
 	var host, ping string
 	if err := one(t.row(`
-		SELECT host, ping_url, shadowsocks_port, shadowsocks_ports, https_port
+		SELECT host, ping_url, shadowsocks_port, shadowsocks_ports, shadowsocks_method, https_port
 		FROM server
 		WHERE id = $1
-		{{lock}}`, id), &host, &ping, &old.Shadowsocks, &old.Count, &old.HTTPS); err != nil || old == ports {
+		{{lock}}`, id), &host, &ping, &old.Shadowsocks, &old.Count, &old.Method, &old.HTTPS); err != nil || old == ports {
 		return err
 	}
 	if old.HTTPS != 0 && ports.HTTPS != 0 && ping == vpn.PingURL(host, old.HTTPS) {
@@ -136,8 +136,9 @@ func (t *tx) moveServer(id int64, ports vpn.NodePorts) error {
 	}
 	return t.change(`
 		UPDATE server
-		SET shadowsocks_port = $2, shadowsocks_ports = $3, https_port = $4, protocols = $5, ping_url = $6, updated_at = $7
-		WHERE id = $1`, id, ports.Shadowsocks, ports.Count, ports.HTTPS, protocolList(ports.Protocols()), ping, millis(t.now))
+		SET shadowsocks_port = $2, shadowsocks_ports = $3, shadowsocks_method = $4, https_port = $5, protocols = $6, ping_url = $7,
+			updated_at = $8
+		WHERE id = $1`, id, ports.Shadowsocks, ports.Count, ports.Method, ports.HTTPS, protocolList(ports.Protocols()), ping, millis(t.now))
 }
 
 // protocolList is how protocols are kept.
@@ -174,17 +175,17 @@ func (t *tx) noteServing(nodeID int64, s vpn.NodeServing) (vpn.ConfiguredNode, e
 func (t *tx) saveConfigured(n *vpn.ConfiguredNode) error {
 	_, err := t.exec(`
 		INSERT INTO node_config (`+configuredColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 		ON CONFLICT (node_id) DO UPDATE
 		SET rev = excluded.rev, shadowsocks_port = excluded.shadowsocks_port, shadowsocks_ports = excluded.shadowsocks_ports,
-			https_port = excluded.https_port, refused_rev = excluded.refused_rev, refusal = excluded.refusal, served_at = excluded.served_at,
+			shadowsocks_method = excluded.shadowsocks_method, https_port = excluded.https_port, refused_rev = excluded.refused_rev, refusal = excluded.refusal, served_at = excluded.served_at,
 			wanted_rev = excluded.wanted_rev, wanted_shadowsocks_port = excluded.wanted_shadowsocks_port,
-			wanted_shadowsocks_ports = excluded.wanted_shadowsocks_ports, wanted_https_port = excluded.wanted_https_port,
+			wanted_shadowsocks_ports = excluded.wanted_shadowsocks_ports, wanted_shadowsocks_method = excluded.wanted_shadowsocks_method, wanted_https_port = excluded.wanted_https_port,
 			keep_old = excluded.keep_old, stage = excluded.stage, before_shadowsocks_port = excluded.before_shadowsocks_port,
-			before_shadowsocks_ports = excluded.before_shadowsocks_ports, before_https_port = excluded.before_https_port`,
-		n.NodeID, n.Rev, n.Shadowsocks, n.Count, n.HTTPS, n.RefusedRev, n.Refusal, millis(n.ServedAt),
-		n.Wanted.Rev, n.Wanted.Shadowsocks, n.Wanted.Count, n.Wanted.HTTPS, n.KeepOld.Milliseconds(), n.Stage,
-		n.Before.Shadowsocks, n.Before.Count, n.Before.HTTPS)
+			before_shadowsocks_ports = excluded.before_shadowsocks_ports, before_shadowsocks_method = excluded.before_shadowsocks_method, before_https_port = excluded.before_https_port`,
+		n.NodeID, n.Rev, n.Shadowsocks, n.Count, n.Method, n.HTTPS, n.RefusedRev, n.Refusal, millis(n.ServedAt),
+		n.Wanted.Rev, n.Wanted.Shadowsocks, n.Wanted.Count, n.Wanted.Method, n.Wanted.HTTPS, n.KeepOld.Milliseconds(), n.Stage,
+		n.Before.Shadowsocks, n.Before.Count, n.Before.Method, n.Before.HTTPS)
 	return err
 }
 
@@ -271,10 +272,10 @@ func (t *tx) saveRollout(r *vpn.Rollout) error {
 	}
 	_, insertErr := t.exec(`
 		INSERT INTO rollout (`+rolloutColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (rev) DO UPDATE
 		SET state = excluded.state, stage = excluded.stage, why = excluded.why, changed_at = excluded.changed_at`,
-		r.Rev, string(r.State), r.Stage, r.Change.ShadowsocksPort, r.Change.ShadowsocksPorts, https, r.Undoes, r.Hold.Milliseconds(),
+		r.Rev, string(r.State), r.Stage, r.Change.ShadowsocksPort, r.Change.ShadowsocksPorts, r.Change.Method, https, r.Undoes, r.Hold.Milliseconds(),
 		r.KeepOld.Milliseconds(), r.Why, millis(r.CreatedAt), millis(r.ChangedAt))
 	_, headErr := t.exec(`
 		UPDATE rollout_head

@@ -115,7 +115,7 @@ func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) err
 			UPDATE server
 			SET name = $1, country_code = $2, city_ru = $3, city_en = $4, latitude = $5, longitude = $6, host = $7, ping_url = $8,
 				tier = $9, capacity = $10, state = $11, `+asServed("protocols", "$12")+`, `+asServed("shadowsocks_port", "CAST($13 AS BIGINT)")+`,
-				`+asServed("shadowsocks_ports", "CAST($14 AS BIGINT)")+`, shadowsocks_method = $15, `+asServed("https_port", "CAST($16 AS BIGINT)")+`,
+				`+asServed("shadowsocks_ports", "CAST($14 AS BIGINT)")+`, `+asServed("shadowsocks_method", "$15")+`, `+asServed("https_port", "CAST($16 AS BIGINT)")+`,
 				updated_at = $17
 			WHERE id = $18`, append(serverValues(&v), millis(t.now), v.ID)...)
 		if err != nil {

@@ -26,16 +26,40 @@ func (s *Service) PublishConfig(ctx context.Context, a *Actor, p Publication) (R
 		p.KeepOld = DefaultKeepOld
 	}
 	switch {
-	case p.Change.ShadowsocksPort == 0 && p.Change.HTTPSPort == nil:
+	case p.Change == ConfigChange{}:
 		return Rollout{}, invalid("ports", "required")
 	case p.Hold < 0 || p.Hold > maxHold:
 		return Rollout{}, invalid("hold", "in")
 	case p.KeepOld < minKeepOld || p.KeepOld > maxKeepOld:
 		return Rollout{}, invalid("keep_old", "in")
 	}
+	live, err := s.lastLive(ctx)
+	if err != nil {
+		return Rollout{}, err
+	}
 	return s.changeRollout(ctx, a.audit("config.publish", 0), func(last *Rollout, nodes []ConfiguredNode, next int64, now time.Time) (RolloutChange, error) {
-		return p.publish(last, nodes, next, s.nodes.Live, now)
+		return p.publish(last, nodes, next, live, now)
 	})
+}
+
+// lastLive is how nodes are, or, in a process that has none at hand, how they were when the one that has last wrote it down.
+func (s *Service) lastLive(ctx context.Context) (func(int64) NodeLive, error) {
+	statuses, err := s.store.NodeStreams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	written := make(map[int64]NodeLive, len(statuses))
+	for _, n := range statuses {
+		if n.IsOnline && s.now().Sub(n.At) < statusHolds {
+			written[n.NodeID] = NodeLive{IsOnline: true, ActiveDevices: n.ActiveDevices, At: n.At}
+		}
+	}
+	return func(id int64) NodeLive {
+		if l := s.nodes.Live(id); l.IsOnline {
+			return l
+		}
+		return written[id]
+	}, nil
 }
 
 // ResumeConfig goes on with a roll-out that is stopped, under another revision: nodes that refused are asked again. The servers to
@@ -136,10 +160,14 @@ func (s *Service) ConfigStatus(ctx context.Context, a *Actor) (*ConfigStatus, er
 	if err != nil {
 		return nil, err
 	}
+	live, err := s.lastLive(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := &ConfigStatus{Rollout: last, Nodes: make([]ConfigNode, len(servers))}
 	byID := make(map[int64]*ConfigNode, len(servers))
 	for i := range servers {
-		out.Nodes[i] = ConfigNode{Server: servers[i], IsOnline: s.nodes.Live(servers[i].ID).IsOnline}
+		out.Nodes[i] = ConfigNode{Server: servers[i], IsOnline: live(servers[i].ID).IsOnline}
 		byID[servers[i].ID] = &out.Nodes[i]
 	}
 	for i := range nodes {
@@ -148,7 +176,7 @@ func (s *Service) ConfigStatus(ctx context.Context, a *Actor) (*ConfigStatus, er
 		}
 	}
 	if last != nil && last.State == RolloutRunning {
-		out.WaitsFor, _ = last.waitsFor(nodes, s.nodes.Live, s.now())
+		out.WaitsFor, _ = last.waitsFor(nodes, live, s.now())
 	}
 	return out, nil
 }

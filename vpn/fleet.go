@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"stile/accesskey"
@@ -43,9 +42,6 @@ func checkServer(server *Server) error {
 	case server.Capacity < 0:
 		return invalid("capacity", "in")
 	}
-	if err := server.Ports().check(); err != nil {
-		return err
-	}
 	switch server.State {
 	case "":
 		server.State = ServerActive
@@ -54,11 +50,8 @@ func checkServer(server *Server) error {
 		return invalid("state", "in")
 	}
 	server.ShadowsocksMethod = cmp.Or(server.ShadowsocksMethod, accesskey.MethodAES256GCM)
-	if !slices.Contains(accesskey.Methods(), server.ShadowsocksMethod) {
-		return invalid("shadowsocks_method", "in")
-	}
 	server.Protocols = server.Ports().Protocols()
-	return nil
+	return server.Ports().check()
 }
 
 // UpdateServer replaces a server's values by its id; if its tier changes, the keys on it follow. Other ports are published as its
@@ -99,7 +92,7 @@ func (s *Service) movePorts(ctx context.Context, a *Actor, server *Server) error
 		return err
 	}
 	_, err = s.PublishConfig(ctx, a, Publication{ServerIDs: []int64{server.ID}, Hold: DefaultHold, Change: ConfigChange{
-		ShadowsocksPort: ports.Shadowsocks, ShadowsocksPorts: ports.Count, HTTPSPort: &ports.HTTPS,
+		ShadowsocksPort: ports.Shadowsocks, ShadowsocksPorts: ports.Count, Method: ports.Method, HTTPSPort: &ports.HTTPS,
 	}})
 	return err
 }

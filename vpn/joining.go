@@ -113,6 +113,10 @@ func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, erro
 	if err != nil {
 		return nil, err
 	}
+	configured, err := s.store.ConfiguredNodes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	reports := make([]NodeReport, len(servers))
 	byID := make(map[int64]*NodeReport, len(servers))
 	listed := s.listed(servers)
@@ -128,6 +132,11 @@ func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, erro
 	for i := range statuses {
 		if r := byID[statuses[i].NodeID]; r != nil {
 			r.Status = statuses[i]
+		}
+	}
+	for i := range configured {
+		if r := byID[configured[i].NodeID]; r != nil {
+			r.Config = &configured[i]
 		}
 	}
 	for _, n := range revs {

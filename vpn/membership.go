@@ -60,6 +60,8 @@ type NodeReport struct {
 	Rev int64
 	// Listed is the server as clients meet it now.
 	Listed ListedServer
+	// Config is what the node is configured to; nil when it takes no configuration.
+	Config *ConfiguredNode
 }
 
 // statusHolds is how long a status is believed: three beats of the link.

@@ -2,15 +2,20 @@ package vpn
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"time"
+
+	"stile/accesskey"
 )
 
-// NodePorts are where a node's planes listen: what of it can be configured.
+// NodePorts are where a node's planes listen, and what they speak there: what of it can be configured.
 type NodePorts struct {
 	// Shadowsocks is the first of Count consecutive ports.
 	Shadowsocks int
 	Count       int
+	// Method is what Shadowsocks speaks, one of accesskey.Methods.
+	Method string
 	// HTTPS is the port of the HTTPS proxy; 0 = there is none.
 	HTTPS int
 }
@@ -25,6 +30,8 @@ func (p NodePorts) check() error {
 		return invalid("ports", "in")
 	case p.HTTPS < 0 || p.HTTPS > 65_535 || p.HTTPS >= p.Shadowsocks && p.HTTPS < p.Shadowsocks+p.Count:
 		return invalid("https_port", "in")
+	case !slices.Contains(accesskey.Methods(), p.Method):
+		return invalid("shadowsocks_method", "in")
 	}
 	return nil
 }
@@ -39,7 +46,7 @@ func (p NodePorts) Protocols() []Protocol {
 
 // Ports are those that the server's keys name.
 func (s *Server) Ports() NodePorts {
-	return NodePorts{Shadowsocks: s.ShadowsocksPort, Count: s.ShadowsocksPorts, HTTPS: s.HTTPSPort}
+	return NodePorts{Shadowsocks: s.ShadowsocksPort, Count: s.ShadowsocksPorts, Method: s.ShadowsocksMethod, HTTPS: s.HTTPSPort}
 }
 
 // PingURL is the address of the ping that an HTTPS proxy answers to strangers.

@@ -62,6 +62,8 @@ type ConfigChange struct {
 	// ShadowsocksPort is the first of ShadowsocksPorts ports; 0 = as it is.
 	ShadowsocksPort  int
 	ShadowsocksPorts int
+	// Method is what Shadowsocks speaks; "" = as it is.
+	Method string
 	// HTTPSPort is 0 for no HTTPS proxy, nil = as it is.
 	HTTPSPort *int
 }
@@ -70,6 +72,9 @@ type ConfigChange struct {
 func (c *ConfigChange) over(p NodePorts) NodePorts {
 	if c.ShadowsocksPort != 0 {
 		p.Shadowsocks, p.Count = c.ShadowsocksPort, c.ShadowsocksPorts
+	}
+	if c.Method != "" {
+		p.Method = c.Method
 	}
 	if c.HTTPSPort != nil {
 		p.HTTPS = *c.HTTPSPort

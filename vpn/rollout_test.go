@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"stile/accesskey"
 	"stile/store/storetest"
 	"stile/vpn"
 )
@@ -254,7 +255,7 @@ func TestAnAbortedRolloutEndsWhereItIs(t *testing.T) {
 	}
 	// One that was asked already may serve it all the same, and is believed.
 	r := f.status().Rollout
-	f.says(second, r.Rev, vpn.NodePorts{Shadowsocks: 9000, Count: 4}, 0)
+	f.says(second, r.Rev, vpn.NodePorts{Shadowsocks: 9000, Count: 4, Method: accesskey.MethodAES256GCM}, 0)
 	if n, _ := f.store.ConfiguredNode(t.Context(), second); n.IsPending() || n.Shadowsocks != 9000 {
 		t.Errorf("%+v", n)
 	}
@@ -283,7 +284,7 @@ func TestANodeThatIsAwayGetsItLater(t *testing.T) {
 	https := 443
 	f.publish(vpn.Publication{Change: vpn.ConfigChange{HTTPSPort: &https}, ServerIDs: []int64{late}, Hold: time.Minute})
 	obey(late)
-	if n, _ := f.store.ConfiguredNode(t.Context(), late); n.NodePorts != (vpn.NodePorts{Shadowsocks: 9000, Count: 4, HTTPS: 443}) {
+	if n, _ := f.store.ConfiguredNode(t.Context(), late); n.NodePorts != (vpn.NodePorts{Shadowsocks: 9000, Count: 4, Method: accesskey.MethodAES256GCM, HTTPS: 443}) {
 		t.Errorf("it serves %+v", n.NodePorts)
 	}
 }
@@ -307,7 +308,7 @@ func TestKeysNameTheServedPorts(t *testing.T) {
 		return k.Server.Ports()
 	}
 	served := s.Ports()
-	s.ShadowsocksPort, s.HTTPSPort, s.City.EN = 9000, 443, "Amsterdam"
+	s.ShadowsocksPort, s.HTTPSPort, s.City.EN, s.ShadowsocksMethod = 9000, 443, "Amsterdam", accesskey.Method2022AES128
 	wanted := s.Ports()
 	if err := b.UpdateServer(ctx, shell, s); err != nil {
 		t.Fatal(err)
@@ -345,6 +346,7 @@ func TestPublicationsAreChecked(t *testing.T) {
 		"held negatively":     {Change: port(443), Hold: -1},
 		"kept for too short":  {Change: port(443), KeepOld: time.Minute - 1},
 		"kept for too long":   {Change: port(443), KeepOld: 30*24*time.Hour + 1},
+		"an unknown method":   {Change: vpn.ConfigChange{Method: "rot13"}},
 		"a negative port":     {Change: port(-1)},
 		"no ports at a port":  {Change: vpn.ConfigChange{ShadowsocksPort: 9000}},
 		"a negative range":    {Change: vpn.ConfigChange{ShadowsocksPort: -1, ShadowsocksPorts: 1}},

@@ -62,7 +62,7 @@ type Service struct {
 	away    map[int64]time.Time
 	counted counted
 	// jobs wakes RunJobs.
-	jobs chan struct{}
+	jobs    chan struct{}
 	rollout atomic.Pointer[Rollout]
 }
 

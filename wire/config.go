@@ -5,11 +5,14 @@ import "errors"
 // CapConfig in a Hello's Caps says that the node takes a Config, and that the Hello says what it serves.
 const CapConfig = 1
 
-// Ports are where a node's data planes listen: what of a node can be configured. What limits a user comes with each key.
+// Ports are where a node's data planes listen, and what they speak there: what of a node can be configured. What limits a
+// user comes with each key.
 type Ports struct {
 	// Shadowsocks is the first of Count consecutive ports, TCP and UDP.
 	Shadowsocks int64 `json:"shadowsocks_port"`
 	Count       int64 `json:"shadowsocks_ports"`
+	// Method is what Shadowsocks speaks there.
+	Method string `json:"shadowsocks_method"`
 	// HTTPS is the port of the HTTPS proxy; 0 = there is none.
 	HTTPS int64 `json:"https_port"`
 }
@@ -100,9 +103,13 @@ func (f *ConfigReport) readFrom(r *reader) {
 	readServing(r, &f.Serving)
 }
 
-func appendPorts(b []byte, p *Ports) []byte { return appendInts(b, p.Shadowsocks, p.Count, p.HTTPS) }
+func appendPorts(b []byte, p *Ports) []byte {
+	return appendText(appendInts(b, p.Shadowsocks, p.Count, p.HTTPS), p.Method)
+}
 
-func readPorts(r *reader, p *Ports) { p.Shadowsocks, p.Count, p.HTTPS = r.int(), r.int(), r.int() }
+func readPorts(r *reader, p *Ports) {
+	p.Shadowsocks, p.Count, p.HTTPS, p.Method = r.int(), r.int(), r.int(), r.text()
+}
 
 func appendServing(b []byte, s *Serving) []byte {
 	b = appendInts(appendPorts(appendInts(b, s.Rev), &s.Ports), s.RefusedRev)

@@ -3,14 +3,14 @@ package wire
 import "testing"
 
 func TestPortsRefuseOnePast(t *testing.T) {
-	for _, p := range []Ports{{1, 1, 0}, {8388, 16, 443}, {65_535, 1, 65_534}, {8388, MaxPorts, 8387}, {8388, 16, 8404}} {
+	for _, p := range []Ports{{Shadowsocks: 1, Count: 1, HTTPS: 0}, {Shadowsocks: 8388, Count: 16, HTTPS: 443}, {Shadowsocks: 65_535, Count: 1, HTTPS: 65_534}, {Shadowsocks: 8388, Count: MaxPorts, HTTPS: 8387}, {Shadowsocks: 8388, Count: 16, HTTPS: 8404}} {
 		if err := p.Check(); err != nil {
 			t.Errorf("%+v: %v", p, err)
 		}
 	}
 	for _, p := range []Ports{
-		{0, 1, 0}, {-1, 1, 0}, {1, 0, 0}, {65_535, 2, 0}, {65_536, 1, 0}, {1, MaxPorts + 1, 0}, {1 << 62, 1 << 62, 0}, {8388, 1, 65_536}, {8388, 1, -1},
-		{8388, 16, 8388}, {8388, 16, 8403},
+		{Shadowsocks: 0, Count: 1, HTTPS: 0}, {Shadowsocks: -1, Count: 1, HTTPS: 0}, {Shadowsocks: 1, Count: 0, HTTPS: 0}, {Shadowsocks: 65_535, Count: 2, HTTPS: 0}, {Shadowsocks: 65_536, Count: 1, HTTPS: 0}, {Shadowsocks: 1, Count: MaxPorts + 1, HTTPS: 0}, {Shadowsocks: 1 << 62, Count: 1 << 62, HTTPS: 0}, {Shadowsocks: 8388, Count: 1, HTTPS: 65_536}, {Shadowsocks: 8388, Count: 1, HTTPS: -1},
+		{Shadowsocks: 8388, Count: 16, HTTPS: 8388}, {Shadowsocks: 8388, Count: 16, HTTPS: 8403},
 	} {
 		if p.Check() == nil {
 			t.Errorf("%+v passes", p)

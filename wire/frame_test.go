@@ -28,7 +28,7 @@ func sampleFrames() []Frame {
 		&Hello{Proto: Protocol, NodeID: 7, BootID: 1 << 60, Epoch: 3, Rev: 900, Count: 2, Digest: digest,
 			Streams: []StreamSeq{{Stream: 9, Seq: 4}, {Stream: 1 << 63, Seq: 1}}, Caps: 4, Version: "1.2.3", Refused: []int64{6}},
 		&Hello{Proto: Protocol, NodeID: 7, Digest: digest, Caps: CapConfig | 4, Version: "1.2.3",
-			Serving: Serving{Rev: 5, Ports: Ports{Shadowsocks: 8388, Count: 16, HTTPS: 443}}},
+			Serving: Serving{Rev: 5, Ports: Ports{Shadowsocks: 8388, Count: 16, HTTPS: 443, Method: "aes-256-gcm"}}},
 		&Welcome{Session: 8, Epoch: 3, Rev: 901, Mode: ModeDelta, ServerTime: 1_790_000_000_000,
 			Acked: []StreamSeq{{Stream: 9, Seq: 3}}, HeartbeatSeconds: 15, Floor: 100},
 		&Delta{FromRev: 900, ToRev: 901, Dels: []Removal{{KeyID: 5, Reason: ReasonRevoked}}, Puts: []Key{testKey(6)},
@@ -48,7 +48,7 @@ func sampleFrames() []Frame {
 		&Usage{Stream: 9, Seq: 4, From: 1, To: 2, Sessions: 3, Entries: []UsageEntry{{KeyID: 6, Up: 10, Down: 1 << 40}}},
 		&UsageAck{Stream: 9, Seq: 4},
 		&Config{Rev: 6, Ports: Ports{Shadowsocks: 9000, Count: 4}, KeepSeconds: 86_400},
-		&ConfigReport{Session: 8, Serving: Serving{Rev: 5, Ports: Ports{Shadowsocks: 8388, Count: 16, HTTPS: 443}, RefusedRev: 6,
+		&ConfigReport{Session: 8, Serving: Serving{Rev: 5, Ports: Ports{Shadowsocks: 8388, Count: 16, HTTPS: 443, Method: "aes-256-gcm"}, RefusedRev: 6,
 			Why: ConfigPorts, Detail: "port 9001 is in use"}},
 	}
 }

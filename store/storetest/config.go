@@ -5,12 +5,13 @@ import (
 	"slices"
 	"time"
 
+	"stile/accesskey"
 	"stile/vpn"
 )
 
 // ports are a node's.
 func ports(shadowsocks, https int) vpn.NodePorts {
-	return vpn.NodePorts{Shadowsocks: shadowsocks, Count: 4, HTTPS: https}
+	return vpn.NodePorts{Shadowsocks: shadowsocks, Count: 4, Method: accesskey.MethodAES256GCM, HTTPS: https}
 }
 
 // serving is a node's word.
@@ -61,7 +62,7 @@ func configuredNodes(w *world) {
 	n, _ := note(server.ID, serving(0, ports(8388, 443)))
 	is(w, "wanted", n.Wanted, vpn.NodeConfig{NodePorts: ports(8388, 443)})
 	is(w, "ports of the server", w.serverPorts(server.ID), ports(8388, 443))
-	server.Name, server.ShadowsocksPort, server.ShadowsocksPorts = "renamed", 1, 1
+	server.Name, server.ShadowsocksPort, server.ShadowsocksPorts, server.ShadowsocksMethod = "renamed", 1, 1, accesskey.Method2022AES128
 	server.Protocols = []vpn.Protocol{vpn.Shadowsocks}
 	w.ok(w.store.UpdateServer(w.ctx, server, by("server.update")))
 	is(w, "ports after an update", w.serverPorts(server.ID), ports(8388, 443))
@@ -69,7 +70,7 @@ func configuredNodes(w *world) {
 	w.ok(err)
 	is(w, "name after an update", all[0].Name, "renamed")
 	is(w, "protocols after an update", all[0].Offers(vpn.HTTPS), true)
-	other.ShadowsocksPort, other.ShadowsocksPorts = 7, 4
+	other.ShadowsocksPort, other.ShadowsocksPorts, other.ShadowsocksMethod = 7, 4, accesskey.MethodAES256GCM
 	w.ok(w.store.UpdateServer(w.ctx, other, by("server.update")))
 	is(w, "ports of a node that takes no configuration", w.serverPorts(other.ID), ports(7, 0))
 
@@ -141,7 +142,7 @@ func rollouts(w *world) {
 	}, by("config.publish")), refusal)
 	w.ok(w.store.ChangeRollout(w.ctx, func(_ *vpn.Rollout, _ []vpn.ConfiguredNode, next int64, now time.Time) (vpn.RolloutChange, error) {
 		made = vpn.Rollout{
-			Rev: next, State: vpn.RolloutRunning, Stage: vpn.StageOne, Change: vpn.ConfigChange{ShadowsocksPort: 9000, ShadowsocksPorts: 4},
+			Rev: next, State: vpn.RolloutRunning, Stage: vpn.StageOne, Change: vpn.ConfigChange{ShadowsocksPort: 9000, ShadowsocksPorts: 4, Method: accesskey.Method2022AES256},
 			Hold: time.Minute, KeepOld: time.Hour, CreatedAt: now, ChangedAt: now,
 		}
 		return vpn.RolloutChange{Rollouts: []vpn.Rollout{made}}, nil
