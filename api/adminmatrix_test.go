@@ -27,6 +27,21 @@ func (w *world) staff(role vpn.Role) (u vpn.User, token func(...vpn.Scopes) stri
 	}
 }
 
+// newRollout makes a roll-out to the first server's node, which runs unless it is to be ended.
+func (w *world) newRollout(isRunning bool) (server int64) {
+	w.t.Helper()
+	ctx, shell := w.t.Context(), vpn.Shell()
+	_, _ = w.service.AbortConfig(ctx, shell) // if there is one
+	server = must(w.service.AllServers(ctx, shell))(w.t)[0].ID
+	must(w.service.NoteServing(ctx, server, vpn.NodeServing{NodeConfig: vpn.NodeConfig{NodePorts: vpn.NodePorts{Shadowsocks: 8388, Count: 16, Method: "aes-256-gcm"}}}))(w.t)
+	https := 443
+	must(w.service.PublishConfig(ctx, shell, vpn.Publication{Change: vpn.ConfigChange{HTTPSPort: &https}}))(w.t)
+	if !isRunning {
+		must(w.service.AbortConfig(ctx, shell))(w.t)
+	}
+	return server
+}
+
 // owner is an owner's token that may do everything.
 func (w *world) owner() string {
 	_, token := w.staff(vpn.RoleOwner)
@@ -123,6 +138,12 @@ func TestAdminMatrix(t *testing.T) {
 		"POST /api/admin/deliveries/{id}/retry":         change("204", ``),
 		"POST /api/admin/settings/test-mail":            change("204", `{"to":"me@example.com"}`),
 		"GET /api/admin/nodes":                          look(),
+		"GET /api/admin/config":                         look(),
+		"POST /api/admin/config":                        change("200", `{"shadowsocks_port":9000}`),
+		"GET /api/admin/config/history":                 look(),
+		"POST /api/admin/config/resume":                 change("200", `{"leave":[{SERVER}]}`),
+		"POST /api/admin/config/abort":                  change("200", ``),
+		"POST /api/admin/config/rollback":               change("200", ``),
 		"GET /api/admin/vouchers":                       look(),
 		"POST /api/admin/vouchers":                      change("200", `{"plan":"standard"}`),
 		"DELETE /api/admin/vouchers/{id}":               change("204", ``),
@@ -182,6 +203,8 @@ func TestAdminMatrix(t *testing.T) {
 		case strings.HasPrefix(r.Path, "/api/admin/invitations/"):
 			i, _, err := w.service.Invite(ctx, shell, vpn.NewInvitation{Days: 1})
 			object = must(i, err)(t).ID
+		case strings.HasPrefix(r.Path, "/api/admin/config"):
+			body = strings.ReplaceAll(body, "{SERVER}", id(w.newRollout(r.Path != "/api/admin/config")))
 		case strings.HasPrefix(r.Path, "/api/admin/vouchers/"):
 			must(w.service.AddVouchers(ctx, shell, vpn.NewVouchers{Plan: "standard", Periods: 1, Uses: 1, Count: 1}))(t)
 			object = must(w.service.Vouchers(ctx, shell, 0, 1))(t)[0].ID

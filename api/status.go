@@ -55,6 +55,7 @@ var statuses = map[vpn.Code]int{
 	vpn.CodeKeyInUse:              http.StatusConflict,
 	vpn.CodeResetInvalid:          http.StatusUnprocessableEntity,
 	vpn.CodeLastOwner:             http.StatusConflict,
+	vpn.CodeRolloutState:          http.StatusConflict,
 	vpn.CodeForbidden:             http.StatusForbidden,
 	vpn.CodeInsufficientScope:     http.StatusForbidden,
 	vpn.CodeNotConfigured:         http.StatusConflict,

@@ -46,7 +46,7 @@ func statusOf(code vpn.Code) int {
 		return http.StatusForbidden
 	case vpn.CodeInvalidCredentials, vpn.CodeUnauthenticated, vpn.CodeOTPRequired, vpn.CodeOTPInvalid, vpn.CodePasskeyInvalid:
 		return http.StatusUnauthorized
-	case vpn.CodeConflict, vpn.CodeDeviceLimitReached, vpn.CodeNotConfigured, vpn.CodeLastOwner:
+	case vpn.CodeConflict, vpn.CodeDeviceLimitReached, vpn.CodeNotConfigured, vpn.CodeLastOwner, vpn.CodeRolloutState:
 		return http.StatusConflict
 	case vpn.CodeSubscriptionRequired, vpn.CodeSubscriptionExpired, vpn.CodeTrafficQuotaExceeded:
 		return http.StatusPaymentRequired
