@@ -208,6 +208,24 @@ func TestTheEmbeddedNodeIsConfigured(t *testing.T) {
 	m.kill()
 	m.start()
 	moved()
+
+	// Another method at the same port: keys name it from the moment that the port speaks it.
+	running := startDownload(t, d.key().Key, endless(t).URL)
+	m.stile("config", "publish", "--method", "2022-blake3-aes-256-gcm", "--hold", "0s")
+	m.untilConfig("done")
+	moved()
+	if key := d.key(); key.Shadowsocks.Method != "2022-blake3-aes-256-gcm" || !running.flows() {
+		t.Errorf("a key names the method %q, and a download that began before goes on: %v", key.Shadowsocks.Method, running.flows())
+	}
+	m.kill()
+	m.start()
+	moved()
+	m.stile("config", "rollback")
+	m.untilConfig("done")
+	moved()
+	if key := d.key(); key.Shadowsocks.Method != "aes-256-gcm" {
+		t.Errorf("taken back, a key names the method %q", key.Shadowsocks.Method)
+	}
 }
 
 // tryStile is stile for a command that may fail.

@@ -330,7 +330,7 @@ func TestANodesHTTPSProxyCarries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said := f.stile("server", "set", strconv.FormatInt(f.server, 10), "--ports", "8390-8391", "--https-port", "8445"); !strings.Contains(said, "moves to the new ports") {
+	if said := f.stile("server", "set", strconv.FormatInt(f.server, 10), "--ports", "8390-8391", "--https-port", "8445"); !strings.Contains(said, "moves there within seconds") {
 		t.Errorf("server set says %q", said)
 	}
 	f.node.start()

@@ -231,7 +231,7 @@ func (s *Service) AdvanceConfig(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, isWaiting := last.waitsFor(nodes, s.nodes.Live, s.now()); isWaiting {
+	if _, isWaiting := last.waitsFor(nodes, s.nodes.Live, s.now()); isWaiting && last.refusal(nodes) == nil {
 		return nil
 	}
 	step, isTaken := "", false
@@ -246,7 +246,11 @@ func (s *Service) AdvanceConfig(ctx context.Context) error {
 		step, *last = StageName(now.Stage), *now
 		return RolloutChange{Rollouts: []Rollout{*now}, Nodes: changed}, nil
 	}, Audit{})
-	if err == nil && isTaken {
+	switch {
+	case err != nil || !isTaken:
+	case last.State == RolloutStopped:
+		s.log.ErrorContext(ctx, "the roll-out of a configuration is stopped", "rev", last.Rev, "stage", step, "reason", last.Why)
+	default:
 		s.log.InfoContext(ctx, "the roll-out of a configuration goes on", "rev", last.Rev, "state", string(last.State), "stage", step)
 	}
 	return err

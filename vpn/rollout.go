@@ -125,8 +125,20 @@ func (r *Rollout) IsServed(n *ConfiguredNode) bool {
 	return r.Has(n) && n.Rev == r.Rev && n.NodePorts == r.target(n)
 }
 
-// IsRefused reports whether a node refused it.
-func (r *Rollout) IsRefused(n *ConfiguredNode) bool { return r.Has(n) && n.RefusedRev == r.Rev }
+// IsRefused reports whether a node refused it, or a later one, of a history that was lost: nodes never go back.
+func (r *Rollout) IsRefused(n *ConfiguredNode) bool {
+	return r.Has(n) && n.RefusedRev >= r.Rev && n.Rev < r.Rev
+}
+
+// refusal returns the first node that refused the roll-out.
+func (r *Rollout) refusal(nodes []ConfiguredNode) *ConfiguredNode {
+	for i := range nodes {
+		if n := &nodes[i]; r.IsRefused(n) {
+			return n
+		}
+	}
+	return nil
+}
 
 // give wants the roll-out of a node that it has reached.
 func (r *Rollout) give(n *ConfiguredNode) {
@@ -188,11 +200,9 @@ func (r *Rollout) advance(nodes []ConfiguredNode, live func(int64) NodeLive, now
 	if r.State != RolloutRunning {
 		return nil, false
 	}
-	for i := range nodes {
-		if n := &nodes[i]; r.IsRefused(n) {
-			r.State, r.Why, r.ChangedAt = RolloutStopped, RefusalText(n.NodeID, n.Refusal), now
-			return nil, true
-		}
+	if n := r.refusal(nodes); n != nil {
+		r.State, r.Why, r.ChangedAt = RolloutStopped, RefusalText(n.NodeID, n.Refusal), now
+		return nil, true
 	}
 	if _, isWaiting := r.waitsFor(nodes, live, now); isWaiting {
 		return nil, false

@@ -238,6 +238,7 @@ func setUp2022(t testing.TB, method string, n int, waits times, change ...func(*
 	_ = p.Apply(keys, nil, true)
 	ran := make(chan error, 1)
 	go func() { ran <- p.Run(ctx) }()
+	p.untilRunning()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {

@@ -86,6 +86,7 @@ func setUp(t testing.TB, ports, n int, waits times, change ...func(*Plane)) (*Pl
 	}
 	ran := make(chan error, 1)
 	go func() { ran <- p.Run(ctx) }()
+	p.untilRunning()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {
@@ -94,6 +95,15 @@ func setUp(t testing.TB, ports, n int, waits times, change ...func(*Plane)) (*Pl
 		ledger.Close()
 	})
 	return p, ledger
+}
+
+// untilRunning waits until what comes in is taken.
+func (p *server) untilRunning() {
+	for isRunning := false; !isRunning; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		isRunning = p.isRunning
+		p.mu.Unlock()
+	}
 }
 
 // connect dials the plane's port of a key.
