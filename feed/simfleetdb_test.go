@@ -107,7 +107,7 @@ func (s *fleetStore) ChangeRollout(_ context.Context, rule vpn.RolloutRule, _ vp
 		return errNoRoom
 	}
 	before := f.db.clone()
-	if !f.isCalm && !f.interposing && f.chance(30) { // the other control plane, or a node, was faster
+	if !f.isCalm && !f.interposing && (f.chance(30) || f.bug == "a replica goes on by what it saw before") { // the other control plane, or a node, was faster
 		f.interposing = true
 		f.anyone()
 		f.interposing = false
@@ -165,6 +165,9 @@ func (f *fleet) commit(c *vpn.RolloutChange) {
 		old = db.rollouts[n-1]
 	}
 	for _, r := range c.Rollouts {
+		if r.State == vpn.RolloutRunning && (r.Rev < old.Rev || r.Rev == old.Rev && old.State != vpn.RolloutRunning) {
+			f.fail("roll-out %d goes on after it ended", r.Rev)
+		}
 		i := slices.IndexFunc(db.rollouts, func(o vpn.Rollout) bool { return o.Rev == r.Rev })
 		if i < 0 {
 			db.rollouts = append(db.rollouts, r)

@@ -91,7 +91,7 @@ func (s *Service) movePorts(ctx context.Context, a *Actor, server *Server) error
 	if err != nil || ports == node.due() {
 		return err
 	}
-	_, err = s.PublishConfig(ctx, a, Publication{ServerIDs: []int64{server.ID}, Hold: DefaultHold, Change: ConfigChange{
+	_, err = s.PublishConfig(ctx, a, Publication{ServerIDs: []int64{server.ID}, Change: ConfigChange{
 		ShadowsocksPort: ports.Shadowsocks, ShadowsocksPorts: ports.Count, Method: ports.Method, HTTPSPort: &ports.HTTPS,
 	}})
 	return err

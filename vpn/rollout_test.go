@@ -327,7 +327,11 @@ func TestKeysNameTheServedPorts(t *testing.T) {
 		t.Errorf("%+v", servers[0].Server)
 	}
 	s.ShadowsocksPort = 9100
-	b.refused(b.UpdateServer(ctx, shell, s), vpn.CodeRolloutState) // the first is held for a minute
+	b.refused(b.UpdateServer(ctx, shell, s), vpn.CodeRolloutState) // the first is not ended
+	f.advance()
+	if err := b.UpdateServer(ctx, shell, s); err != nil {
+		t.Errorf("after the first has ended: %v", err)
+	}
 }
 
 func TestPublicationsAreChecked(t *testing.T) {
