@@ -10,20 +10,31 @@ import (
 	"stile/internal/password"
 	"stile/node"
 	"stile/store"
+	"stile/vpn"
 	"stile/wire"
 )
 
 // controlStats are the numbers of a control plane's rooms at one moment.
 type controlStats struct {
 	hub              hub.Stats
-	running, waiting int // password hashes
-	queued           int // writes
+	running, waiting int          // password hashes
+	queued           int          // writes
+	rollout          *vpn.Rollout // nil: there was none
+}
+
+// overdue is for how long, in seconds, a roll-out has taken no step although its nodes had the time to.
+func (s *controlStats) overdue() float64 {
+	r := s.rollout
+	if r == nil || r.State != vpn.RolloutRunning {
+		return 0
+	}
+	return max(0, (time.Since(r.ChangedAt) - r.Hold).Seconds())
 }
 
 // readControl adds the control plane's numbers to a registry.
-func readControl(registry *prometheus.Registry, h *hub.Hub, st *store.Store, hasher *password.Hasher) {
+func readControl(registry *prometheus.Registry, h *hub.Hub, st *store.Store, hasher *password.Hasher, rollout func() *vpn.Rollout) {
 	r := &readings[controlStats]{read: func() controlStats {
-		s := controlStats{hub: h.Stats(), queued: st.Queued()}
+		s := controlStats{hub: h.Stats(), queued: st.Queued(), rollout: rollout()}
 		s.running, s.waiting = hasher.Load()
 		return s
 	}}
@@ -46,6 +57,13 @@ func readControl(registry *prometheus.Registry, h *hub.Hub, st *store.Store, has
 	for why, name := range map[wire.Why]string{wire.WhyGap: "gap", wire.WhyDigest: "digest", wire.WhyKey: "key", wire.WhyDisk: "disk"} {
 		r.count("stile_link_nacks_total", "Updates that nodes refused, by reason.", prometheus.Labels{"reason": name}, func(s controlStats) float64 { return float64(s.hub.Nacks[why]) })
 	}
+	r.gauge("stile_config_rollout_stopped", "1 while the roll-out of a configuration is stopped because a node refused it.", func(s controlStats) float64 {
+		if s.rollout != nil && s.rollout.State == vpn.RolloutStopped {
+			return 1
+		}
+		return 0
+	})
+	r.gauge("stile_config_rollout_overdue_seconds", "For how long the running roll-out of a configuration could have gone on, and waits for a node.", func(s controlStats) float64 { return s.overdue() })
 	r.count("stile_link_refused_keys_total", "Keys that a node's data planes refused.", nil, func(s controlStats) float64 { return float64(s.hub.RefusedKeys) })
 	r.count("stile_link_alarms_total", "What the log asks operators to look at.", nil, func(s controlStats) float64 { return float64(s.hub.Alarms) })
 	registry.MustRegister(r)

@@ -19,7 +19,7 @@ func (a *app) watch(hasher *password.Hasher) {
 		return
 	}
 	m.ready = a.ready
-	readControl(m.registry, a.hub, a.store, hasher)
+	readControl(m.registry, a.hub, a.store, hasher, a.service.Rollout)
 	if a.node != nil {
 		readNode(m.registry, a.node.agent, a.node.planes.ledger, a.node.endpoint.expiresAt)
 	}
