@@ -74,7 +74,8 @@ type server struct {
 	datagrams *associations
 
 	links   *dataplane.Links
-	ctx     context.Context // of everything that Run started, set before anything is accepted
+	ctx     context.Context // of everything that Run starts
+	cancel  context.CancelFunc
 	servers sync.WaitGroup
 	finish  sync.Once
 
@@ -114,6 +115,7 @@ func (p *server) listen(ctx context.Context, c Config, t times, e edition) error
 	p.waiting = dataplane.NewStrangers(maxWaiting, maxWaitingPerOrigin)
 	p.refused = dataplane.NewStrangers(maxRefused, maxRefusedPerOrigin)
 	p.links = dataplane.NewLinks()
+	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if p.log == nil {
 		p.log = slog.Default()
 	}
@@ -126,12 +128,11 @@ func (p *server) Ports() (first, count int) { return p.began.First, p.began.Coun
 
 // Run serves, as dataplane.Plane says. It may be called once.
 func (p *server) Run(ctx context.Context) error {
-	working, cancel := context.WithCancel(ctx)
-	defer cancel()
+	defer context.AfterFunc(ctx, p.cancel)()
 	p.links.Serve(ctx, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.ctx, p.isRunning = working, true
+		p.isRunning = true
 		p.serve(p.ports)
 	})
 	_ = p.Close(ctx)
@@ -163,6 +164,7 @@ func (p *server) Close(ctx context.Context) error {
 		}
 		p.servers.Wait()
 		p.datagrams.close()
+		p.cancel()
 	})
 	return err
 }
