@@ -47,7 +47,8 @@ const (
 	maxHeader   = 32 << 10
 )
 
-// Bounds of connections that have shown no key: handshakes, visitors of the site, probes.
+// Bounds of connections that have shown no key: handshakes, visitors of the site, probes. One that is idle takes up to
+// 50 KiB.
 const (
 	maxStrangers          = 4096
 	maxStrangersPerOrigin = 256
