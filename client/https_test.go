@@ -24,6 +24,7 @@ type httpsServer struct {
 	plane  *httpsproxy.Plane
 	ledger *dataplane.Ledger
 	key    dataplane.Key
+	port   int
 }
 
 func newHTTPSServer(t *testing.T) *httpsServer {
@@ -33,6 +34,7 @@ func newHTTPSServer(t *testing.T) *httpsServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.port = listener.Port()
 	egress := dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	s.plane, err = httpsproxy.New(httpsproxy.Config{Listener: listener, TLS: s.ca.Server(t, "127.0.0.1"), Ledger: s.ledger, Egress: egress})
 	if err != nil {
@@ -63,7 +65,7 @@ func (s *httpsServer) apply(t *testing.T, put []dataplane.Key, remove []int64) {
 // uri is the key as the API writes it.
 func (s *httpsServer) uri() string {
 	secret := accesskey.Seed(s.key.Seed).HTTPS(accesskey.Door{})
-	return fmt.Sprintf("https://%s:%s@127.0.0.1:%d", secret.Username, secret.Password, s.plane.Port())
+	return fmt.Sprintf("https://%s:%s@127.0.0.1:%d", secret.Username, secret.Password, s.port)
 }
 
 func TestHTTPSTunnel(t *testing.T) {
