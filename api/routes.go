@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	"stile/vpn"
@@ -59,6 +60,11 @@ type entry struct {
 }
 
 func (a *API) entries() []entry {
+	return slices.Concat(a.clientEntries(), a.adminEntries())
+}
+
+// clientEntries are what apps, extensions and balancers ask.
+func (a *API) clientEntries() []entry {
 	return []entry{
 		{"POST /api/login", a.throttled(handle(a.login))},
 		{"POST /api/logout", handle(a.logout)},
@@ -76,6 +82,18 @@ func (a *API) entries() []entry {
 		{"POST /api/payments", a.payment},
 		{"POST /api/password", a.throttled(handle(a.newPassword))},
 
+		{"GET /api/ssconf/{id}/{token}", a.dynamicKey},
+		{"GET /sub/{token}", a.bundle},
+		{"GET /ping", ping},
+		{"GET /healthz", healthz},
+		{"GET /readyz", a.readyz},
+		{"GET /openapi.yaml", a.openAPI},
+	}
+}
+
+// adminEntries are the operators'.
+func (a *API) adminEntries() []entry {
+	return []entry{
 		{"GET /api/admin/users", handle(a.adminUsers)},
 		{"POST /api/admin/users", once(handle(a.addUser))},
 		{"POST /api/admin/users/bulk", once(handle(a.bulk))},
@@ -137,12 +155,5 @@ func (a *API) entries() []entry {
 		{"GET /api/admin/settings", handle(a.settings)},
 		{"PUT /api/admin/settings", handle(a.setSettings)},
 		{"POST /api/admin/settings/test-mail", handle(a.testMail)},
-
-		{"GET /api/ssconf/{id}/{token}", a.dynamicKey},
-		{"GET /sub/{token}", a.bundle},
-		{"GET /ping", ping},
-		{"GET /healthz", healthz},
-		{"GET /readyz", a.readyz},
-		{"GET /openapi.yaml", a.openAPI},
 	}
 }

@@ -134,7 +134,7 @@ func (l *letters) warning(e *vpn.Event, s *vpn.Settings) vpn.Mail {
 }
 
 // letterPaths are the pages that the links of letters lead to: web's.
-var letterPaths = map[vpn.LetterKind]string{ //nolint:gochecknoglobals // a table
+var letterPaths = map[vpn.LetterKind]string{
 	vpn.LetterReset: "/reset/", vpn.LetterSignUp: "/sign-up/confirm/", vpn.LetterTaken: "/signin",
 }
 

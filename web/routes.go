@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -58,6 +59,11 @@ type entry struct {
 }
 
 func (s *Site) entries() []entry {
+	return slices.Concat(s.publicEntries(), s.accountEntries(), s.consoleEntries())
+}
+
+// publicEntries are where a visitor comes in, and what all may read.
+func (s *Site) publicEntries() []entry {
 	return []entry{
 		{"GET /{$}", s.home},
 		{"GET /signin", s.signInPage},
@@ -79,6 +85,16 @@ func (s *Site) entries() []entry {
 		{"POST /setup/{token}", s.setup},
 		{"POST /preferences", s.setPreferences},
 
+		{"GET /docs", s.docs},
+		{"GET /docs/openapi.yaml", s.documentYAML},
+		{"GET /docs/openapi.json", s.documentJSON},
+		{"GET /assets/{name}", s.asset},
+	}
+}
+
+// accountEntries are a user's own.
+func (s *Site) accountEntries() []entry {
+	return []entry{
 		{"GET /account", s.overview},
 		{"POST /account/voucher", s.redeemVoucher},
 		{"GET /account/devices", s.devices},
@@ -114,7 +130,12 @@ func (s *Site) entries() []entry {
 		{"POST /account/passkeys/{id}/remove", s.removePasskey},
 		{"GET /account/export", s.export},
 		{"POST /account/erase", s.erase},
+	}
+}
 
+// consoleEntries are the operators'.
+func (s *Site) consoleEntries() []entry {
+	return []entry{
 		{"GET /admin", s.operate(s.glance)},
 		{"GET /admin/live", s.operate(s.liveFleet)},
 		{"GET /admin/users", s.operate(s.users)},
@@ -171,11 +192,6 @@ func (s *Site) entries() []entry {
 		{"GET /admin/settings", s.operate(s.serviceSettings)},
 		{"POST /admin/settings", s.operate(s.saveServiceSettings)},
 		{"POST /admin/settings/mail", s.operate(s.testMail)},
-
-		{"GET /docs", s.docs},
-		{"GET /docs/openapi.yaml", s.documentYAML},
-		{"GET /docs/openapi.json", s.documentJSON},
-		{"GET /assets/{name}", s.asset},
 	}
 }
 

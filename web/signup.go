@@ -103,8 +103,9 @@ func linkGone(err error) error {
 		return errSignUp
 	case vpn.CodeResetInvalid:
 		return errReset
+	default:
+		return err
 	}
-	return err
 }
 
 func (s *Site) confirmSignUp(v *visit) error {
