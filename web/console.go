@@ -129,11 +129,7 @@ func (s *Site) glance(v *visit) error {
 			p.Renewing = append(p.Renewing, *r)
 		}
 	}
-	p.Skip, _ = strconv.Atoi(v.r.URL.Query().Get("nodes"))
-	p.Skip = min(max(p.Skip, 0), len(rows)) / maxNodeCharts * maxNodeCharts
-	if p.Skip+maxNodeCharts < len(rows) {
-		p.More = p.Skip + maxNodeCharts
-	}
+	p.Skip, p.More = v.skip("nodes", len(rows), maxNodeCharts)
 	if p.Nodes, p.Chart, err = v.nodeCharts(rows, p.Skip); err != nil {
 		return err
 	}
@@ -149,6 +145,16 @@ func (s *Site) glance(v *visit) error {
 		p.Today = days[0].Up + days[0].Down
 	}
 	return v.page(200, "glance", &p)
+}
+
+// skip reads from the address how much of a list of n is on pages before; more is the same for the next page, 0 = there is none.
+func (v *visit) skip(name string, n, perPage int) (skip, more int) {
+	skip, _ = strconv.Atoi(v.r.URL.Query().Get(name)) // what is no number is the first page
+	skip = min(max(skip, 0), max(n-1, 0)) / perPage * perPage
+	if skip+perPage < n {
+		more = skip + perPage
+	}
+	return skip, more
 }
 
 // glances keep the counts for some seconds: they go through a million entries of an index.

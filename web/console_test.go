@@ -429,3 +429,36 @@ func TestConsoleUsersArePaged(t *testing.T) {
 	v.open("/admin/users?after=-9223372036854775808").says(200, userEmail)
 	v.open("/admin/users/x").says(404)
 }
+
+// Each server is on one page of the console's list, and each node on one of the overview, also beyond the first.
+func TestConsoleServersArePaged(t *testing.T) {
+	w := setup(t).populate().addServers(2*fleetRows + 1)
+	w.read(t)
+	v := w.signedIn(operatorEmail, "en")
+	for _, first := range []string{"/admin/servers", "/admin"} {
+		seen, path := map[string]int{}, first
+		for path != "" {
+			p, next := v.open(path).says(200), ""
+			element{p.root}.each(func(e element) bool {
+				if href := e.attr("href"); e.Data == "a" && strings.HasPrefix(href, "/admin/servers/") {
+					seen[href]++
+				} else if e.Data == "a" && e.text() == "Next" {
+					next, _, _ = strings.Cut(href, "#")
+				}
+				return true
+			})
+			path = next
+		}
+		for href, n := range seen {
+			if n != 1 {
+				t.Errorf("%s: %s is there %d times", first, href, n)
+			}
+		}
+		if want := 2*fleetRows + 1 + len(w.servers); len(seen) != want {
+			t.Errorf("%s: %d servers were on the pages, want %d", first, len(seen), want)
+		}
+		for _, odd := range []string{"x", "-1", "99999999999999999999", "1000000"} {
+			v.open(first + "?from=" + odd + "&nodes=" + odd).says(200)
+		}
+	}
+}

@@ -18,10 +18,15 @@ type fleetPage struct {
 	Map  *worldMap
 	// Unplaced is how many servers are not on the map.
 	Unplaced int
-	States   []vpn.ServerState
-	Form     serverForm
-	Now      time.Time
+	// Skip is how many servers are on pages before this one, More the Skip of the next, 0 = none.
+	Skip, More int
+	States     []vpn.ServerState
+	Form       serverForm
+	Now        time.Time
 }
+
+// fleetRows is how many servers the list of the console shows at once.
+const fleetRows = 250
 
 // serverStates are what an operator may want of a server.
 var serverStates = []vpn.ServerState{vpn.ServerActive, vpn.ServerMaintenance, vpn.ServerDrained}
@@ -44,6 +49,8 @@ func (s *Site) showFleet(v *visit, status int, form serverForm) error {
 		}
 	}
 	p.Map = newWorldMap(places)
+	p.Skip, p.More = v.skip("from", len(rows), fleetRows)
+	p.Rows = rows[p.Skip:min(p.Skip+fleetRows, len(rows))]
 	return v.page(status, "fleet", p)
 }
 
