@@ -54,7 +54,7 @@ type fleetStore struct {
 
 var errNoRoom = errors.New("no room")
 
-func (s *fleetStore) NodeStatuses(context.Context) ([]vpn.NodeStatus, error) { return nil, nil }
+func (s *fleetStore) NodeStreams(context.Context) ([]vpn.NodeStream, error) { return nil, nil }
 
 func (s *fleetStore) ConfiguredNodes(context.Context) ([]vpn.ConfiguredNode, error) {
 	return s.fleet.db.list(), nil
