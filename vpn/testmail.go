@@ -6,7 +6,7 @@ import (
 )
 
 // TestMail lets an operator see whether mail works: send hands the mail over, with the sender as it is set. CodeNotConfigured
-// without a mail server or a sender; CodeMailFailed with the mail server's words as its Reason.
+// without a mail server or a sender (then send may be nil); CodeMailFailed with the mail server's words as its Reason.
 func (s *Service) TestMail(ctx context.Context, a *Actor, to string, send func(ctx context.Context, from, to string) error) error {
 	if err := a.may(NounSettings, Write); err != nil {
 		return err
@@ -19,7 +19,7 @@ func (s *Service) TestMail(ctx context.Context, a *Actor, to string, send func(c
 	if err != nil {
 		return err
 	}
-	if !v.SendsMail {
+	if !v.SendsMail || send == nil {
 		return Refusal(CodeNotConfigured)
 	}
 	if err := s.store.Note(ctx, a.audit("settings.test_mail", 0)); err != nil {

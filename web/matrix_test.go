@@ -410,5 +410,10 @@ func (w *world) reset() {
 				w.t.Fatal(err)
 			}
 		}
+		for _, token := range must(w.store.Tokens(w.t.Context(), user.ID))(w.t) {
+			if err := w.service.RemoveToken(w.t.Context(), &vpn.Actor{User: user}, token.ID); err != nil {
+				w.t.Fatal(err)
+			}
+		}
 	}
 }
