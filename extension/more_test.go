@@ -78,27 +78,6 @@ func (s *story) connect() {
 	s.shows("status", "Protected")
 }
 
-// Sites of the bypass list are opened directly, and nothing else.
-func TestBypass(t *testing.T) {
-	s := newStory(t)
-	s.connect()
-	options := s.b.Open(s.b.Extension() + "options.html")
-	add := func(pattern string) {
-		testbrowser.Value[any](t, options, `(() => { document.getElementById("pattern").value = `+testbrowser.Quote(pattern)+`; document.getElementById("bypass").requestSubmit(); })()`)
-	}
-	add("no pattern")
-	if !testbrowser.Value[bool](t, options, `document.getElementById("pattern_error").checkVisibility()`) {
-		t.Error("a wrong pattern is not refused")
-	}
-	add("https://" + siteName + "/path")
-	testbrowser.Until(t, "the site is opened directly", func() bool { return s.way(s.https(siteName)) == direct })
-	if got := s.way(s.https(farName)); got != nodeAddresses[s.nodeInUse()] {
-		t.Errorf("another site came by %q", got)
-	}
-	testbrowser.Value[any](t, options, `document.querySelector("#patterns button").click()`)
-	testbrowser.Until(t, "the site goes through the node again", func() bool { return s.way(s.https(siteName)) == nodeAddresses[s.nodeInUse()] })
-}
-
 // Another extension takes the proxy: the popup says so, and when that one is gone, this one takes over by itself.
 func TestAnotherExtension(t *testing.T) {
 	w := newWorld(t)

@@ -1,6 +1,7 @@
 package extension_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +43,9 @@ func tell(w *world, b testbrowser.Browser) {
 		{"connect", s.connects},
 		{"many sites", s.opensManySites},
 		{"cancelled", s.survivesCancelledDownloads},
+		{"list", s.searchesAndFavours},
+		{"options", s.changesOptions},
+		{"bypass", s.opensSomeDirectly},
 		{"webrtc", s.showsNoCandidates},
 		{"switch", s.switches},
 		{"rotate", s.rotates},
@@ -229,6 +233,77 @@ func (s *story) survivesCancelledDownloads() {
 	}
 	other.Load("about:blank")
 	s.tab.Load("about:blank")
+}
+
+// searchesAndFavours finds a server by a part of its name, and makes the last one the first.
+func (s *story) searchesAndFavours() {
+	rows := func() []string {
+		return testbrowser.Value[[]string](s.t, s.popup, `[...document.querySelectorAll("#server_list b")].map(e => e.innerText)`)
+	}
+	search := func(text string) {
+		testbrowser.Value[any](s.t, s.popup, `(() => { const e = document.getElementById("search"); e.value = `+testbrowser.Quote(text)+`; e.dispatchEvent(new Event("input")); })()`)
+	}
+	s.click("server")
+	search(" bERL")
+	if got := rows(); !slices.Equal(got, []string{"Berlin 1"}) {
+		s.t.Errorf("the search finds %q", got)
+	}
+	search("nowhere")
+	s.shows("none", "Nothing found")
+	search("")
+	all := rows()
+	last := all[len(all)-1]
+	testbrowser.Value[any](s.t, s.popup, `[...document.querySelectorAll(".star")].at(-1).click()`)
+	s.popup.Load(s.b.Extension() + "popup.html") // it is kept
+	s.click("server")
+	if got := rows(); len(got) != 3 || got[0] != "Best server" || got[1] != last {
+		s.t.Errorf("after %s became a favourite the list is %q", last, got)
+	}
+	s.click("back")
+}
+
+// changesOptions chooses another language and theme, and lets web pages use WebRTC for a while.
+func (s *story) changesOptions() {
+	options := s.b.Open(s.b.Extension() + "options.html")
+	set := func(id, change string) {
+		s.t.Helper()
+		testbrowser.Value[any](s.t, options, `(() => { const e = document.getElementById("`+id+`"); e.`+change+`; e.dispatchEvent(new Event("change")); })()`)
+	}
+	set("language", `value = "ru"`)
+	s.shows("status", "Защищено")
+	set("language", `value = "auto"`)
+	s.shows("status", "Protected")
+	set("theme", `value = "dark"`)
+	testbrowser.Until(s.t, "the popup is dark", func() bool {
+		return testbrowser.Value[string](s.t, s.popup, `getComputedStyle(document.documentElement).colorScheme`) == "dark"
+	})
+	set("theme", `value = "auto"`)
+	set("webrtc", `checked = false`)
+	testbrowser.Until(s.t, "pages find candidates again", func() bool { return len(s.candidates()) > 0 })
+	set("webrtc", `checked = true`)
+	s.leaks = s.site.count(direct)
+	options.Load("about:blank")
+}
+
+// opensSomeDirectly opens the sites of the bypass list directly, and no other.
+func (s *story) opensSomeDirectly() {
+	options := s.b.Open(s.b.Extension() + "options.html")
+	add := func(pattern string) {
+		testbrowser.Value[any](s.t, options, `(() => { document.getElementById("pattern").value = `+testbrowser.Quote(pattern)+`; document.getElementById("bypass").requestSubmit(); })()`)
+	}
+	add("no pattern")
+	if !testbrowser.Value[bool](s.t, options, `document.getElementById("pattern_error").checkVisibility()`) {
+		s.t.Error("a wrong pattern is not refused")
+	}
+	add("https://" + siteName + "/path")
+	testbrowser.Until(s.t, "the site is opened directly", func() bool { return s.way(s.https(siteName)) == direct })
+	if got := s.way(s.https(farName)); got != nodeAddresses[s.nodeInUse()] {
+		s.t.Errorf("another site came by %q", got)
+	}
+	testbrowser.Value[any](s.t, options, `document.querySelector("#patterns button").click()`)
+	testbrowser.Until(s.t, "the site goes through the node again", func() bool { return s.way(s.https(siteName)) == nodeAddresses[s.nodeInUse()] })
+	s.leaks = s.site.count(direct)
+	options.Load("about:blank")
 }
 
 // candidates are the addresses that a page learns through WebRTC.

@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
+	"stile/internal/testbrowser"
 	"stile/vpn"
 )
 
@@ -39,7 +38,7 @@ func TestConsoleInChromium(t *testing.T) {
 }
 
 // operatorsTab is a tab of an operator who has signed in.
-func (w *world) operatorsTab(browser context.Context, t *testing.T, l look) *tab {
+func (w *world) operatorsTab(browser *testbrowser.Chromium, t *testing.T, l look) *tab {
 	b := w.tab(browser, t, l)
 	b.open("/signin?next=/admin")
 	b.fill("input[name=email]", operatorEmail)
@@ -75,7 +74,7 @@ func glanceFlow(w *world, b *tab) {
 func usersFlow(w *world, b *tab) {
 	b.audit("console users")
 	b.fill("input[name=email]", "ann@example.com")
-	b.do(chromedp.SetValue("section select[name=plan]", "standard"))
+	b.choose("section select[name=plan]", "standard")
 	b.click("section button.primary")
 	b.sees("больше он показан не будет", "will not be shown again")
 	b.audit("console user made")
@@ -135,7 +134,7 @@ func fleetFlow(b *tab) {
 	}
 	b.press("copy-text button")
 	b.sees("Скопировано", "Copied")
-	b.do(chromedp.SetValue("select[name=state]", "maintenance"))
+	b.choose("select[name=state]", "maintenance")
 	b.click("form[action$='/state'] button")
 	b.sees("Сервер сохранён.", "The server is saved.")
 	b.press("button.danger[popovertarget=gone]")
@@ -163,7 +162,7 @@ func plansFlow(b *tab) {
 
 func vouchersFlow(w *world, b *tab) {
 	b.open("/admin/vouchers")
-	b.do(chromedp.SetValue("select[name=plan]", "standard"))
+	b.choose("select[name=plan]", "standard")
 	b.fill("input[name=count]", "3")
 	b.fill("input[name=note]", "осень")
 	b.click("section form.fields button.primary")

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"stile/vpn"
 )
 
@@ -229,7 +227,7 @@ func jobsFlow(w *world, b *tab) {
 		must(w.store.AddUser(b.t.Context(), vpn.NewUser{Email: "many" + number(int64(i)) + "@example.com", Name: "Many", Locale: "en"}, vpn.Audit{Action: "user.add"}))(b.t)
 	}
 	b.open("/admin/users")
-	b.do(chromedp.SetValue("select[name=action]", "extend"))
+	b.choose("select[name=action]", "extend")
 	b.click("button[name=all]")
 	b.sees("Точно это сделать?", "Is that what you mean?")
 	b.audit("console bulk asked")

@@ -1,14 +1,12 @@
 package web
 
 import (
-	"context"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
+	"stile/internal/testbrowser"
 	"stile/vpn"
 )
 
@@ -42,7 +40,7 @@ type flow struct {
 	*tab
 }
 
-func (w *world) tabOf(browser context.Context, t *testing.T, l look) flow {
+func (w *world) tabOf(browser *testbrowser.Chromium, t *testing.T, l look) flow {
 	return flow{w, w.tab(browser, t, l)}
 }
 
@@ -131,7 +129,7 @@ func connectFlow(b *tab) {
 func devicesFlow(b *tab) {
 	b.open("/account/devices")
 	b.fill("section input[name=name]", "Ноутбук")
-	b.do(chromedp.SetValue("select[name=platform]", "linux"))
+	b.choose("select[name=platform]", "linux")
 	b.click("section button.primary")
 	b.sees("Теперь выберите сервер.", "Now choose a server.")
 	b.open("/account/devices")

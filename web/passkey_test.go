@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,10 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/webauthn"
-	"github.com/chromedp/chromedp"
 
 	"stile/vpn"
 )
@@ -90,26 +85,22 @@ func resetFlow(w *world, b *tab) {
 	b.audit("reset without mail")
 }
 
-// ask sends the browser a command and returns its answer.
-func ask[P, R any](b *tab, method cdp.Command[P, R], params P) R {
+// authenticator gives the window one that makes passkeys and verifies its user, and returns its id.
+func (b *tab) authenticator() (id string) {
 	b.t.Helper()
-	answer, err := chromedp.Run(b.ctx, func(ctx context.Context, target *chromedp.Target) (R, error) {
-		return cdp.Call(ctx, target, method, params)
-	})
-	if err != nil {
-		b.t.Fatalf("%s: %s: %v", b.look, method.Method, err)
-	}
-	return answer
+	b.Call("WebAuthn.enable", map[string]any{}, nil)
+	var added struct{ AuthenticatorID string }
+	b.Call("WebAuthn.addVirtualAuthenticator", map[string]any{"options": map[string]any{
+		"protocol": "ctap2", "ctap2Version": "ctap2_1", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
+		"isUserVerified": true, "automaticPresenceSimulation": true,
+	}}, &added)
+	return added.AuthenticatorID
 }
 
-// authenticator gives the window one that makes passkeys and verifies its user.
-func (b *tab) authenticator() webauthn.AuthenticatorID {
+// verifies says whether an authenticator verifies its user from now on.
+func (b *tab) verifies(authenticator string, does bool) {
 	b.t.Helper()
-	ask(b, webauthn.Enable, webauthn.EnableParams{})
-	return ask(b, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
-		Protocol: webauthn.AuthenticatorProtocolCtap2, Ctap2version: webauthn.Ctap2versionCtap21, Transport: webauthn.AuthenticatorTransportInternal,
-		HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
-	}}).AuthenticatorID
+	b.Call("WebAuthn.setUserVerified", map[string]any{"authenticatorId": authenticator, "isUserVerified": does}, nil)
 }
 
 // passkeyFlow adds a passkey, signs in by it, and removes it.
@@ -140,11 +131,11 @@ func passkeyFlow(w *world, b *tab) {
 	b.click("form.who button")
 
 	// An authenticator that does not verify its user signs nobody in.
-	ask(b, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: own, IsUserVerified: false})
+	b.verifies(own, false)
 	b.press("use-passkey button")
 	b.sees("Ключ входа не подтверждён.", "The passkey was not confirmed.")
 	b.audit("signin passkey not confirmed")
-	ask(b, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: own, IsUserVerified: true})
+	b.verifies(own, true)
 	b.click("use-passkey button")
 	b.sees("Осталось 30 дней", "30 days left")
 	b.click("form.who button")
@@ -183,7 +174,7 @@ func passkeyFlow(w *world, b *tab) {
 func (b *tab) forgetAll(status string, n int) {
 	b.t.Helper()
 	for deadline := time.Now().Add(time.Minute); n > 0; time.Sleep(10 * time.Millisecond) {
-		b.mu.Lock()
+		b.listen()
 		b.said = slices.DeleteFunc(b.said, func(text string) bool {
 			isMeant := strings.Contains(text, "the server responded with a status of "+status)
 			if isMeant {
@@ -191,7 +182,6 @@ func (b *tab) forgetAll(status string, n int) {
 			}
 			return isMeant
 		})
-		b.mu.Unlock()
 		if time.Now().After(deadline) {
 			b.t.Fatalf("%s: the console does not speak of %s", b.look, status)
 		}

@@ -1,12 +1,14 @@
 package testbrowser
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Tab is a tab of Chromium.
@@ -78,28 +80,52 @@ func (p *Tab) Load(url string) bool {
 	p.t.Helper()
 	var gone struct{ ErrorText string }
 	p.Call("Page.navigate", map[string]any{"url": url}, &gone)
-	Until(p.t, url+" is loaded", func() bool {
-		raw, err := p.Eval(`document.readyState === "complete"`)
-		return err == nil && string(raw) == "true"
-	})
+	if !p.Holds(`document.readyState === "complete"`) {
+		p.t.Fatalf("%s is never complete", url)
+	}
 	return gone.ErrorText == ""
 }
 
 // Eval implements Page.
 func (p *Tab) Eval(expression string) (json.RawMessage, error) {
+	return p.eval(p.t.Context(), expression)
+}
+
+func (p *Tab) eval(ctx context.Context, expression string) (json.RawMessage, error) {
 	var done struct {
 		Result struct {
 			Value string `json:"value"`
 		} `json:"result"`
 		ExceptionDetails json.RawMessage `json:"exceptionDetails"`
 	}
-	err := p.c.rc.call(p.t.Context(), p.session, "Runtime.evaluate", map[string]any{
+	err := p.c.rc.call(ctx, p.session, "Runtime.evaluate", map[string]any{
 		"expression": asText(expression), "awaitPromise": true, "returnByValue": true, "userGesture": true,
 	}, &done)
 	if err == nil && done.ExceptionDetails != nil {
 		err = fmt.Errorf("%s", done.ExceptionDetails)
 	}
 	return json.RawMessage(done.Result.Value), err
+}
+
+// askTime bounds one question that is asked again: a document that is left takes the answer with it.
+const askTime = 5 * time.Second
+
+// Holds waits until a condition of the page holds, and reports whether it came to that. It may be asked while the page is left.
+func (p *Tab) Holds(condition string) bool {
+	ask := func() bool {
+		ctx, cancel := context.WithTimeout(p.t.Context(), askTime)
+		defer cancel()
+		raw, err := p.eval(ctx, condition)
+		return err == nil && string(raw) == "true"
+	}
+	for deadline := time.Now().Add(Patience); ; time.Sleep(20 * time.Millisecond) {
+		if ask() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
 }
 
 // Press clicks with the mouse in the middle of an element, once that is there and still.
@@ -130,10 +156,9 @@ func (p *Tab) Follow(selector string) {
 	p.t.Helper()
 	Value[any](p.t, p, `(() => { window.isLeft = true; })()`)
 	p.Press(selector)
-	Until(p.t, selector+" leads to another page", func() bool {
-		raw, err := p.Eval(`window.isLeft === undefined && document.readyState === "complete"`)
-		return err == nil && string(raw) == "true"
-	})
+	if !p.Holds(`window.isLeft === undefined && document.readyState === "complete"`) {
+		p.t.Fatalf("%s leads nowhere", selector)
+	}
 }
 
 // Fill types a text into a field in place of what is there.
