@@ -7,15 +7,17 @@ import (
 	"stile/vpn"
 )
 
+var addressed = lookup{`
+	SELECT id, user_id, client_id, name, platform, last_seen_day, created_at,
+		CASE WHEN address_at = 0 THEN created_at ELSE address_at END
+	FROM device
+	WHERE id IN (`, "?", ", ", ")"}
+
 // Addressed implements vpn.DeviceStore.
-func (s *Store) Addressed(ctx context.Context, deviceID int64) (vpn.Device, vpn.Address, error) {
+func (s *Store) Addressed(_ context.Context, deviceID int64) (vpn.Device, vpn.Address, error) {
 	var d vpn.Device
 	var since time.Time
-	err := s.hotRow(ctx, `
-		SELECT id, user_id, client_id, name, platform, last_seen_day, created_at,
-			CASE WHEN address_at = 0 THEN created_at ELSE address_at END
-		FROM device
-		WHERE id = $1`, func(row scanner) error {
+	err := s.lookRow(&addressed, func(row scanner) error {
 		return row.Scan(&d.ID, &d.UserID, &d.ClientID, &d.Name, &d.Platform, instant{&d.LastSeenDay}, instant{&d.CreatedAt}, instant{&since})
 	}, deviceID)
 	if err != nil {

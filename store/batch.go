@@ -37,18 +37,25 @@ func (b *batch) text(d *dialect, rows int) string {
 		if r > 0 {
 			s.WriteString(", ")
 		}
-		for _, c := range b.row {
-			if c != '?' || !d.numbersParameters {
-				s.WriteRune(c)
-				continue
-			}
-			n++
-			s.WriteByte('$')
-			s.WriteString(strconv.Itoa(n))
-		}
+		n = d.writeParameters(&s, b.row, n)
 	}
 	s.WriteString(b.tail)
 	return s.String()
+}
+
+// writeParameters writes a part of a text in which each "?" is one more parameter after the n there are, and returns how many
+// there are then.
+func (d *dialect) writeParameters(s *strings.Builder, text string, n int) int {
+	for _, c := range text {
+		if c != '?' || !d.numbersParameters {
+			s.WriteRune(c)
+			continue
+		}
+		n++
+		s.WriteByte('$')
+		s.WriteString(strconv.Itoa(n))
+	}
+	return n
 }
 
 // batchText returns the kept text of a batch.

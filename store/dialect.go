@@ -62,8 +62,9 @@ type dialect struct {
 	isRolledBack func(error) bool
 	// readers is the size of the pool of reading connections.
 	readers int
-	// lanes is how many more are for reading past the pool; 0 where the round trip costs more than the pool.
-	lanes int
+	// lookups is how many more are for what requests ask all the time, and openLookup opens one.
+	lookups    int
+	openLookup func(ctx context.Context, d *dialect, dsn string) (lookupEngine, error)
 }
 
 var sqliteDialect = dialect{
@@ -90,7 +91,8 @@ var sqliteDialect = dialect{
 	isBusy:       sqliteCode(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_BUSY_SNAPSHOT),
 	isRolledBack: func(error) bool { return false },
 	readers:      4,
-	lanes:        2,
+	lookups:      2,
+	openLookup:   openSQLiteLookups,
 }
 
 var postgresDialect = dialect{
@@ -122,7 +124,9 @@ var postgresDialect = dialect{
 	isFull:            postgresClass("53"), // insufficient resources, disk_full among them
 	isBusy:            func(error) bool { return false },
 	isRolledBack:      postgresClass("40"),
-	readers:           16,
+	readers:           14,
+	lookups:           2,
+	openLookup:        openPostgresLookups,
 }
 
 // postgresOrigin reads the timeline off the name of a WAL file, whose first 8 digits it is.
@@ -159,7 +163,7 @@ func postgresClass(prefix string) func(error) bool {
 
 // readerMap lets readers see the first GiB of the file without a system call and a copy per page, which halves a look-up
 // among a million users. The writer does without: what it writes is never cut off the file, so that readers are safe.
-const readerMap = "mmap_size(1073741824)"
+const readerMap = "1073741824"
 
 // engine picks the dialect of a DSN and returns what opens a connection for the writer and one for readers.
 func engine(dsn string) (d *dialect, writer, reader driver.Connector, err error) {
@@ -177,7 +181,7 @@ func engine(dsn string) (d *dialect, writer, reader driver.Connector, err error)
 	if writer, err = sqliteConnector(dsn, "32768"); err != nil {
 		return nil, nil, nil, err
 	}
-	reader, err = sqliteConnector(dsn, "8192", "query_only(1)", readerMap)
+	reader, err = sqliteConnector(dsn, "8192", "query_only(1)", "mmap_size("+readerMap+")")
 	return &sqliteDialect, writer, reader, err
 }
 

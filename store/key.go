@@ -10,14 +10,14 @@ import (
 )
 
 const keyColumns = `
-	k.id, k.user_id, k.device_id, k.server_id, k.seed, k.up_limit, k.down_limit, k.max_sessions, k.not_after, k.rev, k.created_at`
+	k.device_id, k.server_id, k.id, k.user_id, k.seed, k.up_limit, k.down_limit, k.max_sessions, k.not_after, k.rev, k.created_at`
 
 // scanKey reads keyColumns of a live key, and what comes behind them.
 func (s *Store) scanKey(row scanner, more ...any) (vpn.Key, error) {
 	var k vpn.Key
 	var sealed []byte
 	err := row.Scan(append([]any{
-		&k.ID, &k.UserID, &k.DeviceID, &k.ServerID, &sealed, &k.Limits.UpBytesPerSecond, &k.Limits.DownBytesPerSecond,
+		&k.DeviceID, &k.ServerID, &k.ID, &k.UserID, &sealed, &k.Limits.UpBytesPerSecond, &k.Limits.DownBytesPerSecond,
 		&k.Limits.MaxSessions, instant{&k.NotAfter}, &k.Rev, instant{&k.CreatedAt},
 	}, more...)...)
 	if err != nil {
@@ -42,15 +42,31 @@ func sumOf(id int64, seed accesskey.Seed, l vpn.KeyLimits, notAfter time.Time) w
 	}.Sum()
 }
 
+var (
+	keyOfPair = lookup{`
+	SELECT` + keyColumns + `
+	FROM access_key k
+	WHERE k.removed_at = 0
+		AND (`, "(k.device_id = ? AND k.server_id = ?)", " OR ", ")"}
+
+	keysOfDevice = lookup{`
+	SELECT` + keyColumns + `
+	FROM access_key k
+	WHERE k.removed_at = 0
+		AND k.device_id IN (`, "?", ", ", ")"}
+
+	serversOfDevice = lookup{`
+	SELECT device_id, server_id
+	FROM access_key
+	WHERE removed_at = 0
+		AND device_id IN (`, "?", ", ", `)
+	ORDER BY device_id, server_id`}
+)
+
 // DeviceKey implements vpn.KeyStore.
-func (s *Store) DeviceKey(ctx context.Context, deviceID, serverID int64) (vpn.Key, error) {
+func (s *Store) DeviceKey(_ context.Context, deviceID, serverID int64) (vpn.Key, error) {
 	var k vpn.Key
-	err := s.hotRow(ctx, `
-		SELECT`+keyColumns+`
-		FROM access_key k
-		WHERE k.device_id = $1
-			AND k.server_id = $2
-			AND k.removed_at = 0`, func(row scanner) (err error) {
+	err := s.lookRow(&keyOfPair, func(row scanner) (err error) {
 		k, err = s.scanKey(row)
 		return err
 	}, deviceID, serverID)
@@ -58,13 +74,9 @@ func (s *Store) DeviceKey(ctx context.Context, deviceID, serverID int64) (vpn.Ke
 }
 
 // DeviceKeys implements vpn.KeyStore.
-func (s *Store) DeviceKeys(ctx context.Context, deviceID int64) ([]vpn.Key, error) {
+func (s *Store) DeviceKeys(_ context.Context, deviceID int64) ([]vpn.Key, error) {
 	var keys []vpn.Key
-	err := s.hot(ctx, `
-		SELECT`+keyColumns+`
-		FROM access_key k
-		WHERE k.device_id = $1
-			AND k.removed_at = 0`, func(row scanner) error {
+	err := s.look(&keysOfDevice, func(row scanner) error {
 		k, err := s.scanKey(row)
 		keys = append(keys, k)
 		return err
@@ -82,15 +94,11 @@ func (s *Store) Key(ctx context.Context, id int64) (vpn.Key, error) {
 }
 
 // DeviceServers implements vpn.KeyStore.
-func (s *Store) DeviceServers(ctx context.Context, deviceID int64) ([]int64, error) {
+func (s *Store) DeviceServers(_ context.Context, deviceID int64) ([]int64, error) {
 	var servers []int64
-	err := s.hot(ctx, `
-		SELECT server_id
-		FROM access_key
-		WHERE device_id = $1
-			AND removed_at = 0
-		ORDER BY server_id`, func(row scanner) error {
-		id, err := scanID(row)
+	err := s.look(&serversOfDevice, func(row scanner) error {
+		var id int64
+		err := row.Scan(nil, &id)
 		servers = append(servers, id)
 		return err
 	}, deviceID)

@@ -115,12 +115,14 @@ func scanIdentity(row scanner) (n vpn.NodeIdentity, err error) {
 	return n, err
 }
 
+var identityByID = lookup{`
+	SELECT` + identityColumns + `
+	FROM node_identity
+	WHERE node_id IN (`, "?", ", ", ")"}
+
 // NodeIdentity implements vpn.MembershipStore.
-func (s *Store) NodeIdentity(ctx context.Context, nodeID int64) (n vpn.NodeIdentity, err error) {
-	err = s.hotRow(ctx, `
-		SELECT`+identityColumns+`
-		FROM node_identity
-		WHERE node_id = $1`, func(row scanner) error { n, err = scanIdentity(row); return err }, nodeID)
+func (s *Store) NodeIdentity(_ context.Context, nodeID int64) (n vpn.NodeIdentity, err error) {
+	err = s.lookRow(&identityByID, func(row scanner) (err error) { n, err = scanIdentity(row); return err }, nodeID)
 	return n, err
 }
 

@@ -17,15 +17,13 @@ func (s *Store) open(ctx context.Context, toWrite, toRead driver.Connector, log 
 	if err := s.migrate(ctx, forWriter); err != nil {
 		return err
 	}
-	forReaders, err := s.dialect.pool(ctx, toRead, s.dialect.readers+s.dialect.lanes)
+	forReaders, err := s.dialect.pool(ctx, toRead, s.dialect.readers)
 	if err != nil {
 		return err
 	}
 	s.pools = append(s.pools, forReaders)
-	if s.dialect.lanes > 0 {
-		if s.direct, err = newDirect(ctx, forReaders, s.dialect.lanes); err != nil {
-			return err
-		}
+	if err := s.openLookups(ctx); err != nil {
+		return err
 	}
 	s.reader = reader{db: forReaders, text: s.dialect.text}
 	if s.dialect.hasWater {

@@ -7,28 +7,32 @@ import (
 	"stile/vpn"
 )
 
+var sessionByHash = lookup{`
+	SELECT t.hash, t.id, t.user_id, t.device_id, t.name, t.last_used_day, t.created_at, t.expires_at, t.is_imported, t.scopes,
+		d.client_id, d.name, d.platform, d.last_seen_day, d.created_at,` + userColumns + `,` + subscriptionColumns + `,` + planColumns + `
+	FROM token t
+	JOIN account a ON a.id = t.user_id
+	LEFT JOIN device d ON d.id = t.device_id
+	LEFT JOIN subscription s ON s.user_id = t.user_id
+	LEFT JOIN plan p ON p.id = s.plan_id
+	WHERE t.hash IN (`, "?", ", ", ")"}
+
 // Session implements vpn.SessionStore.
-func (s *Store) Session(ctx context.Context, hash vpn.TokenHash) (*vpn.Session, error) {
+func (s *Store) Session(_ context.Context, hash vpn.TokenHash) (*vpn.Session, error) {
 	var v vpn.Session
 	var scopes string
-	t, u, d := &v.Token, &v.User, &v.Device
-	err := s.hotRow(ctx, `
-		SELECT t.id, t.user_id, COALESCE(t.device_id, 0), t.name, t.last_used_day, t.created_at, t.expires_at, t.is_imported, t.scopes,
-			a.name, a.email, a.email_verified_at, a.status, a.role, a.locale, a.created_at, a.updated_at,
-			COALESCE(d.client_id, ''), COALESCE(d.name, ''), COALESCE(d.platform, ''), COALESCE(d.last_seen_day, 0), COALESCE(d.created_at, 0)
-		FROM token t
-		JOIN account a ON a.id = t.user_id
-		LEFT JOIN device d ON d.id = t.device_id
-		WHERE t.hash = $1`, func(row scanner) error {
-		return row.Scan(&t.ID, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt}, &t.IsImported, &scopes,
-			&u.Name, &u.Email, instant{&u.EmailVerifiedAt}, &u.Status, &u.Role, &u.Locale, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
+	t, d := &v.Token, &v.Device
+	err := s.lookRow(&sessionByHash, func(row scanner) error {
+		fields := append(make([]any, 0, 48),
+			nil, &t.ID, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt}, &t.IsImported, &scopes,
 			&d.ClientID, &d.Name, &d.Platform, instant{&d.LastSeenDay}, instant{&d.CreatedAt})
+		fields = append(fields, userFields(&v.User)...)
+		return row.Scan(append(fields, entitlementFields(&v.Entitlement)...)...)
 	}, hash[:])
 	if err != nil {
 		return nil, err
 	}
 	t.Scopes, _ = vpn.ParseScopes(scopes) // a word of a later release is good for nothing here
-	u.ID = t.UserID
 	if t.DeviceID != 0 {
 		d.ID, d.UserID = t.DeviceID, t.UserID
 	}

@@ -39,8 +39,8 @@ type Store struct {
 	aead    cipher.AEAD
 	doors   doors
 	reader  reader
-	// direct reads past the pool; nil where a round trip costs more than the pool.
-	direct   *direct
+	// lookups reads what requests ask all the time, past the pool.
+	lookups  *lookups
 	writer   *writer
 	observe  func(writes int, took time.Duration)
 	pools    []*sql.DB
@@ -77,8 +77,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		err = s.openReplicas(c.DSN, log)
 	}
 	if err != nil {
-		if s.direct != nil {
-			_ = s.direct.close()
+		if s.lookups != nil {
+			_ = s.lookups.close()
 		}
 		for _, db := range s.pools {
 			_ = db.Close()
@@ -94,10 +94,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 // Close lets the writes end that have begun, answers waiting ones with ErrClosed, and closes the connections.
 func (s *Store) Close() error {
 	s.writer.close()
-	var errs []error
-	if s.direct != nil {
-		errs = append(errs, s.direct.close())
-	}
+	errs := []error{s.lookups.close()}
 	for _, db := range s.pools {
 		errs = append(errs, db.Close())
 	}

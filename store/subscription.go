@@ -8,22 +8,35 @@ import (
 	"stile/vpn"
 )
 
+var (
+	entitlementOf = lookup{`
+	SELECT` + subscriptionColumns + `,` + planColumns + `
+	FROM subscription s
+	JOIN plan p ON p.id = s.plan_id
+	WHERE s.user_id IN (`, "?", ", ", ")"}
+
+	standingOf = lookup{`
+	SELECT` + userColumns + `,` + subscriptionColumns + `,` + planColumns + `
+	FROM account a
+	LEFT JOIN subscription s ON s.user_id = a.id
+	LEFT JOIN plan p ON p.id = s.plan_id
+	WHERE a.id IN (`, "?", ", ", ")"}
+)
+
 // Entitlement implements vpn.SubscriptionStore.
-func (s *Store) Entitlement(ctx context.Context, userID int64) (vpn.Entitlement, error) {
+func (s *Store) Entitlement(_ context.Context, userID int64) (vpn.Entitlement, error) {
 	var e vpn.Entitlement
-	u := &e.Subscription
-	err := s.hot(ctx, `
-		SELECT`+subscriptionColumns+`,`+planColumns+`
-		FROM subscription s
-		JOIN plan p ON p.id = s.plan_id
-		WHERE s.user_id = $1`, func(row scanner) error {
-		return row.Scan(append(subscriptionFields(u), planFields(&e.Plan)...)...)
-	}, userID)
+	err := s.look(&entitlementOf, func(row scanner) error { return row.Scan(entitlementFields(&e)...) }, userID)
 	return e, err
 }
 
 const subscriptionColumns = `
 	s.user_id, s.plan_id, s.starts_at, s.expires_at, s.used_bytes, s.traffic_resets_at, s.updated_at, s.pending_days`
+
+// entitlementFields are the places for subscriptionColumns and planColumns.
+func entitlementFields(e *vpn.Entitlement) []any {
+	return append(subscriptionFields(&e.Subscription), planFields(&e.Plan)...)
+}
 
 // subscriptionFields are the places for subscriptionColumns.
 func subscriptionFields(u *vpn.Subscription) []any {
@@ -34,26 +47,11 @@ func subscriptionFields(u *vpn.Subscription) []any {
 }
 
 // Standing implements vpn.SubscriptionStore.
-func (s *Store) Standing(ctx context.Context, userID int64) (vpn.User, vpn.Entitlement, error) {
+func (s *Store) Standing(_ context.Context, userID int64) (vpn.User, vpn.Entitlement, error) {
 	var v vpn.User
 	var e vpn.Entitlement
-	u := &e.Subscription
-	err := s.hotRow(ctx, `
-		SELECT`+userColumns+`,
-			COALESCE(s.user_id, 0), COALESCE(s.plan_id, 0), COALESCE(s.starts_at, 0), COALESCE(s.expires_at, 0), COALESCE(s.used_bytes, 0),
-			COALESCE(s.traffic_resets_at, 0), COALESCE(s.updated_at, 0), COALESCE(s.pending_days, 0),
-			COALESCE(p.id, 0), COALESCE(p.code, ''), COALESCE(p.name_ru, ''), COALESCE(p.name_en, ''), COALESCE(p.tier, 0),
-			COALESCE(p.period_days, 0), COALESCE(p.grace_days, 0), COALESCE(p.is_trial, FALSE), COALESCE(p.device_limit, 0),
-			COALESCE(p.traffic_limit, 0), COALESCE(p.speed_limit_mbps, 0), COALESCE(p.created_at, 0),
-			COALESCE(p.starts_at_first_use, FALSE), COALESCE(p.next_plan_id, 0)
-		FROM account a
-		LEFT JOIN subscription s ON s.user_id = a.id
-		LEFT JOIN plan p ON p.id = s.plan_id
-		WHERE a.id = $1`, func(row scanner) error {
-		fields := []any{
-			&v.ID, &v.Name, &v.Email, instant{&v.EmailVerifiedAt}, &v.Status, &v.Role, &v.Locale, instant{&v.CreatedAt}, instant{&v.UpdatedAt},
-		}
-		return row.Scan(append(append(fields, subscriptionFields(u)...), planFields(&e.Plan)...)...)
+	err := s.lookRow(&standingOf, func(row scanner) error {
+		return row.Scan(append(userFields(&v), entitlementFields(&e)...)...)
 	}, userID)
 	return v, e, err
 }

@@ -10,10 +10,16 @@ import (
 const userColumns = `
 	a.id, a.name, a.email, a.email_verified_at, a.status, a.role, a.locale, a.created_at, a.updated_at`
 
+// userFields are the places for userColumns.
+func userFields(u *vpn.User) []any {
+	return []any{
+		&u.ID, &u.Name, &u.Email, instant{&u.EmailVerifiedAt}, &u.Status, &u.Role, &u.Locale, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
+	}
+}
+
 func scanUser(row scanner) (vpn.User, error) {
 	var u vpn.User
-	err := row.Scan(&u.ID, &u.Name, &u.Email, instant{&u.EmailVerifiedAt}, &u.Status, &u.Role, &u.Locale,
-		instant{&u.CreatedAt}, instant{&u.UpdatedAt})
+	err := row.Scan(userFields(&u)...)
 	if isNone(err) {
 		err = vpn.ErrNotFound
 	}

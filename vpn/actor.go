@@ -46,13 +46,17 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (*Actor, erro
 	return a, nil
 }
 
-// loadActor reads a session and notes the day of its use, once a day.
+// loadActor reads a session, keeps the entitlement that comes with it, and notes the day of its use, once a day.
 func (s *Service) loadActor(ctx context.Context, hash TokenHash) (*Actor, int64, error) {
+	now := s.now()
+	began := s.entitlements.begin(now)
 	session, err := s.store.Session(ctx, hash)
 	if err != nil {
 		return nil, 0, err
 	}
-	if today := s.now().Truncate(day); session.Token.LastUsedDay.Before(today) {
+	e := session.Entitlement // alone, so that it does not keep the session
+	s.entitlements.put(session.User.ID, &e, session.User.ID, began)
+	if today := now.Truncate(day); session.Token.LastUsedDay.Before(today) {
 		if err := s.store.Touch(ctx, session.Token.ID, session.Device.ID, today); err != nil {
 			s.log.WarnContext(ctx, "day of last use not noted", "err", err)
 		}

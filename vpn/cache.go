@@ -60,7 +60,7 @@ func newCache[K comparable, V any](epochs *userEpochs, now func() time.Time) *ca
 
 // get returns the value under a key, read by load (which also names its user) when there is none that still holds.
 func (c *cache[K, V]) get(key K, load func() (V, int64, error)) (V, error) {
-	shard := &c.shard[maphash.Comparable(c.seed, key)%shards]
+	shard := c.shardOf(key)
 	now := c.now()
 	shard.mu.Lock()
 	e, ok := shard.entries[key]
@@ -68,21 +68,40 @@ func (c *cache[K, V]) get(key K, load func() (V, int64, error)) (V, error) {
 	if ok && now.Before(e.until) && c.epochs.of(e.userID) == e.epoch {
 		return e.value, nil
 	}
-	before := c.epochs.total.Load()
+	began := c.begin(now)
 	v, userID, err := load()
 	if err != nil {
 		return v, err
 	}
+	c.put(key, v, userID, began)
+	return v, nil
+}
+
+func (c *cache[K, V]) shardOf(key K) *cacheShard[K, V] {
+	return &c.shard[maphash.Comparable(c.seed, key)%shards]
+}
+
+// beginning is the moment before something was read.
+type beginning struct {
+	at    time.Time
+	total uint64
+}
+
+// begin notes the moment before something is read that may be put.
+func (c *cache[K, V]) begin(now time.Time) beginning { return beginning{now, c.epochs.total.Load()} }
+
+// put keeps what was read of a user since the beginning, unless somebody changed meanwhile, perhaps this user: then it is
+// true enough to answer with, not to keep.
+func (c *cache[K, V]) put(key K, v V, userID int64, began beginning) {
 	epoch := c.epochs.of(userID)
-	if c.epochs.total.Load() != before {
-		// Somebody changed while we read, perhaps this user: true enough to answer with, not to keep.
-		return v, nil
+	if c.epochs.total.Load() != began.total {
+		return
 	}
+	shard := c.shardOf(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if shard.entries == nil || len(shard.entries) >= shardMax {
 		shard.entries = make(map[K]cacheEntry[V])
 	}
-	shard.entries[key] = cacheEntry[V]{value: v, userID: userID, epoch: epoch, until: now.Add(cacheTTL)}
-	return v, nil
+	shard.entries[key] = cacheEntry[V]{value: v, userID: userID, epoch: epoch, until: began.at.Add(cacheTTL)}
 }

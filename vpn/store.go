@@ -92,6 +92,8 @@ type Session struct {
 	Token  Token
 	User   User
 	Device Device // zero for an API token
+	// Entitlement is the user's.
+	Entitlement Entitlement
 }
 
 // NewSession is a sign-in to be made.

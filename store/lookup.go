@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"stile/vpn"
+)
+
+// lookup is a query for the rows under given keys, which requests ask all the time: head, a condition for each key with or
+// between them, tail. The first columns of a row are the key that it is under; each "?" of a condition is one of them. A key
+// is made of int64 and []byte.
+type lookup struct{ head, key, or, tail string }
+
+// text returns the query for a number of keys.
+func (l *lookup) text(d *dialect, keys int) string {
+	var s strings.Builder
+	s.WriteString(l.head)
+	n := 0
+	for k := range keys {
+		if k > 0 {
+			s.WriteString(l.or)
+		}
+		n = d.writeParameters(&s, l.key, n)
+	}
+	s.WriteString(l.tail)
+	return d.text.Replace(s.String())
+}
+
+// question is a lookup that one caller asks.
+type question struct {
+	lookup *lookup
+	key    []any
+	each   func(scanner) error // called for every row; the group's leader calls it
+	err    error
+	// turn gets true when the question is answered, and false when its caller is to lead the next group, with engine.
+	turn   chan bool
+	engine lookupEngine
+}
+
+// lookupEngine answers the questions of one group, which have all been asked when it begins: each gets its err.
+type lookupEngine interface {
+	answer(group []*question)
+	close() error
+}
+
+// maxLookups bounds the questions of one group.
+const maxLookups = 64
+
+// lookups answers questions in groups. Of those who ask, one at a time leads: it lets the others come that are about to ask
+// too, takes all that wait, and answers everyone. A group costs little more than one question: on SQLite a lock of the file,
+// on PostgreSQL a round trip and the start of a query.
+type lookups struct {
+	mu      sync.Mutex
+	waiting []*question
+	free    []lookupEngine
+	engines int
+	// isGathering tells that a leader is about to take what waits.
+	isGathering bool
+	isClosed    bool
+	freed       sync.Cond
+}
+
+func newLookups(engines ...lookupEngine) *lookups {
+	l := &lookups{free: engines, engines: len(engines)}
+	l.freed.L = &l.mu
+	return l
+}
+
+// ask answers a question. The caller's cancellation does not reach it: others wait for the same answer.
+func (l *lookups) ask(q *question) error {
+	l.mu.Lock()
+	if l.isClosed {
+		l.mu.Unlock()
+		return ErrClosed
+	}
+	l.waiting = append(l.waiting, q)
+	if l.isGathering || len(l.free) == 0 {
+		l.mu.Unlock()
+		if isAnswered := <-q.turn; isAnswered {
+			return q.err
+		}
+	} else {
+		l.isGathering = true
+		q.engine, l.free = l.free[len(l.free)-1], l.free[:len(l.free)-1]
+		l.mu.Unlock()
+	}
+	l.lead(q)
+	return q.err
+}
+
+// lead answers the group that begins with the leader's own question.
+func (l *lookups) lead(own *question) {
+	runtime.Gosched() // who is about to ask can still join
+	var group [maxLookups]*question
+	l.mu.Lock()
+	n := copy(group[:], l.waiting)
+	l.waiting = l.waiting[:copy(l.waiting, l.waiting[n:])]
+	l.isGathering = false
+	if len(l.free) > 0 {
+		l.handOn()
+	}
+	l.mu.Unlock()
+	engine := own.engine
+	engine.answer(group[:n])
+	l.mu.Lock()
+	l.free = append(l.free, engine)
+	l.handOn()
+	l.freed.Broadcast()
+	l.mu.Unlock()
+	for _, q := range group[:n] {
+		if q != own {
+			q.turn <- true
+		}
+	}
+}
+
+// handOn makes the first who waits the leader of the next group, unless there is one. An engine is free.
+func (l *lookups) handOn() {
+	if l.isGathering || len(l.waiting) == 0 {
+		return
+	}
+	l.isGathering = true
+	next := l.waiting[0]
+	next.engine, l.free = l.free[len(l.free)-1], l.free[:len(l.free)-1]
+	next.turn <- false
+}
+
+// close refuses further questions, lets those end that were asked, and closes the engines.
+func (l *lookups) close() (err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.isClosed = true
+	for len(l.free) < l.engines {
+		l.freed.Wait()
+	}
+	for _, e := range l.free {
+		if closeErr := e.close(); err == nil {
+			err = closeErr
+		}
+	}
+	l.free, l.engines = nil, 0
+	return err
+}
+
+// look calls f for every row under a key.
+func (s *Store) look(l *lookup, f func(scanner) error, key ...any) error {
+	return s.lookups.ask(&question{lookup: l, key: key, each: f, turn: make(chan bool, 1)})
+}
+
+// lookRow is look for one row; vpn.ErrNotFound when there is none.
+func (s *Store) lookRow(l *lookup, f func(scanner) error, key ...any) error {
+	found := false
+	err := s.look(l, func(row scanner) error {
+		found = true
+		return f(row)
+	}, key...)
+	if err == nil && !found {
+		return vpn.ErrNotFound
+	}
+	return err
+}
+
+// columns are the values of one row as an engine has them. NULL is 0 and empty.
+type columns interface {
+	number(i int) int64
+	// bytes is good until the next row.
+	bytes(i int) []byte
+}
+
+// assign copies the values of a row.
+func assign(row columns, dest []any) error {
+	for i, to := range dest {
+		switch to := to.(type) {
+		case *int64:
+			*to = row.number(i)
+		case *int:
+			*to = int(row.number(i))
+		case *bool:
+			*to = row.number(i) != 0
+		case *string:
+			*to = string(row.bytes(i))
+		case *[]byte:
+			*to = append([]byte(nil), row.bytes(i)...)
+		case instant:
+			*to.to = fromMillis(row.number(i))
+		case *vpn.UserStatus:
+			*to = vpn.UserStatus(row.bytes(i))
+		case *vpn.Role:
+			*to = vpn.Role(row.bytes(i))
+		case *vpn.Platform:
+			*to = vpn.Platform(row.bytes(i))
+		case nil: // not wanted
+		default:
+			return fmt.Errorf("look up: column %d: nothing is read into %T", i, to)
+		}
+	}
+	return nil
+}
+
+// lookupWait bounds one group on a far engine.
+const lookupWait = 30 * time.Second
+
+// openLookups opens the engines.
+func (s *Store) openLookups(ctx context.Context) error {
+	engines := make([]lookupEngine, s.dialect.lookups)
+	for i := range engines {
+		var err error
+		if engines[i], err = s.dialect.openLookup(context.WithoutCancel(ctx), s.dialect, s.dsn); err != nil {
+			for _, e := range engines[:i] {
+				_ = e.close()
+			}
+			return err
+		}
+	}
+	s.lookups = newLookups(engines...)
+	return nil
+}
