@@ -25,7 +25,9 @@ var ErrDoorIsSecret = errors.New("accesskey: a door is never written as text")
 // knows its own alone.
 func DoorOf(secret [32]byte, serverID int64) Door {
 	info := string(binary.BigEndian.AppendUint64([]byte("stile door v1 "), uint64(serverID)))
-	return Door(derive(secret, info, len(Door{})))
+	var door Door
+	derive(door[:], secret, info)
+	return door
 }
 
 // HTTPS is the credential of the HTTPS proxy. All of it is of the base64url alphabet or narrower, so that it needs no
@@ -56,12 +58,15 @@ const Realm = "Stile"
 
 // HTTPS derives the credential of the HTTPS proxy behind a door.
 func (s Seed) HTTPS(door Door) HTTPS {
-	raw := s.derive("stile https v1", 33)
+	var raw [33]byte
+	s.derive(raw[:], "stile https v1")
+	var probe [10]byte
+	s.derive(probe[:], "stile https probe v1")
 	name, password := encode(raw[:9]), encode(raw[9:])
 	return HTTPS{
 		Username: name + door.proof(name, password),
 		Password: password,
-		Probe:    strings.ToLower(base32.StdEncoding.EncodeToString(s.derive("stile https probe v1", 10))) + "." + probeDomain,
+		Probe:    strings.ToLower(base32.StdEncoding.EncodeToString(probe[:])) + "." + probeDomain,
 	}
 }
 
@@ -88,7 +93,9 @@ func (d Door) proof(name, password string) string {
 // IdentityPSK derives the server's own pre-shared key for a method of AEAD-2022, PSKSize bytes long. Every client of the
 // server knows it; the door does not follow from it.
 func (d Door) IdentityPSK(method string) []byte {
-	return derive(d, "stile shadowsocks identity "+method+" v1", PSKSize(method))
+	psk := make([]byte, PSKSize(method))
+	derive(psk, d, "stile shadowsocks identity "+method+" v1")
+	return psk
 }
 
 // Format prints a placeholder for every verb.

@@ -5,7 +5,6 @@
 package accesskey
 
 import (
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -54,7 +53,11 @@ func (s Seed) MarshalText() ([]byte, error) { return nil, ErrSeedIsSecret }
 
 // DynamicToken derives the secret part of a key's dynamic address (https://…/api/ssconf/{key_id}/{token}): 22
 // characters, the base64url form of 16 bytes.
-func (s Seed) DynamicToken() string { return encode(s.derive("stile dynamic key v1", 16)) }
+func (s Seed) DynamicToken() string {
+	var raw [16]byte
+	s.derive(raw[:], "stile dynamic key v1")
+	return encode(raw[:])
+}
 
 // Port returns the port that a key uses on a server with count ports from first on: keys are spread evenly, so that a
 // client which cannot name its key is tried against few. A count below 2 always gives first.
@@ -65,14 +68,43 @@ func Port(first, count int, keyID int64) int {
 	return first + int(uint64(keyID)%uint64(count))
 }
 
-func (s Seed) derive(info string, size int) []byte { return derive(s, info, size) }
+func (s Seed) derive(out []byte, info string) { derive(out, s, info) }
 
-func derive(secret [32]byte, info string, size int) []byte {
-	out, err := hkdf.Key(sha256.New, secret[:], nil, info, size)
-	if err != nil {
-		panic("accesskey: HKDF-SHA256 of constant parameters: " + err.Error())
+// derive fills out with HKDF-SHA256 of a secret, without salt. It is written out because a key's answer derives several times, and
+// crypto/hkdf makes a dozen objects each time.
+func derive(out []byte, secret [32]byte, info string) {
+	key := hmacSHA256([32]byte{}, secret[:])
+	var block [sha256.Size]byte
+	var message [maxHMAC]byte
+	for n := byte(1); len(out) > 0; n++ {
+		m := message[:0]
+		if n > 1 {
+			m = append(m, block[:]...)
+		}
+		m = append(append(m, info...), n)
+		block = hmacSHA256(key, m)
+		out = out[copy(out, block[:]):]
 	}
-	return out
+}
+
+// maxHMAC is the most that is authenticated here: a block, an info string and a number.
+const maxHMAC = 128
+
+// hmacSHA256 is RFC 2104 of at most maxHMAC bytes.
+func hmacSHA256(key [32]byte, message []byte) [sha256.Size]byte {
+	var inner [sha256.BlockSize + maxHMAC]byte
+	var outer [sha256.BlockSize + sha256.Size]byte
+	for i := range sha256.BlockSize {
+		inner[i], outer[i] = 0x36, 0x5c
+	}
+	for i, b := range key {
+		inner[i] ^= b
+		outer[i] ^= b
+	}
+	n := copy(inner[sha256.BlockSize:], message)
+	sum := sha256.Sum256(inner[:sha256.BlockSize+n])
+	copy(outer[sha256.BlockSize:], sum[:])
+	return sha256.Sum256(outer[:])
 }
 
 func encode(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }

@@ -45,7 +45,9 @@ func PSKSize(method string) int {
 // PSK derives the user's pre-shared key for a method of AEAD-2022, PSKSize bytes long. It is half of a credential: the other
 // is the identity PSK of the server.
 func (s Seed) PSK(method string) []byte {
-	return s.derive("stile shadowsocks "+method+" v1", PSKSize(method))
+	psk := make([]byte, PSKSize(method))
+	s.derive(psk, "stile shadowsocks "+method+" v1")
+	return psk
 }
 
 // Shadowsocks is a Shadowsocks credential.
@@ -73,11 +75,11 @@ type ShadowsocksEndpoint struct {
 // Shadowsocks derives the credential of AEAD-2018: a password of 32 base64url characters (24 bytes) and a prefix of
 // PrefixSize characters of the same alphabet (60 bits).
 func (s Seed) Shadowsocks() Shadowsocks {
-	return Shadowsocks{
-		Method:   MethodAES256GCM,
-		Password: encode(s.derive("stile shadowsocks v1", 24)),
-		Prefix:   encode(s.derive("stile shadowsocks prefix v1", 8))[:PrefixSize],
-	}
+	var password [24]byte
+	var prefix [8]byte
+	s.derive(password[:], "stile shadowsocks v1")
+	s.derive(prefix[:], "stile shadowsocks prefix v1")
+	return Shadowsocks{Method: MethodAES256GCM, Password: encode(password[:]), Prefix: encode(prefix[:])[:PrefixSize]}
 }
 
 // Shadowsocks2022 derives the credential of a method of AEAD-2022 on the server of a door: identity PSK and user PSK in
@@ -108,33 +110,40 @@ func (k Shadowsocks) PSKs() (identity, user []byte, err error) {
 // the same number, in UTF-8, percent-encoded. In AEAD-2022 the user information is percent-encoded. An IPv6 host gets
 // brackets.
 func (k Shadowsocks) URI(host string, port int, name string) string {
-	var b strings.Builder
-	b.WriteString("ss://")
+	return string(k.AppendURI(make([]byte, 0, 160+len(host)+3*len(name)), host, port, name))
+}
+
+// AppendURI appends what URI returns.
+func (k Shadowsocks) AppendURI(b []byte, host string, port int, name string) []byte {
+	b = append(b, "ss://"...)
 	if k.Is2022() {
-		b.WriteString(k.Method + ":" + escape(k.Password))
+		b = append(append(append(b, k.Method...), ':'), escape(k.Password)...)
 	} else {
-		b.WriteString(base64.RawURLEncoding.EncodeToString([]byte(k.Method + ":" + k.Password)))
+		var room [64]byte // for ours
+		b = base64.RawURLEncoding.AppendEncode(b, append(append(append(room[:0], k.Method...), ':'), k.Password...))
 	}
-	b.WriteByte('@')
+	b = append(b, '@')
 	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
+		b = append(append(append(b, '['), host...), ']')
+	} else {
+		b = append(b, host...)
 	}
-	b.WriteString(host)
-	b.WriteByte(':')
-	b.WriteString(strconv.Itoa(port))
+	b = append(b, ':')
+	b = strconv.AppendInt(b, int64(port), 10)
 	separator := "/?"
 	if !k.Is2022() {
-		b.WriteString("/?outline=1")
+		b = append(b, "/?outline=1"...)
 		separator = "&"
 	}
 	if k.Prefix != "" {
-		b.WriteString(separator + "prefix=" + escapePrefix(k.Prefix))
+		b = append(append(b, separator...), "prefix="...)
+		b = append(b, escapePrefix(k.Prefix)...)
 	}
 	if name != "" {
-		b.WriteByte('#')
-		b.WriteString(url.PathEscape(name))
+		b = append(b, '#')
+		b = append(b, url.PathEscape(name)...)
 	}
-	return b.String()
+	return b
 }
 
 // Bounds of what ParseShadowsocks takes, in bytes: the URI, and each of its texts after decoding.
@@ -194,6 +203,11 @@ func splitCredential(s string) (credential, address string, ok bool) {
 
 // URI writes the endpoint as Shadowsocks.URI does.
 func (e ShadowsocksEndpoint) URI() string { return e.Shadowsocks.URI(e.Host, e.Port, e.Name) }
+
+// AppendURI appends what URI returns.
+func (e *ShadowsocksEndpoint) AppendURI(b []byte) []byte {
+	return e.Shadowsocks.AppendURI(b, e.Host, e.Port, e.Name)
+}
 
 // decodeUserInfo reads SIP002 user information. A colon cannot be in base64, so it tells the plain form.
 func decodeUserInfo(s string) (string, bool) {
@@ -290,6 +304,9 @@ func prefixBytes(text string) (string, error) {
 }
 
 func escapePrefix(prefix string) string {
+	if isUnreserved(prefix) { // as ours are
+		return prefix
+	}
 	points := make([]rune, len(prefix))
 	for i := range prefix {
 		points[i] = rune(prefix[i])
@@ -300,6 +317,17 @@ func escapePrefix(prefix string) string {
 // escape percent-encodes all but letters, digits and -._~. A plus sign is a space to some readers and itself to others, %20
 // is read alike by all.
 func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+
+// isUnreserved reports whether a text needs no escape in a URI (RFC 3986, section 2.3).
+func isUnreserved(s string) bool {
+	for _, c := range []byte(s) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && !('0' <= c && c <= '9') && c != '-' && c != '_' && c != '.' && c != '~' {
+			return false
+		}
+	}
+	return true
+}
 
 func cutLast(s string, sep byte) (before, after string, found bool) {
 	if i := strings.LastIndexByte(s, sep); i >= 0 {

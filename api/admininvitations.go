@@ -18,7 +18,7 @@ const invitationDays = 7
 
 func (i *invitationInput) read(in *input) {
 	i.baseURL = in.x.baseURL()
-	if v := in.values["email"]; v.kind != kindAbsent {
+	if v := in.values.of("email"); v.kind != kindAbsent {
 		i.Email = in.email("email")
 	}
 	i.Plan, i.Note = in.text("plan", false), in.text("note", false)
@@ -26,7 +26,7 @@ func (i *invitationInput) read(in *input) {
 	if i.Periods == 0 {
 		i.Periods = 1
 	}
-	if _, isThere := in.values["days"]; !isThere {
+	if !in.values.has("days") {
 		i.Days = invitationDays
 	}
 }

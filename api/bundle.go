@@ -127,7 +127,7 @@ func (x *exchange) subscribed(b *vpn.Bundle, f *format) *subscribed {
 	names := newNames()
 	for i := range b.Keys {
 		issued := &b.Keys[i]
-		server := &issued.Server
+		server := issued.Server
 		if server.Offers(vpn.Shadowsocks) {
 			e := issued.Shadowsocks()
 			s.Endpoints = append(s.Endpoints, endpoint{

@@ -25,7 +25,7 @@ func (in *input) fault(field, rule string, limit int) {
 
 // field returns a value, trimmed; an empty text is absent. It notes the lack of one that is required.
 func (in *input) field(name string, isRequired bool) value {
-	v := in.values[name]
+	v := in.values.of(name)
 	if v.kind == kindText {
 		if v.text = trim(v.text); v.text == "" {
 			v.kind = kindAbsent
@@ -79,7 +79,7 @@ func (in *input) email(name string) string {
 
 // password reads a required password as it was typed.
 func (in *input) password(name string) string {
-	v := in.values[name]
+	v := in.values.of(name)
 	if v.kind == kindAbsent || (v.kind == kindText && trim(v.text) == "") {
 		in.fault(name, "required", 0)
 		return ""

@@ -16,7 +16,7 @@ const maxParts = 100
 
 // formValues reads a form of the type x-www-form-urlencoded, or a query. The last of several fields of one name counts;
 // a name with brackets makes a list.
-func formValues(encoded string) (map[string]value, error) {
+func formValues(encoded string) (values, error) {
 	if encoded == "" {
 		return nil, nil
 	}
@@ -27,25 +27,25 @@ func formValues(encoded string) (map[string]value, error) {
 	if err != nil {
 		return nil, vpn.Refusal(codeMalformedBody)
 	}
-	values := make(map[string]value, len(form))
+	fields := make(values, 0, len(form))
 	for name, all := range form {
-		setField(values, name, value{kindText, all[len(all)-1]})
+		fields = fields.with(name, value{kindText, all[len(all)-1]})
 	}
-	return values, nil
+	return fields, nil
 }
 
 // multipartValues reads a form of the type multipart/form-data. Files are no values that any route takes.
-func multipartValues(body []byte, boundary string) (map[string]value, error) {
+func multipartValues(body []byte, boundary string) (values, error) {
 	malformed := vpn.Refusal(codeMalformedBody)
 	if boundary == "" {
 		return nil, malformed
 	}
-	values := make(map[string]value)
+	var fields values
 	form := multipart.NewReader(bytes.NewReader(body), boundary)
 	for range maxParts {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
-			return values, nil
+			return fields, nil
 		}
 		if err != nil {
 			return nil, malformed
@@ -58,15 +58,15 @@ func multipartValues(body []byte, boundary string) (map[string]value, error) {
 		if part.FileName() != "" {
 			v = value{kind: kindOther}
 		}
-		setField(values, part.FormName(), v)
+		fields = fields.with(part.FormName(), v)
 	}
 	return nil, malformed
 }
 
-// setField keeps a field of a form: a name with brackets is a list under the name before them.
-func setField(values map[string]value, name string, v value) {
+// with adds a field of a form: a name with brackets is a list under the name before them.
+func (v values) with(name string, of value) values {
 	if base, _, isList := strings.Cut(name, "["); isList && base != "" {
-		name, v = base, value{kind: kindOther}
+		name, of = base, value{kind: kindOther}
 	}
-	values[name] = v
+	return append(v, field{name, of})
 }

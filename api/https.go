@@ -15,7 +15,7 @@ var privateRanges = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "1
 
 // httpsOf is what a client of the HTTPS proxy needs of an issued key.
 func (a *API) httpsOf(issued *vpn.IssuedKey, baseURL string) *wire.HTTPSKey {
-	server := &issued.Server
+	server := issued.Server
 	credential := issued.Key.Seed.HTTPS(server.Door)
 	bypass := slices.Concat(a.pingHosts.of(issued.View), privateRanges)
 	if host := hostOf(baseURL); !slices.Contains(bypass, host) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"stile/internal/locale"
@@ -28,11 +29,34 @@ type value struct {
 	text string // as written; of a text, without quotes; of a list or an object in JSON, its JSON
 }
 
+// values are the fields of an input in the order in which they came. The last of several of one name counts.
+type values []field
+
+type field struct {
+	name string
+	value
+}
+
+// of returns what a field has; nothing when it is not there.
+func (v values) of(name string) value {
+	for i := len(v) - 1; i >= 0; i-- {
+		if v[i].name == name {
+			return v[i].value
+		}
+	}
+	return value{}
+}
+
+// has reports whether a field is there.
+func (v values) has(name string) bool {
+	return slices.ContainsFunc(v, func(f field) bool { return f.name == name })
+}
+
 // input is what a client sends with a request: the values of its body, or of the query for a request without one.
 // What reads it notes faults instead of returning them, so that a client hears of all of them at once.
 type input struct {
 	x      *exchange
-	values map[string]value
+	values values
 	faults faults
 }
 
@@ -70,7 +94,7 @@ func (x *exchange) read(req interface{ read(*input) }) error {
 }
 
 // values reads the body by its content type, or the query of a request that has no body by its method.
-func (x *exchange) values() (map[string]value, error) {
+func (x *exchange) values() (values, error) {
 	switch x.r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete:
 		return formValues(x.r.URL.RawQuery)
@@ -96,7 +120,7 @@ func (x *exchange) readBody() ([]byte, error) {
 
 // bodyValues reads a body by its content type. A body without a type that is known is JSON if it looks like it, and
 // otherwise nothing.
-func bodyValues(contentType string, body []byte) (map[string]value, error) {
+func bodyValues(contentType string, body []byte) (values, error) {
 	if contentType == "application/json" { // what nearly all send
 		return jsonValues(body)
 	}

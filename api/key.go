@@ -30,61 +30,148 @@ func (k *keyInput) read(in *input) {
 	k.lang, k.baseURL = in.x.language(), in.x.baseURL()
 }
 
-// keyAnswer is a key, which nothing on the way may keep.
-type keyAnswer struct{ *wire.IssuedKey }
+// keyAnswer is a key, which nothing on the way may keep. It writes itself: reflection takes longer than finding the key.
+type keyAnswer struct {
+	*vpn.IssuedKey
+	api *API
+	in  *keyInput
+}
 
 func (k keyAnswer) send(x *exchange) {
 	x.w.Header()["Cache-Control"] = noStore
-	if err := x.sendJSON(http.StatusOK, k.IssuedKey); err != nil {
-		x.refuse(err)
-	}
+	x.body = k.append(x.body[:0])
+	x.send(http.StatusOK, x.body)
 }
 
 // issueKey returns the access key of the device on a server.
 func (a *API) issueKey(ctx context.Context, actor *vpn.Actor, in keyInput) (keyAnswer, error) {
 	issued, err := a.service.IssueKey(ctx, actor, in.IssueKey)
-	if err != nil {
-		return keyAnswer{}, err
-	}
-	return keyAnswer{a.keyOf(issued, in.lang, in.baseURL)}, nil
+	return keyAnswer{issued, a, &in}, err
 }
 
-// keyOf is an issued key as the API shows it.
-func (a *API) keyOf(issued *vpn.IssuedKey, l locale.Lang, baseURL string) *wire.IssuedKey {
-	key, server := &issued.Key, &issued.Server
-	k := &wire.IssuedKey{
-		KeyID: key.ID, ServerID: key.ServerID, DeviceID: key.DeviceID, Protocol: string(issued.Protocol), Ready: issued.IsReady,
-		IssuedAt: wire.Seconds(key.CreatedAt), RefreshAt: wire.Seconds(issued.RefreshAt), ExpiresAt: wire.SecondsOrNull(key.NotAfter),
-		Server: wire.KeyServer{
-			ID: server.ID, Name: server.Name, CountryCode: server.CountryCode, City: server.City.In(string(l)), APIURL: server.PingURL,
-		},
-		Limits: wire.KeyLimits{SpeedMbps: orNull(issued.SpeedLimitMbps), TrafficLeftBytes: leftOf(&issued.Traffic)},
+// append writes what wire.IssuedKey would.
+func (k keyAnswer) append(b []byte) []byte {
+	key, server := &k.Key, k.Server
+	hasShadowsocks := server.Offers(vpn.Shadowsocks)
+	var shadowsocks accesskey.ShadowsocksEndpoint
+	if hasShadowsocks {
+		shadowsocks = k.Shadowsocks()
 	}
-	if server.Offers(vpn.Shadowsocks) {
-		e := issued.Shadowsocks()
-		k.Shadowsocks = &wire.ShadowsocksKey{
-			Host: e.Host, Port: e.Port, Method: e.Method, Password: e.Password, Prefix: orNull(e.Prefix), UDP: true,
-		}
-		if !e.Is2022() { // Outline's clients could not use it
-			address := dynamicAddress(baseURL, issued)
-			k.DynamicKey = &address
-		}
-		k.Key = e.URI()
-	}
+	var https *wire.HTTPSKey
 	if server.Offers(vpn.HTTPS) {
-		k.HTTPS = a.httpsOf(issued, baseURL)
-		if issued.Protocol == vpn.HTTPS {
-			k.Key = k.HTTPS.URI()
-		}
+		https = k.api.httpsOf(k.IssuedKey, k.in.baseURL)
 	}
-	return k
+	b = append(b, `{"key":"`...)
+	from := len(b)
+	switch {
+	case https != nil && k.Protocol == vpn.HTTPS:
+		b = append(b, https.URI()...)
+	case hasShadowsocks:
+		b = shadowsocks.AppendURI(b)
+	}
+	b = closeString(b, from)
+	b = strconv.AppendInt(append(b, `,"key_id":`...), key.ID, 10)
+	b = strconv.AppendInt(append(b, `,"server_id":`...), key.ServerID, 10)
+	b = strconv.AppendInt(append(b, `,"device_id":`...), key.DeviceID, 10)
+	b = appendString(append(b, `,"protocol":`...), string(k.Protocol))
+	b = strconv.AppendBool(append(b, `,"ready":`...), k.IsReady)
+	b = append(b, `,"dynamic_key":`...)
+	if hasShadowsocks && !shadowsocks.Is2022() { // Outline's clients could not use that
+		b = appendDynamicAddress(b, k.in.baseURL, k.IssuedKey)
+	} else {
+		b = append(b, null...)
+	}
+	b = appendTime(append(b, `,"issued_at":`...), key.CreatedAt)
+	b = appendTime(append(b, `,"refresh_at":`...), k.RefreshAt)
+	b = appendTime(append(b, `,"expires_at":`...), key.NotAfter)
+	b = appendKeyServer(append(b, `,"server":`...), server, k.in.lang)
+	b = append(b, `,"shadowsocks":`...)
+	if hasShadowsocks {
+		b = appendShadowsocks(b, &shadowsocks)
+	} else {
+		b = append(b, null...)
+	}
+	b = append(b, `,"https":`...)
+	if https != nil {
+		b = appendHTTPS(b, https)
+	} else {
+		b = append(b, null...)
+	}
+	b = append(b, `,"wireguard":null,"limits":{"speed_mbps":`...)
+	b = appendOrNull(b, int64(k.SpeedLimitMbps))
+	b = append(b, `,"traffic_left_bytes":`...)
+	if left := leftOf(&k.Traffic); left != nil {
+		b = strconv.AppendInt(b, *left, 10)
+	} else {
+		b = append(b, null...)
+	}
+	return append(b, "}}"...)
 }
 
-// dynamicAddress is where Outline's clients fetch a key: the scheme ssconf stands for https.
-func dynamicAddress(baseURL string, issued *vpn.IssuedKey) string {
+const null = "null"
+
+// appendOrNull writes a number, null for 0.
+func appendOrNull(b []byte, n int64) []byte {
+	if n == 0 {
+		return append(b, null...)
+	}
+	return strconv.AppendInt(b, n, 10)
+}
+
+// appendKeyServer writes what wire.KeyServer would.
+func appendKeyServer(b []byte, server *vpn.ListedServer, l locale.Lang) []byte {
+	b = strconv.AppendInt(append(b, `{"id":`...), server.ID, 10)
+	b = appendString(append(b, `,"name":`...), server.Name)
+	b = appendString(append(b, `,"country_code":`...), server.CountryCode)
+	b = appendString(append(b, `,"city":`...), server.City.In(string(l)))
+	b = appendString(append(b, `,"api_url":`...), server.PingURL)
+	return append(b, '}')
+}
+
+// appendShadowsocks writes what wire.ShadowsocksKey would.
+func appendShadowsocks(b []byte, e *accesskey.ShadowsocksEndpoint) []byte {
+	b = appendString(append(b, `{"host":`...), e.Host)
+	b = strconv.AppendInt(append(b, `,"port":`...), int64(e.Port), 10)
+	b = appendString(append(b, `,"method":`...), e.Method)
+	b = appendString(append(b, `,"password":`...), e.Password)
+	b = append(b, `,"prefix":`...)
+	if e.Prefix != "" {
+		b = appendString(b, e.Prefix)
+	} else {
+		b = append(b, null...)
+	}
+	return append(b, `,"udp":true}`...)
+}
+
+// appendHTTPS writes a wire.HTTPSKey.
+func appendHTTPS(b []byte, k *wire.HTTPSKey) []byte {
+	b = appendString(append(b, `{"scheme":`...), k.Scheme)
+	b = appendString(append(b, `,"host":`...), k.Host)
+	b = strconv.AppendInt(append(b, `,"port":`...), int64(k.Port), 10)
+	b = appendString(append(b, `,"username":`...), k.Username)
+	b = appendString(append(b, `,"password":`...), k.Password)
+	b = appendString(append(b, `,"realm":`...), k.Realm)
+	b = append(b, `,"bypass":[`...)
+	for i, host := range k.Bypass {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, host)
+	}
+	b = appendString(append(b, `],"probe_url":`...), k.ProbeURL)
+	return append(b, '}')
+}
+
+// appendDynamicAddress writes, as a JSON string, where Outline's clients fetch a key: the scheme ssconf stands for https.
+func appendDynamicAddress(b []byte, baseURL string, issued *vpn.IssuedKey) []byte {
 	_, place, _ := strings.Cut(baseURL, "://")
-	return "ssconf://" + place + "/api/ssconf/" + strconv.FormatInt(issued.Key.ID, 10) + "/" + issued.Key.Seed.DynamicToken() +
-		"#" + url.PathEscape(issued.Server.Name)
+	b = append(b, '"')
+	from := len(b)
+	b = append(append(append(b, "ssconf://"...), place...), "/api/ssconf/"...)
+	b = strconv.AppendInt(b, issued.Key.ID, 10)
+	b = append(append(b, '/'), issued.Key.Seed.DynamicToken()...)
+	b = append(append(b, '#'), url.PathEscape(issued.Server.Name)...)
+	return closeString(b, from)
 }
 
 // baseURL is where clients reach the API: as configured, or as this one did.

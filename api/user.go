@@ -100,6 +100,17 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
+// closeString ends a JSON string whose text was written as it is from an index on, behind its quotation mark.
+func closeString(b []byte, from int) []byte {
+	for _, c := range b[from:] {
+		if c < 0x20 || c >= 0x80 || c == '"' || c == '\\' {
+			text := string(b[from:])
+			return appendString(b[:from-1], text)
+		}
+	}
+	return append(b, '"')
+}
+
 // isPlain reports whether a text needs no look at its characters. 0xe2 begins those that JavaScript takes for line ends.
 func isPlain(s string) bool {
 	for i := range len(s) {

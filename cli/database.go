@@ -62,7 +62,9 @@ func (f databaseFlags) useStore(ctx context.Context, do func(*store.Store, *vpn.
 // database.
 type awayNodes struct{}
 
-func (awayNodes) Wake(...vpn.NodeRev)                            {}
+func (awayNodes) Wake(...vpn.NodeRev)          {}
+func (awayNodes) HasApplied(int64, int64) bool { return false }
+
 func (awayNodes) WaitApplied(context.Context, int64, int64) bool { return false }
 func (awayNodes) Refuses(int64, int64) bool                      { return false }
 func (awayNodes) Live(int64) vpn.NodeLive                        { return vpn.NodeLive{} }

@@ -28,6 +28,7 @@ import (
 type awayNodes struct{}
 
 func (awayNodes) Wake(...vpn.NodeRev)                            {}
+func (awayNodes) HasApplied(int64, int64) bool                   { return false }
 func (awayNodes) WaitApplied(context.Context, int64, int64) bool { return false }
 func (awayNodes) Live(int64) vpn.NodeLive                        { return vpn.NodeLive{} }
 func (awayNodes) Refuses(int64, int64) bool                      { return false }

@@ -247,6 +247,16 @@ func (h *Hub) WaitApplied(ctx context.Context, nodeID, rev int64) bool {
 	return n != nil && n.waitApplied(ctx, rev)
 }
 
+// HasApplied implements vpn.Nodes.
+func (h *Hub) HasApplied(nodeID, rev int64) bool {
+	n := h.known(nodeID)
+	if n == nil {
+		return false
+	}
+	state := n.now()
+	return state.IsOnline && state.Applied >= rev
+}
+
 // Refuses implements vpn.Nodes.
 func (h *Hub) Refuses(nodeID, keyID int64) bool {
 	n := h.known(nodeID)

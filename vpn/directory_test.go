@@ -11,6 +11,7 @@ type quietNodes map[int64]NodeLive
 
 func (quietNodes) Wake(...NodeRev)                                {}
 func (quietNodes) Refuses(int64, int64) bool                      { return false }
+func (quietNodes) HasApplied(int64, int64) bool                   { return true }
 func (quietNodes) WaitApplied(context.Context, int64, int64) bool { return true }
 func (n quietNodes) Live(id int64) NodeLive                       { return n[id] }
 

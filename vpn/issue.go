@@ -22,8 +22,9 @@ type IssueKey struct {
 
 // IssuedKey is a key with what a client needs to use it.
 type IssuedKey struct {
-	Key      Key
-	Server   ListedServer
+	Key Key
+	// Server is shared: read only.
+	Server   *ListedServer
 	Protocol Protocol
 	// View is the list of servers that the user may use; nil from DynamicKey.
 	View *View
@@ -39,7 +40,7 @@ type IssuedKey struct {
 
 // Shadowsocks is what a client of the server's Shadowsocks needs of the key.
 func (k *IssuedKey) Shadowsocks() accesskey.ShadowsocksEndpoint {
-	server := &k.Server
+	server := k.Server
 	credential := k.Key.Seed.Shadowsocks()
 	if credential.Method = server.ShadowsocksMethod; credential.Is2022() {
 		credential = k.Key.Seed.Shadowsocks2022(server.ShadowsocksMethod, server.Door)
@@ -100,7 +101,7 @@ func (s *Service) IssueKey(ctx context.Context, a *Actor, in IssueKey) (*IssuedK
 		return nil, err
 	}
 	issued := s.issued(key, server, protocol, e, now)
-	issued.View, issued.IsReady = view, s.awaitApplied(ctx, key)
+	issued.View, issued.IsReady = view, s.awaitApplied(ctx, &issued.Key)
 	return issued, nil
 }
 
@@ -247,16 +248,23 @@ func unavailable(server *ListedServer, hasKey bool) error {
 	return nil
 }
 
-// awaitApplied waits until the node has the key.
-func (s *Service) awaitApplied(ctx context.Context, key Key) bool {
-	ctx, cancel := context.WithTimeout(ctx, s.keyWait)
-	defer cancel()
-	return s.waitApplied(ctx, WaitKey, key.ServerID, key.Rev) && !s.nodes.Refuses(key.ServerID, key.ID)
+// awaitApplied waits until the node has the key. Mostly it has, and then no context is made to wait with.
+func (s *Service) awaitApplied(ctx context.Context, key *Key) bool {
+	if s.nodes.HasApplied(key.ServerID, key.Rev) {
+		s.observer.Waited(WaitKey, true, 0)
+	} else {
+		ctx, cancel := context.WithTimeout(ctx, s.keyWait)
+		defer cancel()
+		if !s.waitApplied(ctx, WaitKey, key.ServerID, key.Rev) {
+			return false
+		}
+	}
+	return !s.nodes.Refuses(key.ServerID, key.ID)
 }
 
 func (s *Service) issued(key Key, server *ListedServer, protocol Protocol, e *Entitlement, now time.Time) *IssuedKey {
 	i := &IssuedKey{
-		Key: key, Server: *server, Protocol: protocol, RefreshAt: now.Add(refreshAfter).Truncate(time.Second),
+		Key: key, Server: server, Protocol: protocol, RefreshAt: now.Add(refreshAfter).Truncate(time.Second),
 		Traffic: traffic(e, now), SpeedLimitMbps: e.Plan.SpeedLimitMbps, Now: now,
 	}
 	if !key.NotAfter.IsZero() && key.NotAfter.Before(i.RefreshAt) {
@@ -298,7 +306,7 @@ func (s *Service) DynamicKey(ctx context.Context, keyID int64, token string) (*I
 		return nil, err
 	}
 	issued := s.issued(key, server, Shadowsocks, &e, now)
-	issued.IsReady = s.awaitApplied(ctx, key)
+	issued.IsReady = s.awaitApplied(ctx, &issued.Key)
 	return issued, nil
 }
 

@@ -62,6 +62,8 @@ type Nodes interface {
 	// WaitApplied blocks until the node has put revision rev into its data planes, and reports whether that happened
 	// before ctx ended. It is false at once for a node that is not online.
 	WaitApplied(ctx context.Context, nodeID, rev int64) bool
+	// HasApplied is WaitApplied without waiting.
+	HasApplied(nodeID, rev int64) bool
 	// Refuses reports that the node, as far as it last said, holds a key and does not honour it.
 	Refuses(nodeID, keyID int64) bool
 	// Live returns the current state of a node; the zero NodeLive for one that never came.

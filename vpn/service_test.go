@@ -36,6 +36,8 @@ func (n *nodes) WaitApplied(ctx context.Context, _, _ int64) bool {
 	return true
 }
 
+func (n *nodes) HasApplied(int64, int64) bool { return !n.isDeaf }
+
 func (*nodes) Refuses(int64, int64) bool { return false }
 
 func (n *nodes) Live(id int64) vpn.NodeLive {

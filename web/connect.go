@@ -129,7 +129,7 @@ func (s *Site) key(v *visit) error {
 		return err
 	}
 	return v.page(http.StatusOK, "key", keyPage{
-		Device: *device, Server: issued.Server, Key: link, Link: template.URL(link), Code: code, //nolint:gosec // made by accesskey, which escapes
+		Device: *device, Server: *issued.Server, Key: link, Link: template.URL(link), Code: code, //nolint:gosec // made by accesskey, which escapes
 		Apps: appsFor(device.Platform, endpoint), Platform: device.Platform,
 	})
 }

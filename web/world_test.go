@@ -34,6 +34,8 @@ type nodes struct {
 
 func (*nodes) Wake(...vpn.NodeRev) {}
 
+func (n *nodes) HasApplied(int64, int64) bool { return !n.isSlow.Load() }
+
 func (n *nodes) WaitApplied(context.Context, int64, int64) bool { return !n.isSlow.Load() }
 
 func (*nodes) Refuses(int64, int64) bool { return false }
