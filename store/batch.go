@@ -21,10 +21,15 @@ const (
 	maxExact = 64
 )
 
-// sized names the text of a batch for a number of rows.
+// sized names the text of a batch, or of a lookup, for a number of rows.
 type sized struct {
-	batch *batch
-	rows  int
+	of   sizable
+	rows int
+}
+
+// sizable is a *batch or a *lookup.
+type sizable interface {
+	text(d *dialect, rows int) string
 }
 
 // text returns the statement for a number of rows. SQLite takes the "?" as they are: it searches the names of numbered ones
@@ -59,7 +64,7 @@ func (d *dialect) writeParameters(s *strings.Builder, text string, n int) int {
 }
 
 // batchText returns the kept text of a batch.
-func (w *writer) batchText(b *batch, rows int) string {
+func (w *writer) batchText(b sizable, rows int) string {
 	key := sized{b, rows}
 	text, ok := w.texts[key]
 	if !ok {
@@ -94,16 +99,28 @@ type statement struct {
 	each func(scanner) error // called for every row; nil = there are none
 }
 
-// lookUp is a batch whose rows are ids to look for, and f is called for every row it returns; at most maxBatch. The ids are
-// filled up with the first one, which is found once all the same, to a power of two: few statements are prepared.
+// lookUp is a batch whose rows are ids to look for, and f is called for every row it returns; at most maxBatch.
 func (t *tx) lookUp(b *batch, fixed, ids []any, f func(scanner) error) statement {
-	size := 1 << bits.Len(uint(len(ids)-1))
-	args := make([]any, 0, len(fixed)+size)
-	args = append(append(args, fixed...), ids...)
-	for len(args) < cap(args) {
-		args = append(args, ids[0])
-	}
+	args, size := filledUp(fixed, ids, 1)
 	return statement{text: t.writer.batchText(b, size), args: args, each: f}
+}
+
+// lookUpKeys is a lookup of keys of so many parts, and f is called for every row it returns; at most maxBatch.
+func (t *tx) lookUpKeys(l *lookup, parts int, keys []any, f func(scanner) error) statement {
+	args, size := filledUp(nil, keys, parts)
+	return statement{text: t.writer.batchText(l, size), args: args, each: f}
+}
+
+// filledUp are keys of so many parts behind fixed arguments, filled up with the first key, which is found once all the same,
+// to a power of two, so that few statements are prepared.
+func filledUp(fixed, keys []any, parts int) (args []any, size int) {
+	size = 1 << bits.Len(uint(len(keys)/parts-1))
+	args = make([]any, 0, len(fixed)+size*parts)
+	args = append(append(args, fixed...), keys...)
+	for len(args) < cap(args) {
+		args = append(args, keys[:parts]...)
+	}
+	return args, size
 }
 
 // insertion is a batch that has a row for so many args each, at most maxExact of them.

@@ -24,7 +24,8 @@ type dialect struct {
 	name string
 	// text fills the placeholders of SQL texts: {{id}}, {{key}}, {{bytes}}, {{clustered}} and {{passing}} (what is not worth
 	// a log) in migrations, {{bytewise}} behind a text that is ordered by its bytes, {{lock}} and {{share}} behind a SELECT whose rows are to be held until the commit (SQLite has one
-	// writer, so it needs neither), {{given}} before the VALUES of an INSERT that brings ids.
+	// writer, so it needs neither), {{given}} before the VALUES of an INSERT that brings ids, {{live_key}} behind the CROSS JOIN of
+	// pairs with their live keys.
 	text *strings.Replacer
 	// hasPeers tells that other processes write at the same time, each holding single rows.
 	hasPeers bool
@@ -80,6 +81,7 @@ var sqliteDialect = dialect{
 		"{{lock}}", "",
 		"{{share}}", "",
 		"{{skip}}", "",
+		"{{live_key}}", "access_key AS k ON k.device_id = pair.column1 AND k.server_id = pair.column2 AND k.removed_at = 0",
 	),
 	begin:        "BEGIN IMMEDIATE",
 	impatient:    "PRAGMA busy_timeout = 5",
@@ -108,6 +110,15 @@ var postgresDialect = dialect{
 		"{{lock}}", "FOR NO KEY UPDATE",
 		"{{share}}", "FOR SHARE",
 		"{{skip}}", "FOR NO KEY UPDATE SKIP LOCKED",
+		// OFFSET 0 keeps the planner from any other way, such as reading the whole index for a handful of pairs.
+		"{{live_key}}", `LATERAL (
+			SELECT *
+			FROM access_key
+			WHERE device_id = pair.column1
+				AND server_id = pair.column2
+				AND removed_at = 0
+			OFFSET 0
+		) AS k`,
 	),
 	hasPeers:          true,
 	drawXID:           "SELECT pg_current_xact_id()::text::bigint",

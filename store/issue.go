@@ -149,17 +149,6 @@ var (
 	FROM subscription s
 	WHERE s.user_id IN (`, "?", ")"}
 
-	livePairs = batch{0, `
-	SELECT id, device_id, server_id
-	FROM access_key
-	WHERE device_id IN (`, "?", `)
-		AND removed_at = 0`}
-
-	keysByID = batch{0, `
-	SELECT` + keyColumns + `
-	FROM access_key k
-	WHERE k.id IN (`, "?", ")"}
-
 	insertKeys = batch{0, `
 	INSERT INTO access_key (id, user_id, device_id, server_id, seed, sum, up_limit, down_limit, max_sessions, not_after, rev,
 		created_at, removed_at)
@@ -180,7 +169,8 @@ func (w *issuing) look(tasks []*task) error {
 	w.standings = make(map[int64]*standing, len(tasks))
 	w.owners = make(map[int64]int64, len(tasks))
 	w.tiers, w.nodes = map[int64]int{}, map[int64]*node{}
-	asked := make(map[pair]bool, len(tasks))
+	w.live = map[pair]*vpn.Key{}
+	pairs := make([]any, 0, 2*len(tasks))
 	for _, task := range tasks {
 		p, userID := task.issue.pair(), task.issue.in.UserID
 		if _, ok := w.standings[userID]; !ok {
@@ -195,9 +185,8 @@ func (w *issuing) look(tasks []*task) error {
 			w.nodes[p.serverID] = nil
 			servers = append(servers, p.serverID)
 		}
-		asked[p] = true
+		pairs = append(pairs, p.deviceID, p.serverID)
 	}
-	var live []any
 	var plans []vpn.Plan
 	err := w.together(
 		w.lookUp(&holdServers, nil, servers, func(row scanner) error {
@@ -233,13 +222,9 @@ func (w *issuing) look(tasks []*task) error {
 			return err
 		}},
 		w.lookUp(&lockNodes, nil, servers, scanNodeInto(w.nodes)),
-		w.lookUp(&livePairs, nil, devices, func(row scanner) error {
-			var id int64
-			var p pair
-			err := row.Scan(&id, &p.deviceID, &p.serverID)
-			if asked[p] {
-				live = append(live, id)
-			}
+		w.lookUpKeys(&keyOfPair, 2, pairs, func(row scanner) error {
+			k, err := w.store.scanKey(row)
+			w.live[pair{k.DeviceID, k.ServerID}] = &k
 			return err
 		}),
 	)
@@ -247,15 +232,7 @@ func (w *issuing) look(tasks []*task) error {
 		return err
 	}
 	w.plan(plans)
-	if err := w.checkKeyIDs(); err != nil {
-		return err
-	}
-	w.live = make(map[pair]*vpn.Key, len(live))
-	return w.eachOf(&keysByID, nil, live, func(row scanner) error {
-		k, err := w.store.scanKey(row)
-		w.live[pair{k.DeviceID, k.ServerID}] = &k
-		return err
-	})
+	return w.checkKeyIDs()
 }
 
 // plan gives each subscription its plan.

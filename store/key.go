@@ -43,11 +43,10 @@ func sumOf(id int64, seed accesskey.Seed, l vpn.KeyLimits, notAfter time.Time) w
 }
 
 var (
+	// keyOfPair joins each pair to its live key by the index that is made for it, as the engines must be told in different words.
 	keyOfPair = lookup{`
 	SELECT` + keyColumns + `
-	FROM access_key k
-	WHERE k.removed_at = 0
-		AND (`, "(k.device_id = ? AND k.server_id = ?)", " OR ", ")"}
+	FROM (VALUES `, "(CAST(? AS BIGINT), CAST(? AS BIGINT))", ", ", ") AS pair CROSS JOIN {{live_key}}"}
 
 	keysOfDevice = lookup{`
 	SELECT` + keyColumns + `

@@ -28,7 +28,7 @@ func (l *lookup) text(d *dialect, keys int) string {
 		n = d.writeParameters(&s, l.key, n)
 	}
 	s.WriteString(l.tail)
-	return d.text.Replace(s.String())
+	return s.String()
 }
 
 // question is a lookup that one caller asks.

@@ -159,7 +159,7 @@ func (p *postgresLookups) prepared(ctx context.Context, part *part) (string, err
 		return name, nil
 	}
 	name := "lookup" + strconv.Itoa(len(p.statements))
-	if _, err := p.conn.Prepare(ctx, name, what.lookup.text(p.dialect, what.keys), nil); err != nil {
+	if _, err := p.conn.Prepare(ctx, name, p.dialect.text.Replace(what.lookup.text(p.dialect, what.keys)), nil); err != nil {
 		return "", fmt.Errorf("look up: prepare: %w", err)
 	}
 	p.statements[what] = name

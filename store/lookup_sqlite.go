@@ -136,7 +136,7 @@ var errLookupKey = errors.New("look up: a key is made of int64 and at most 256 b
 func (s *sqliteLookups) answerOne(q *question) (err error) {
 	stmt, ok := s.statements[q.lookup]
 	if !ok {
-		if stmt, err = s.prepare(q.lookup.text(s.dialect, 1)); err != nil {
+		if stmt, err = s.prepare(s.dialect.text.Replace(q.lookup.text(s.dialect, 1))); err != nil {
 			return err
 		}
 		s.statements[q.lookup] = stmt
