@@ -189,6 +189,11 @@ func engine(dsn string) (d *dialect, writer, reader driver.Connector, err error)
 	if err := createPrivate(dsn); err != nil {
 		return nil, nil, nil, err
 	}
+	// A commit then waits for the data and the file's size and not for its timestamps, as in the SQLite of every distribution.
+	// Where there is no such call, the driver goes on with fsync.
+	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
+		return nil, nil, nil, err
+	}
 	if writer, err = sqliteConnector(dsn, "32768"); err != nil {
 		return nil, nil, nil, err
 	}
