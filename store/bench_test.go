@@ -117,7 +117,7 @@ func (c *crowd) issue(ctx context.Context, user int, server int64) error {
 //   - session looks tokens up, each time another: no cache is before the database.
 //   - issue makes keys, every call a durable one.
 //   - reissue asks for keys that there are.
-//   - usage books reports of 1,000 keys; a call is one entry.
+//   - usage books reports of 1,000 keys, from many nodes at once; a call is one entry.
 func Benchmark(b *testing.B) {
 	for _, engine := range engines {
 		for _, users := range sizes() {
@@ -181,7 +181,10 @@ func (c *crowd) benchReissue(b *testing.B) {
 	c.crowd(b, b.N, func(i int) error { return c.issue(b.Context(), i*7919, c.servers[0]) })
 }
 
+// benchUsage has as many nodes report at once as there are callers, each its own 1,000 keys again and again, as nodes do: of
+// a million users those are spread over the whole file, of a thousand they are the same. All keys have been in use on the day.
 func (c *crowd) benchUsage(b *testing.B) {
+	const perReport = 1000
 	var keys []int64
 	_, err := c.NodeSnapshot(b.Context(), c.servers[0], func(k vpn.NodeKey) error {
 		keys = append(keys, k.ID)
@@ -189,14 +192,35 @@ func (c *crowd) benchUsage(b *testing.B) {
 	})
 	ok(b, err)
 	day := time.Now()
-	stream := uint64(c.issued.Add(1)) // another start of the node
-	b.ResetTimer()
-	for seq := 1; (seq-1)*1000 < b.N; seq++ {
-		r := vpn.UsageReport{NodeID: c.servers[0], Stream: stream, Seq: uint64(seq)}
-		for i := range 1000 {
-			r.Entries = append(r.Entries, vpn.UsageEntry{KeyID: keys[(seq*104_729+i*7919)%len(keys)], Up: 1, Down: 10})
+	reports := make([]vpn.UsageReport, callers)
+	for n := range reports {
+		r := &reports[n]
+		*r = vpn.UsageReport{NodeID: c.servers[0], Stream: uint64(c.issued.Add(1))} // another start of the node
+		for i := range perReport {
+			r.Entries = append(r.Entries, vpn.UsageEntry{KeyID: keys[(n*perReport+i)*7919%len(keys)], Up: 1, Down: 10})
 		}
-		_, _, _, err := c.ApplyUsage(b.Context(), r, day)
-		ok(b, err)
 	}
+	report := func(n int) error {
+		r := &reports[n%callers]
+		r.Seq++
+		_, _, _, err := c.ApplyUsage(b.Context(), *r, day)
+		return err
+	}
+	for n := range reports {
+		ok(b, report(n))
+	}
+	b.ResetTimer()
+	var next atomic.Int64
+	var done sync.WaitGroup
+	for n := range callers {
+		done.Go(func() {
+			for next.Add(perReport) <= int64(max(b.N, perReport)) {
+				if err := report(n); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	done.Wait()
 }

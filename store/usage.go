@@ -64,7 +64,8 @@ type keyTraffic struct {
 type userTraffic struct {
 	bytes   int64
 	keys    []keyTraffic
-	devices []any // ids of those that are still signed in
+	devices []any // ids of those that are still signed in and have no traffic of the day yet
+	isKnown bool
 	// hasLiveKey tells that a key goes on which is neither removed nor past its deadline.
 	hasLiveKey bool
 }
@@ -75,6 +76,13 @@ var (
 	FROM access_key
 	WHERE server_id + 0 = $1
 		AND id IN (`, "?", ")"}
+
+	// bookedToday names its rows by the beginning of the primary key, for all keys of the users.
+	bookedToday = batch{1, `
+	SELECT user_id, key_id
+	FROM usage_day
+	WHERE day = $1
+		AND user_id IN (`, "?", ")"}
 
 	knownUsers = batch{0, `
 	SELECT id
@@ -126,7 +134,7 @@ var (
 
 // bookUsage writes the entries of a report down and returns the users it took over their quota.
 func (t *tx) bookUsage(r vpn.UsageReport, day int64) (exceeded []int64, err error) {
-	users, err := t.usersOf(r.NodeID, sumEntries(r.Entries))
+	users, err := t.usersOf(r.NodeID, day, sumEntries(r.Entries))
 	if err != nil {
 		return nil, err
 	}
@@ -167,9 +175,11 @@ func sumEntries(entries []vpn.UsageEntry) map[int64]traffic {
 	return keys
 }
 
-// usersOf finds whose traffic it is. Users who are gone are left out.
-func (t *tx) usersOf(nodeID int64, keys map[int64]traffic) (map[int64]*userTraffic, error) {
+// usersOf finds whose traffic it is. Users who are gone are left out. Whoever has traffic of the day is there; only for the
+// others, and for keys that are the first time in use on that day, are more rows read: most reports are about the same keys.
+func (t *tx) usersOf(nodeID, day int64, keys map[int64]traffic) (map[int64]*userTraffic, error) {
 	found := map[int64]*userTraffic{}
+	devices := map[int64]int64{} // of the keys that are not removed
 	err := t.eachOf(&keyOwners, []any{nodeID}, anys(slices.Sorted(maps.Keys(keys))), func(row scanner) error {
 		var id, userID, deviceID, notAfter, removedAt int64
 		if err := row.Scan(&id, &userID, &deviceID, &notAfter, &removedAt); err != nil {
@@ -183,7 +193,7 @@ func (t *tx) usersOf(nodeID int64, keys map[int64]traffic) (map[int64]*userTraff
 		u.bytes += keys[id].up + keys[id].down
 		u.keys = append(u.keys, keyTraffic{id, keys[id]})
 		if removedAt == 0 {
-			u.devices = append(u.devices, deviceID)
+			devices[id] = deviceID
 			u.hasLiveKey = u.hasLiveKey || notAfter == 0 || notAfter > millis(t.now)
 		}
 		return nil
@@ -191,13 +201,32 @@ func (t *tx) usersOf(nodeID int64, keys map[int64]traffic) (map[int64]*userTraff
 	if err != nil {
 		return nil, err
 	}
-	users := make(map[int64]*userTraffic, len(found))
-	err = t.eachOf(&knownUsers, nil, anys(slices.Sorted(maps.Keys(found))), func(row scanner) error {
-		id, err := scanID(row)
-		users[id] = found[id]
+	ids := anys(slices.Sorted(maps.Keys(found)))
+	err = t.eachOf(&bookedToday, []any{day}, ids, func(row scanner) error {
+		var userID, keyID int64
+		err := row.Scan(&userID, &keyID)
+		found[userID].isKnown = true
+		delete(devices, keyID)
 		return err
 	})
-	return users, err
+	if err != nil {
+		return nil, err
+	}
+	ids = slices.DeleteFunc(ids, func(id any) bool { return found[id.(int64)].isKnown }) //nolint:forcetypeassert // anys made them
+	err = t.eachOf(&knownUsers, nil, ids, func(row scanner) error {
+		id, err := scanID(row)
+		found[id].isKnown = true
+		return err
+	})
+	maps.DeleteFunc(found, func(_ int64, u *userTraffic) bool { return !u.isKnown })
+	for _, u := range found {
+		for _, k := range u.keys {
+			if device, isFirst := devices[k.id]; isFirst {
+				u.devices = append(u.devices, device)
+			}
+		}
+	}
+	return found, err
 }
 
 // countUsed adds to the traffic of the running periods and returns whom that took over the quota. Whoever is over it
