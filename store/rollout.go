@@ -41,7 +41,10 @@ func (s *Store) ConfiguredNodes(ctx context.Context) ([]vpn.ConfiguredNode, erro
 
 // ConfiguredNode implements vpn.NodeStore. It is asked when a node connects.
 func (s *Store) ConfiguredNode(ctx context.Context, nodeID int64) (n vpn.ConfiguredNode, err error) {
-	err = s.hotRow(ctx, oneConfigured, func(row scanner) error { n, err = scanConfigured(row); return err }, nodeID)
+	n, err = scanConfigured(s.read(ctx).row(oneConfigured, nodeID))
+	if isNone(err) {
+		err = vpn.ErrNotFound
+	}
 	return n, err
 }
 
