@@ -15,8 +15,8 @@ import (
 // connection still lives: in doing so it loses a record that has arrived by then. Without the settings it then gives the
 // connection up, and the page with it: one in ten sites failed so.
 func (p *Plane) speakSecond() error {
-	h2 := new(http2.Server)
-	if err := http2.ConfigureServer(p.server, h2); err != nil {
+	h2 := new(http2.Server)                                     //nolint:staticcheck // deprecated for net/http, which takes no connection of ours
+	if err := http2.ConfigureServer(p.server, h2); err != nil { //nolint:staticcheck // as above
 		return err
 	}
 	p.server.TLSNextProto[http2.NextProtoTLS] = func(server *http.Server, conn *tls.Conn, handler http.Handler) {
@@ -27,7 +27,7 @@ func (p *Plane) speakSecond() error {
 		}
 		_ = conn.SetReadDeadline(time.Time{})
 		w := wireOf(conn)
-		h2.ServeConn(&framed{Conn: conn, wire: w, buffers: p.buffers}, &http2.ServeConnOpts{
+		h2.ServeConn(&framed{Conn: conn, wire: w, buffers: p.buffers}, &http2.ServeConnOpts{ //nolint:staticcheck // as above
 			Context: context.WithValue(server.BaseContext(nil), wireKey{}, w), BaseConfig: server, Handler: handler, SawClientPreface: true,
 		})
 	}

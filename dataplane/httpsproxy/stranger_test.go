@@ -92,7 +92,7 @@ func visit(t *testing.T, ca *testca.CA, address string) net.Conn {
 	t.Helper()
 	conn := dialTLS(t, ca, address)
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // closing would read on
 	if err != nil || resp.StatusCode != http.StatusNotFound {
 		t.Fatal(resp, err)
 	}
@@ -112,7 +112,7 @@ func openTunnel(t *testing.T, ca *testca.CA, address string) (check func()) {
 	conn := dialTLS(t, ca, address)
 	_, _ = fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: a\r\nProxy-Authorization: %s\r\n\r\n", echoTarget(t), shown())
 	answer := bufio.NewReader(conn)
-	if resp, err := http.ReadResponse(answer, &http.Request{Method: http.MethodConnect}); err != nil || resp.StatusCode != http.StatusOK {
+	if resp, err := http.ReadResponse(answer, &http.Request{Method: http.MethodConnect}); err != nil || resp.StatusCode != http.StatusOK { //nolint:bodyclose // a tunnel has none
 		t.Fatal(resp, err)
 	}
 	return func() { t.Helper(); echoes(t, conn, answer) }
