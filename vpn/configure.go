@@ -44,12 +44,12 @@ func (s *Service) PublishConfig(ctx context.Context, a *Actor, p Publication) (R
 
 // lastLive is how nodes are, or, in a process that has none at hand, how they were when the one that has last wrote it down.
 func (s *Service) lastLive(ctx context.Context) (func(int64) NodeLive, error) {
-	statuses, err := s.store.NodeStreams(ctx)
+	streams, err := s.store.NodeStreams(ctx)
 	if err != nil {
 		return nil, err
 	}
-	written := make(map[int64]NodeLive, len(statuses))
-	for _, n := range statuses {
+	written := make(map[int64]NodeLive, len(streams))
+	for _, n := range streams {
 		if n.IsOnline && s.now().Sub(n.At) < statusHolds {
 			written[n.NodeID] = NodeLive{IsOnline: true, ActiveDevices: n.ActiveDevices, At: n.At}
 		}
