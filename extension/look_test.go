@@ -70,6 +70,13 @@ func scenes() []scene {
 	return []scene{
 		{name: "sign-in", memory: out},
 		{name: "sign-in-wrong", memory: out, then: `(() => { const e = document.getElementById("sign_in_error"); e.hidden = false; e.textContent = document.documentElement.lang === "ru" ? "Неверный логин или пароль" : "Wrong e-mail or password"; })()`},
+		{name: "code", memory: out, then: `(() => {
+			document.getElementById("sign_in").hidden = true;
+			document.getElementById("code").hidden = document.getElementById("code_error").hidden = false;
+			const isRu = document.documentElement.lang === "ru";
+			document.getElementById("code_text").textContent = isRu ? "Код действует один раз. Дождитесь следующего в приложении-аутентификаторе или введите код восстановления." : "A code works once. Wait for the next one of your authenticator app, or use a recovery code.";
+			document.getElementById("code_error").textContent = isRu ? "Код неверный, устарел или уже использован." : "The code is wrong, late or was used already.";
+		})()`},
 		{name: "ended", memory: ended},
 		{name: "idle", memory: sampleMemory("idle", "", nil)},
 		{name: "connecting", memory: sampleMemory("connecting", "", nil)},
