@@ -211,7 +211,13 @@ func (m *machine) addUser(email string) {
 // until waits for something to become true.
 func (m *machine) until(what string, check func() bool) {
 	m.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	m.untilWithin(30*time.Second, what, check)
+}
+
+// untilWithin is until that waits for so long at most.
+func (m *machine) untilWithin(longest time.Duration, what string, check func() bool) {
+	m.t.Helper()
+	for deadline := time.Now().Add(longest); ; time.Sleep(10 * time.Millisecond) {
 		if check() {
 			return
 		}
