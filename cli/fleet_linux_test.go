@@ -443,7 +443,7 @@ func (f *fleet) settled(d *device) int64 {
 	return last
 }
 
-// onlines is how often the control plane that runs now has welcomed the node.
+// onlines is how often the node has been welcomed so far.
 func (f *fleet) onlines() int { return strings.Count(f.log.String(), "a node is online") }
 
 // kill -9 of either side at random moments: what the plane counted and wrote down is booked, once. Of what it counted in
