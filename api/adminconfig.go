@@ -81,7 +81,7 @@ func (p *publicationInput) read(in *input) {
 }
 
 // isGiven reports whether a value is there.
-func (in *input) isGiven(name string) bool { return in.values[name].kind != kindAbsent }
+func (in *input) isGiven(name string) bool { return in.values.of(name).kind != kindAbsent }
 
 // publishConfig gives nodes other ports and protocols, in stages.
 func (a *API) publishConfig(ctx context.Context, actor *vpn.Actor, in publicationInput) (*wire.AdminRollout, error) {
