@@ -290,6 +290,7 @@ func moneyFlow(w *world, b *tab) {
 		b.t.Fatal(err)
 	}
 	b.open("/admin/users/" + number(w.stranger.ID))
+	b.press("details.table summary")
 	b.sees("Сервер выведен из работы", "The server is drained")
 	b.audit("console user diagnosed")
 	b.press(".actions > button[popovertarget=reset]")

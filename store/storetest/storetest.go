@@ -108,6 +108,7 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"events", events},
 		{"deliveries", deliveries},
 		{"deliveries under load", deliveriesUnderLoad},
+		{"jobs", jobs},
 		{"node events", nodeEvents},
 		{"expiry events", expiryEvents},
 		{"many expiries", manyExpiries},
