@@ -114,7 +114,7 @@ func (s *Service) answer(ctx context.Context, r mailRequest) error {
 		email = r.signUp.Email
 	}
 	if s.letters.admit(letterKey(email)) != nil {
-		return nil // somebody floods a mailbox
+		return nil //nolint:nilerr // somebody floods a mailbox
 	}
 	u, err := s.store.UserByEmail(ctx, email)
 	isThere := err == nil

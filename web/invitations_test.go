@@ -40,7 +40,7 @@ func TestConsoleInvitationsWithoutJavaScript(t *testing.T) {
 	v.open("/admin/invitations?before=3").says(200, "To the start")
 
 	path := "/admin/users/" + number(w.user.ID)
-	p = v.open(path).says(200, "Two-step sign-innone", "Passkeysnone")
+	v.open(path).says(200, "Two-step sign-innone", "Passkeysnone")
 	w.factor(w.user.ID)
 	w.passkey(w.user.ID)
 	p = v.open(path).says(200, "1 recovery code is left", "1 passkey")

@@ -214,10 +214,10 @@ func (s *Site) newMux() *http.ServeMux {
 			v := visitOf(r)
 			v.route = strings.TrimSuffix(path, "{$}")
 			w.Header().Set("Allow", allow)
-			v.refuse(errNoMethod)
+			v.refuse(errNoMethod) //nolint:contextcheck // as above
 		})
 	}
-	mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { visitOf(r).refuse(errNoPage) })
+	mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { visitOf(r).refuse(errNoPage) }) //nolint:contextcheck // as above
 	return mux
 }
 

@@ -106,11 +106,11 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer v.end() //nolint:contextcheck // a visit holds its request, and so the context
 	v.setHeaders()
 	if err := s.guard.Check(r); err != nil {
-		v.refuse(errCrossOrigin)
+		v.refuse(errCrossOrigin) //nolint:contextcheck // a visit holds its request, and so the context
 		return
 	}
 	if r.ContentLength > maxFormBytes {
-		v.refuse(errTooLarge)
+		v.refuse(errTooLarge) //nolint:contextcheck // as above
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
