@@ -19,7 +19,9 @@ func newStory(t testing.TB) *story {
 }
 
 func beginStory(w *world, b testbrowser.Browser) *story {
-	return &story{world: w, b: b, popup: b.Open(b.Extension() + "popup.html"), tab: b.Open("about:blank")}
+	s := &story{world: w, b: b, popup: b.Open("about:blank"), tab: b.Open("about:blank")}
+	s.reopen()
+	return s
 }
 
 // A full plan: the popup lists the devices, and the one that is chosen makes room.

@@ -31,9 +31,7 @@ type story struct {
 }
 
 func tell(w *world, b testbrowser.Browser) {
-	s := &story{world: w, b: b}
-	s.popup = b.Open(b.Extension() + "popup.html")
-	s.tab = b.Open("about:blank")
+	s := beginStory(w, b)
 	for _, step := range []struct {
 		name string
 		do   func()
@@ -63,6 +61,13 @@ func tell(w *world, b testbrowser.Browser) {
 		}
 		w.t.Logf("%-14s %v", step.name, time.Since(began).Round(time.Millisecond))
 	}
+}
+
+// reopen opens the popup and waits until it can be used.
+func (s *story) reopen() {
+	s.t.Helper()
+	s.popup.Load(s.b.Extension() + "popup.html")
+	testbrowser.Until(s.t, "the popup is drawn", func() bool { return testbrowser.Value[bool](s.t, s.popup, `document.body.dataset.ready === ""`) })
 }
 
 // click presses a button of the popup.
@@ -264,7 +269,7 @@ func (s *story) searchesAndFavours() {
 	all := rows()
 	last := all[len(all)-1]
 	testbrowser.Value[any](s.t, s.popup, `[...document.querySelectorAll(".star")].at(-1).click()`)
-	s.popup.Load(s.b.Extension() + "popup.html") // it is kept
+	s.reopen() // it is kept
 	s.click("server")
 	if got := rows(); len(got) != 3 || got[0] != "Best server" || got[1] != last {
 		s.t.Errorf("after %s became a favourite the list is %q", last, got)
@@ -272,9 +277,17 @@ func (s *story) searchesAndFavours() {
 	s.click("back")
 }
 
+// options opens the options and waits until they can be used.
+func (s *story) options() testbrowser.Page {
+	s.t.Helper()
+	p := s.b.Open(s.b.Extension() + "options.html")
+	testbrowser.Until(s.t, "the options are drawn", func() bool { return testbrowser.Value[bool](s.t, p, `!document.querySelector("main").hidden`) })
+	return p
+}
+
 // changesOptions chooses another language and theme, and lets web pages use WebRTC for a while.
 func (s *story) changesOptions() {
-	options := s.b.Open(s.b.Extension() + "options.html")
+	options := s.options()
 	set := func(id, change string) {
 		s.t.Helper()
 		testbrowser.Value[any](s.t, options, `(() => { const e = document.getElementById("`+id+`"); e.`+change+`; e.dispatchEvent(new Event("change")); })()`)
@@ -297,7 +310,7 @@ func (s *story) changesOptions() {
 
 // opensSomeDirectly opens the sites of the bypass list directly, and no other.
 func (s *story) opensSomeDirectly() {
-	options := s.b.Open(s.b.Extension() + "options.html")
+	options := s.options()
 	add := func(pattern string) {
 		testbrowser.Value[any](s.t, options, `(() => { document.getElementById("pattern").value = `+testbrowser.Quote(pattern)+`; document.getElementById("bypass").requestSubmit(); })()`)
 	}
@@ -380,7 +393,7 @@ func (s *story) survivesTheWorker() {
 		s.comesBy(nodeAddresses[i])
 	}
 	s.b.KillWorker()
-	s.popup.Load(s.b.Extension() + "popup.html")
+	s.reopen()
 	s.shows("status", "Protected")
 	s.comesBy(nodeAddresses[i])
 }
@@ -417,7 +430,7 @@ func (s *story) stopsAtTheExpiry() {
 	if err := s.service.SetExpiry(s.t.Context(), vpn.Shell(), s.user.ID, time.Now().Add(240*time.Hour)); err != nil {
 		s.t.Fatal(err)
 	}
-	s.popup.Load(s.b.Extension() + "popup.html") // opening the popup looks at the subscription
+	s.reopen() // opening the popup looks at the subscription
 	s.shows("status", "Protected")
 	s.comesBy(nodeAddresses[i])
 }
