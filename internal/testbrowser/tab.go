@@ -44,7 +44,7 @@ func (p *Tab) hear(e event) {
 	if err := json.Unmarshal(e.Params, &said); err != nil {
 		return
 	}
-	text := ""
+	var text string
 	switch {
 	case e.Method == "Runtime.consoleAPICalled" && (said.Type == "error" || said.Type == "warning" || said.Type == "assert"):
 		text = said.Type + ": " + fmt.Sprint(said.Args)
