@@ -89,11 +89,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.end() //nolint:contextcheck // an exchange holds its request, and so the context
 	x.setHeaders()
 	if x.isAPI && r.Method == http.MethodOptions {
-		x.preflight()
+		x.preflight() //nolint:contextcheck // as above
 		return
 	}
 	if err := x.route(); err != nil { //nolint:contextcheck // as above
-		x.refuse(err)
+		x.refuse(err) //nolint:contextcheck // as above
 	}
 }
 

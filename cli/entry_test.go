@@ -61,10 +61,10 @@ func TestEntriesByMail(t *testing.T) {
 			}
 			return string(page)
 		}
-		open = func(path string) string { t.Helper(); return read(browser.Get(m.url + path)) }
+		open = func(path string) string { t.Helper(); return read(browser.Get(m.url + path)) } //nolint:bodyclose // read closes it
 		post = func(path, text string, form url.Values) string {
 			t.Helper()
-			page := read(browser.PostForm(m.url+path, form))
+			page := read(browser.PostForm(m.url+path, form)) //nolint:bodyclose // read closes it
 			if !strings.Contains(page, text) {
 				t.Fatalf("%s does not say %q:\n%s", path, text, page)
 			}

@@ -19,8 +19,13 @@ func TestLiveThroughTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	browser := &http.Client{Jar: jar}
-	if resp, err := browser.PostForm(m.url+"/signin", url.Values{"email": {"user@example.com"}, "password": {testPassword}}); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%v %v", resp, err)
+	signedIn, err := browser.PostForm(m.url+"/signin", url.Values{"email": {"user@example.com"}, "password": {testPassword}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer signedIn.Body.Close()
+	if signedIn.StatusCode != http.StatusOK {
+		t.Fatal(signedIn.Status)
 	}
 	resp, err := browser.Get(m.url + "/account/servers/live")
 	if err != nil {

@@ -113,7 +113,7 @@ func postgresValue(v any) ([]byte, error) {
 }
 
 // inBinary says that all values are in binary form.
-var inBinary = []int16{1} //nolint:gochecknoglobals // a constant that Go cannot declare as one
+var inBinary = []int16{1}
 
 // try asks the parts in one round trip.
 func (p *postgresLookups) try(ctx context.Context) (err error) {

@@ -141,7 +141,7 @@ func TestJobIsCancelled(t *testing.T) {
 	b.refused(b.CancelJob(ctx, shell, j.ID), vpn.CodeConflict)
 	// A change that was under way when the job was cancelled is undone.
 	err = b.store.SetUserStatus(ctx, ids[0], vpn.UserBlocked, vpn.Audit{Action: "user.blocked", SubjectID: ids[0], JobID: j.ID})
-	if u, _ := b.store.User(ctx, ids[0]); err != vpn.ErrJobOver || u.Status != vpn.UserActive { //nolint:errorlint // refusals are not wrapped
+	if u, _ := b.store.User(ctx, ids[0]); err != vpn.ErrJobOver || u.Status != vpn.UserActive {
 		t.Errorf("%v, %+v", err, u)
 	}
 	if err := b.WorkOff(ctx, 1); err != nil || b.job(j.ID).State != vpn.JobCancelled || b.job(j.ID).Done != 0 {

@@ -36,19 +36,16 @@ func (v view) Can(noun string) bool { return v.User != nil && mayChange(v.User, 
 // Operates is operates for who looks at the page.
 func (v view) Operates() bool { return v.User != nil && operates(v.User) }
 
-// consoleMenu are the pages of the console, with what one must be able to see for each.
-var consoleMenu = []struct {
-	path string
-	noun vpn.Noun
-}{
-	{"/admin", vpn.NounUsers}, {"/admin/users", vpn.NounUsers}, {"/admin/invitations", vpn.NounUsers}, {"/admin/servers", vpn.NounServers}, {"/admin/plans", vpn.NounPlans},
-	{"/admin/vouchers", vpn.NounVouchers}, {"/admin/payments", vpn.NounPayments}, {"/admin/webhooks", vpn.NounWebhooks},
-	{"/admin/audit", vpn.NounAudit}, {"/admin/settings", vpn.NounSettings},
-}
-
 // menuFor are the pages of the console that a user may see.
 func menuFor(u *vpn.User) (paths []string) {
-	for _, page := range consoleMenu {
+	for _, page := range []struct {
+		path string
+		noun vpn.Noun // what one must be able to see
+	}{
+		{"/admin", vpn.NounUsers}, {"/admin/users", vpn.NounUsers}, {"/admin/invitations", vpn.NounUsers}, {"/admin/servers", vpn.NounServers},
+		{"/admin/plans", vpn.NounPlans}, {"/admin/vouchers", vpn.NounVouchers}, {"/admin/payments", vpn.NounPayments},
+		{"/admin/webhooks", vpn.NounWebhooks}, {"/admin/audit", vpn.NounAudit}, {"/admin/settings", vpn.NounSettings},
+	} {
 		if u.Role.Level(page.noun) >= vpn.Read {
 			paths = append(paths, page.path)
 		}

@@ -57,7 +57,7 @@ func (s *series) add(v int) {
 		copy(s.values[:], s.values[1:])
 		s.n--
 	}
-	s.values[s.n] = int32(min(v, 1<<30)) //nolint:gosec // bounded
+	s.values[s.n] = int32(min(v, 1<<30))
 	s.n++
 }
 

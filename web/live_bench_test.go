@@ -38,7 +38,7 @@ func BenchmarkLive(b *testing.B) {
 					for _, c := range visitor.client.Jar.Cookies(must(url.Parse(w.server.URL))(b)) {
 						r.AddCookie(c)
 					}
-					resp := must(server.Client().Do(r))(b)
+					resp := must(server.Client().Do(r))(b) //nolint:bodyclose // who reads it closes it
 					readers.Go(func() {
 						defer resp.Body.Close()
 						lines := bufio.NewScanner(resp.Body)
@@ -79,7 +79,7 @@ func BenchmarkLivePage(b *testing.B) {
 			b.Fatal(err)
 		}
 		r := must(http.NewRequestWithContext(b.Context(), http.MethodGet, w.server.URL+"/admin", nil))(b)
-		resp := must(visitor.client.Do(r))(b)
+		resp := must(visitor.client.Do(r))(b) //nolint:bodyclose // it is closed below
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
 			b.Fatalf("%d %v", resp.StatusCode, err)
 		}

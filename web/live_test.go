@@ -31,7 +31,7 @@ func (v *visitor) watch(t *testing.T, server *httptest.Server, path string) *wat
 	for _, c := range v.client.Jar.Cookies(must(http.NewRequest(http.MethodGet, v.w.server.URL+"/", nil))(t).URL) {
 		r.AddCookie(c)
 	}
-	resp := must((&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r))(t)
+	resp := must((&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r))(t) //nolint:bodyclose // who reads it closes it
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("%s: %d %v", path, resp.StatusCode, resp.Header)
 	}

@@ -86,7 +86,7 @@ func (v *visit) stream(mayLook func(*vpn.Actor) bool, read func(*frame) ([]byte,
 		case f := <-st.frames:
 			var event []byte
 			if event, v.err = read(f); v.err != nil {
-				return nil //nolint:nilerr // the answer has begun: the error goes into the event of the request alone
+				return nil // the answer has begun: the error goes into the event of the request alone
 			}
 			w.send(event)
 		case <-changed:

@@ -222,7 +222,7 @@ func (w *world) use(userID, deviceID int64) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	key := must(w.store.IssueKey(ctx, vpn.NewKey{UserID: userID, DeviceID: deviceID, ServerID: w.servers[0].ID}, vpn.Audit{Action: "key.issue"}))(w.t)
-	stream := uint64(w.now().UnixNano()) //nolint:gosec // not negative
+	stream := uint64(w.now().UnixNano())
 	for i := range 24 {
 		report := vpn.UsageReport{NodeID: w.servers[0].ID, Stream: stream, Seq: uint64(i + 1), Entries: []vpn.UsageEntry{{
 			KeyID: key.ID, Up: int64(40e6 + i%5*30e6), Down: int64(300e6 + (i*7)%11*180e6),
