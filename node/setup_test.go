@@ -197,6 +197,8 @@ func (p *plane) connect(id int64) (*dataplane.Session, <-chan struct{}, error) {
 
 func (m *memory) NoteStreams(context.Context, []vpn.NodeStream) error { return nil }
 
+func (m *memory) ForgetCursors(context.Context, time.Time) error { return nil }
+
 // setup is a control plane and what it takes to start nodes that link to it.
 type setup struct {
 	t     testing.TB
