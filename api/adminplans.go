@@ -77,7 +77,7 @@ func (a *API) plans(ctx context.Context, actor *vpn.Actor, _ nothing) (*wire.Pag
 func adminPlanOf(p *vpn.Plan) wire.AdminPlan {
 	return wire.AdminPlan{
 		ID: p.ID, Code: p.Code, Name: wire.Texts(p.Name), Tier: p.Tier, PeriodDays: p.PeriodDays, GraceDays: p.GraceDays,
-		IsTrial: p.IsTrial, DeviceLimit: p.DeviceLimit, TrafficLimit: p.TrafficLimit, SpeedLimitMbps: p.SpeedLimitMbps,
+		IsTrial: p.IsTrial, DeviceLimit: p.DeviceLimit, TrafficLimit: p.TrafficLimit, TrafficByPeriod: p.TrafficByPeriod, SpeedLimitMbps: p.SpeedLimitMbps,
 		StartsAtFirstUse: p.StartsAtFirstUse, NextPlanID: p.NextPlanID,
 	}
 }
@@ -89,7 +89,7 @@ func (p *planInput) read(in *input) {
 	p.ID, p.Code = in.x.pathID(), in.text("code", true)
 	p.Name = vpn.Text{RU: in.text("name_ru", false), EN: in.text("name_en", false)}
 	p.Tier, p.PeriodDays, p.GraceDays = in.count("tier", false), in.count("period_days", false), in.count("grace_days", false)
-	p.IsTrial, p.StartsAtFirstUse = in.boolean("is_trial"), in.boolean("starts_at_first_use")
+	p.IsTrial, p.StartsAtFirstUse, p.TrafficByPeriod = in.boolean("is_trial"), in.boolean("starts_at_first_use"), in.boolean("traffic_by_period")
 	p.DeviceLimit, p.TrafficLimit = in.count("device_limit", true), in.integer("traffic_limit", false)
 	p.SpeedLimitMbps, p.NextPlanID = in.count("speed_limit_mbps", false), in.integer("next_plan_id", false)
 }

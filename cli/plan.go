@@ -27,6 +27,7 @@ type planFlags struct {
 	Tier    *int    `help:"Opens servers up to this tier."`
 	Next    *string `placeholder:"CODE" help:"Plan that follows, for one period, when a subscription and its grace have ended; '' is none."`
 
+	TrafficByPeriod  *bool `negatable:"" help:"Traffic is for each period instead of each month."`
 	StartsAtFirstUse *bool `negatable:"" help:"A period begins with the first key instead of at once."`
 }
 
@@ -41,6 +42,7 @@ func (f *planFlags) apply(p *vpn.Plan, plans []vpn.Plan) error {
 	setFrom(&p.SpeedLimitMbps, f.Speed)
 	setFrom(&p.Tier, f.Tier)
 	setFrom(&p.StartsAtFirstUse, f.StartsAtFirstUse)
+	setFrom(&p.TrafficByPeriod, f.TrafficByPeriod)
 	if f.Traffic != nil {
 		p.TrafficLimit = int64(*f.Traffic)
 	}
@@ -157,7 +159,8 @@ type planRow struct {
 	Traffic int64  `json:"traffic_bytes"`
 	Speed   int    `json:"speed_mbps"`
 	Tier    int    `json:"tier"`
-	// StartsAtFirstUse and NextPlanID are as in vpn.Plan.
+	// TrafficByPeriod, StartsAtFirstUse and NextPlanID are as in vpn.Plan.
+	TrafficByPeriod  bool  `json:"traffic_by_period"`
 	StartsAtFirstUse bool  `json:"starts_at_first_use"`
 	NextPlanID       int64 `json:"next_plan_id"`
 }
@@ -165,7 +168,7 @@ type planRow struct {
 func planRowOf(p *vpn.Plan) planRow {
 	return planRow{
 		p.ID, p.Code, p.Name.EN, p.Name.RU, p.PeriodDays, p.GraceDays, p.IsTrial, p.DeviceLimit, p.TrafficLimit,
-		p.SpeedLimitMbps, p.Tier, p.StartsAtFirstUse, p.NextPlanID,
+		p.SpeedLimitMbps, p.Tier, p.TrafficByPeriod, p.StartsAtFirstUse, p.NextPlanID,
 	}
 }
 

@@ -28,6 +28,8 @@ type Plan struct {
 	DeviceLimit int
 	// TrafficLimit is in bytes a month, counted from the start of the subscription; 0 = unlimited.
 	TrafficLimit int64
+	// TrafficByPeriod counts TrafficLimit for each period instead, where the plan is not for life.
+	TrafficByPeriod bool
 	// SpeedLimitMbps is per device and direction, in 10^6 bits a second; 0 = unlimited.
 	SpeedLimitMbps int
 	// StartsAtFirstUse lets a period begin with the first key instead of at once.

@@ -140,11 +140,15 @@ func notAfter(u *User, e *Entitlement, now time.Time) time.Time {
 // every call, so that suspending twice changes nothing.
 var suspendedAt = time.UnixMilli(1).UTC() //nolint:gochecknoglobals // a constant that Go cannot declare as one
 
-// nextReset is the first end of a traffic month after now, counted from the start; a month that lacks the day ends on
-// its last one. Zero when the plan counts no traffic.
+// nextReset is the first end of a traffic month, or period, after now, counted from the start; a month that lacks the day
+// ends on its last one. Zero when the plan counts no traffic.
 func nextReset(p *Plan, startsAt, now time.Time) time.Time {
-	if p.TrafficLimit == 0 {
+	switch period := time.Duration(p.PeriodDays) * day; {
+	case p.TrafficLimit == 0:
 		return time.Time{}
+	case p.TrafficByPeriod && period > 0:
+		over := max(now.Sub(startsAt), 0) / period
+		return startsAt.Add((over + 1) * period)
 	}
 	months := (now.Year()-startsAt.Year())*12 + int(now.Month()) - int(startsAt.Month())
 	for n := max(months, 1); ; n++ {

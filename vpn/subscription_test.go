@@ -104,6 +104,20 @@ func TestNextReset(t *testing.T) {
 			t.Errorf("from %s at %s: %s, want %s", c[0], c[1], got.Format(time.RFC3339), c[2])
 		}
 	}
+	p = &Plan{TrafficLimit: 1, TrafficByPeriod: true, PeriodDays: 7}
+	for _, c := range [][3]string{
+		{"2026-09-01T10:00:00Z", "2026-09-01T10:00:00Z", "2026-09-08T10:00:00Z"},
+		{"2026-09-01T10:00:00Z", "2026-09-08T09:59:59Z", "2026-09-08T10:00:00Z"},
+		{"2026-09-01T10:00:00Z", "2026-09-08T10:00:00Z", "2026-09-15T10:00:00Z"},
+		{"2026-09-01T10:00:00Z", "2026-08-31T00:00:00Z", "2026-09-08T10:00:00Z"},
+	} {
+		if got := nextReset(p, at(c[0]), at(c[1])); !got.Equal(at(c[2])) {
+			t.Errorf("by period, from %s at %s: %s, want %s", c[0], c[1], got.Format(time.RFC3339), c[2])
+		}
+	}
+	if p.PeriodDays = 0; !nextReset(p, at("2026-09-01T00:00:00Z"), at("2026-09-01T00:00:00Z")).Equal(at("2026-10-01T00:00:00Z")) {
+		t.Error("a plan for life has no months")
+	}
 	if got := nextReset(&Plan{}, time.Now(), time.Now()); !got.IsZero() {
 		t.Errorf("a plan without quota resets at %v", got)
 	}

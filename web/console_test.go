@@ -196,11 +196,11 @@ func TestConsolePlansWithoutJavaScript(t *testing.T) {
 	}
 	v.submit(p, "/admin/plans", "code", "x", "name_en", "X", "next", "nothing").says(422)
 	v.submit(p, "/admin/plans", "code", "STANDARD", "name_en", "X").says(409, "of this code")
-	v.submit(p, "/admin/plans", "code", "trial", "name_en", "Try", "days", "7", "traffic", "0,25", "speed", "50", "trial", "yes", "next", "standard").
-		says(200, "The plan is added.", "Try", "7 days", "250 MB", "50 Mbit/s")
+	v.submit(p, "/admin/plans", "code", "trial", "name_en", "Try", "days", "7", "traffic", "0,25", "traffic_by_period", "yes", "speed", "50", "trial", "yes", "next", "standard").
+		says(200, "The plan is added.", "Try", "7 days", "250 MB a period", "50 Mbit/s")
 	plans := must(w.service.Plans(t.Context(), vpn.Shell()))(t)
 	trial := plans[len(plans)-1]
-	if !trial.IsTrial || trial.StartsAtFirstUse || trial.TrafficLimit != 250_000_000 || trial.NextPlanID != plans[0].ID {
+	if !trial.IsTrial || !trial.TrafficByPeriod || trial.StartsAtFirstUse || trial.TrafficLimit != 250_000_000 || trial.NextPlanID != plans[0].ID {
 		t.Errorf("%+v", trial)
 	}
 	at := "/admin/plans/" + number(trial.ID)

@@ -19,7 +19,7 @@ type plansPage struct {
 type planForm struct {
 	At                                                                         string
 	Code, NameRU, NameEN, Tier, Days, Grace, Devices, Traffic, Speed, NextCode string
-	IsTrial, StartsAtFirstUse                                                  bool
+	IsTrial, StartsAtFirstUse, TrafficByPeriod                                 bool
 	Plans                                                                      []vpn.Plan // that may follow
 	Problem                                                                    problem
 }
@@ -42,6 +42,7 @@ func (v *visit) planForm() planForm {
 		Code: v.form("code"), NameRU: v.form("name_ru"), NameEN: v.form("name_en"), Tier: v.form("tier"), Days: v.form("days"),
 		Grace: v.form("grace"), Devices: v.form("devices"), Traffic: v.form("traffic"), Speed: v.form("speed"), NextCode: v.form("next"),
 		IsTrial: v.form("trial") != "", StartsAtFirstUse: v.form("starts_at_first_use") != "",
+		TrafficByPeriod: v.form("traffic_by_period") != "",
 	}
 }
 
@@ -53,6 +54,7 @@ func planFormOf(p *vpn.Plan, plans []vpn.Plan) planForm {
 		Code: p.Code, NameRU: p.Name.RU, NameEN: p.Name.EN, Tier: strconv.Itoa(p.Tier), Days: strconv.Itoa(p.PeriodDays),
 		Grace: strconv.Itoa(p.GraceDays), Devices: strconv.Itoa(p.DeviceLimit), Speed: strconv.Itoa(p.SpeedLimitMbps),
 		Traffic: strconv.FormatFloat(float64(p.TrafficLimit)/bytesInGB, 'f', -1, 64), IsTrial: p.IsTrial, StartsAtFirstUse: p.StartsAtFirstUse,
+		TrafficByPeriod: p.TrafficByPeriod,
 	}
 	for i := range plans {
 		if plans[i].ID == p.NextPlanID {
@@ -64,7 +66,8 @@ func planFormOf(p *vpn.Plan, plans []vpn.Plan) planForm {
 
 // put writes what was typed over a plan. CodeValidationFailed names what is no number or no plan.
 func (f *planForm) put(p *vpn.Plan, plans []vpn.Plan) error {
-	p.Code, p.Name, p.IsTrial, p.StartsAtFirstUse = f.Code, vpn.Text{RU: f.NameRU, EN: f.NameEN}, f.IsTrial, f.StartsAtFirstUse
+	p.Code, p.Name, p.IsTrial = f.Code, vpn.Text{RU: f.NameRU, EN: f.NameEN}, f.IsTrial
+	p.StartsAtFirstUse, p.TrafficByPeriod = f.StartsAtFirstUse, f.TrafficByPeriod
 	for _, field := range []struct {
 		name, text string
 		to         *int

@@ -221,6 +221,7 @@ type AdminPlan struct {
 	IsTrial          bool   `json:"is_trial"`
 	DeviceLimit      int    `json:"device_limit"`
 	TrafficLimit     int64  `json:"traffic_limit"`
+	TrafficByPeriod  bool   `json:"traffic_by_period"`
 	SpeedLimitMbps   int    `json:"speed_limit_mbps"`
 	StartsAtFirstUse bool   `json:"starts_at_first_use"`
 	NextPlanID       int64  `json:"next_plan_id"`

@@ -128,7 +128,7 @@ func vouchers(w *world) {
 // nextPlans: whose subscription and grace have ended gets the plan that follows.
 func nextPlans(w *world) {
 	free := w.plan(vpn.Plan{})
-	plan := w.plan(vpn.Plan{PeriodDays: 30, GraceDays: 1, NextPlanID: free.ID, StartsAtFirstUse: true})
+	plan := w.plan(vpn.Plan{PeriodDays: 30, GraceDays: 1, NextPlanID: free.ID, StartsAtFirstUse: true, TrafficByPeriod: true})
 	ended, running := w.user(), w.user()
 	w.ok(w.setSubscription(vpn.Subscription{UserID: ended.ID, PlanID: plan.ID, StartsAt: today, ExpiresAt: today}, by("x")))
 	w.ok(w.setSubscription(vpn.Subscription{UserID: running.ID, PlanID: plan.ID, StartsAt: today, ExpiresAt: today.Add(time.Millisecond)}, by("x")))
