@@ -307,6 +307,19 @@ func (d *device) key() wire.IssuedKey {
 	return key
 }
 
+// keyOf is key, once the node serves a method.
+func (d *device) keyOf(method string) wire.IssuedKey {
+	d.m.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		switch key := d.key(); {
+		case key.Shadowsocks.Method == method:
+			return key
+		case time.Now().After(deadline):
+			d.m.t.Fatalf("the method of the key is %s still\n%s", key.Shadowsocks.Method, d.m.log)
+		}
+	}
+}
+
 // rotated returns a new key of the device on a server.
 func (d *device) rotated(server int64) wire.IssuedKey {
 	d.m.t.Helper()

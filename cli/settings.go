@@ -54,15 +54,15 @@ func (c *SettingsShowCmd) Run(ctx context.Context, t *Terminal) error {
 	})
 }
 
-// SettingsSetCmd is `stile settings set`. Its flags read no environment: there those of `stile serve` are.
+// SettingsSetCmd is `stile settings set`. Its flags have variables of their own: those of `stile serve` win over what is set.
 type SettingsSetCmd struct {
 	databaseFlags
-	Brand      *string `env:"-" placeholder:"NAME" help:"What the service calls itself, at most 45 characters."`
-	AccountURL *string `name:"account-url" env:"-" placeholder:"URL" help:"Page where users manage their account."`
-	RenewURL   *string `name:"renew-url" env:"-" placeholder:"URL" help:"Page where users renew."`
-	SupportURL *string `name:"support-url" env:"-" placeholder:"URL" help:"Page where users find help, or mailto:ADDRESS."`
-	SignUp     *string `env:"-" placeholder:"MODE" help:"Who may make an account: closed, invitation, voucher or open."`
-	MailFrom   *string `env:"-" placeholder:"ADDRESS" help:"Sender of mails, such as VPN <vpn@example.net>."`
+	Brand      *string `env:"STILE_SET_BRAND" placeholder:"NAME" help:"What the service calls itself, at most 45 characters."`
+	AccountURL *string `name:"account-url" env:"STILE_SET_ACCOUNT_URL" placeholder:"URL" help:"Page where users manage their account."`
+	RenewURL   *string `name:"renew-url" env:"STILE_SET_RENEW_URL" placeholder:"URL" help:"Page where users renew."`
+	SupportURL *string `name:"support-url" env:"STILE_SET_SUPPORT_URL" placeholder:"URL" help:"Page where users find help, or mailto:ADDRESS."`
+	SignUp     *string `env:"STILE_SET_SIGN_UP" placeholder:"MODE" help:"Who may make an account: closed, invitation, voucher or open."`
+	MailFrom   *string `env:"STILE_SET_MAIL_FROM" placeholder:"ADDRESS" help:"Sender of mails, such as VPN <vpn@example.net>."`
 }
 
 // Run changes the settings that are named.

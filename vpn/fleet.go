@@ -81,14 +81,15 @@ func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) err
 	return nil
 }
 
-// movePorts publishes a server's ports, if its node takes configurations and neither serves these nor is about to.
+// movePorts publishes a server's ports, if its node takes configurations and neither serves these nor is about to: who changes
+// something else of a server while a roll-out goes on names the ports that it has still.
 func (s *Service) movePorts(ctx context.Context, a *Actor, server *Server) error {
 	node, err := s.store.ConfiguredNode(ctx, server.ID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	ports := server.Ports()
-	if err != nil || ports == node.due() {
+	if err != nil || ports == node.due() || ports == node.NodePorts {
 		return err
 	}
 	_, err = s.PublishConfig(ctx, a, Publication{ServerIDs: []int64{server.ID}, Change: ConfigChange{

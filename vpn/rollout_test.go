@@ -316,6 +316,12 @@ func TestKeysNameTheServedPorts(t *testing.T) {
 	if got := named(); got != served {
 		t.Errorf("a key names %+v while its node serves %+v", got, served)
 	}
+	renamed := s
+	renamed.Name = "renamed meanwhile"
+	renamed.ShadowsocksPort, renamed.HTTPSPort, renamed.ShadowsocksMethod = served.Shadowsocks, served.HTTPS, served.Method
+	if err := b.UpdateServer(ctx, shell, renamed); err != nil {
+		t.Errorf("another name, with the ports of still: %v", err)
+	}
 	if err := b.UpdateServer(ctx, shell, s); err != nil { // wants nothing else
 		t.Errorf("the same once more: %v", err)
 	}
