@@ -34,11 +34,14 @@ func unpack(t testing.TB, target extension.Target, c extension.Config) string {
 	return dir
 }
 
-// chromium starts a Chromium with this world's extension, and others.
+// chromium starts a Chromium with this world's extension, the same at each start, and others.
 func (w *world) chromium(home string, others ...string) *testbrowser.Chromium {
 	w.t.Helper()
+	if w.unpacked == "" {
+		w.unpacked = unpack(w.t, extension.Chromium, w.config())
+	}
 	return testbrowser.StartChromium(w.t, testbrowser.ChromiumConfig{
-		Home: home, Extensions: append([]string{unpack(w.t, extension.Chromium, w.config())}, others...), Pins: []string{testca.Pin(w.tls)},
+		Home: home, Extensions: append([]string{w.unpacked}, others...), Pins: []string{testca.Pin(w.tls)},
 	})
 }
 

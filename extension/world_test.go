@@ -62,6 +62,8 @@ type world struct {
 	api     *httptest.Server
 	isDown  atomic.Bool // the API answers nobody
 	site    *site
+	// unpacked is where Chromium's extension is: from another directory it would be another extension.
+	unpacked string
 }
 
 // plainPasswords keeps passwords as they are: hashing is slow on purpose.

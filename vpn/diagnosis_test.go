@@ -75,9 +75,6 @@ func TestDiagnosisSaysWhatIssueKeySays(t *testing.T) {
 	b.refused(err, vpn.CodeNotFound)
 }
 
-// pass lets time go by.
-func (b *bench) pass(d time.Duration) { b.now = b.now.Add(d) }
-
 // Support extends up to two weeks from now, however often it tries.
 func TestSupportExtendsWithinItsBound(t *testing.T) {
 	b := setup(t)

@@ -71,6 +71,7 @@ type bench struct {
 	t     *testing.T
 	store *store.Store
 	nodes *nodes
+	mu    sync.Mutex
 	now   time.Time
 	user  vpn.User
 }
@@ -98,7 +99,18 @@ func setupOn(t *testing.T, dsn string) *bench {
 	return b
 }
 
-func (b *bench) clock() time.Time { return b.now }
+func (b *bench) clock() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now
+}
+
+// pass lets time pass while others read the clock.
+func (b *bench) pass(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now = b.now.Add(d)
+}
 
 func (b *bench) open(dsn string) *store.Store {
 	b.t.Helper()

@@ -261,17 +261,17 @@ func TestSignUpByMail(t *testing.T) {
 
 	// A link is worth nothing a day later, nor once nobody may sign up.
 	b.allow(vpn.SignUpOpen)
-	b.now = b.now.Add(time.Second)
+	b.pass(time.Second)
 	invitation = ""
 	ask("late@example.com")
 	late := <-letters
-	b.now = b.now.Add(24 * time.Hour)
+	b.pass(24 * time.Hour)
 	_, err = s.ConfirmSignUp(ctx, late.Token, "", "password123")
 	b.refused(err, vpn.CodeSignUpInvalid)
 	ask("closed@example.com")
 	closed := <-letters
 	b.allow(vpn.SignUpClosed)
-	b.now = b.now.Add(time.Second)
+	b.pass(time.Second)
 	_, err = s.ConfirmSignUp(ctx, closed.Token, "", "password123")
 	b.refused(err, vpn.CodeSignUpInvalid)
 }
@@ -300,7 +300,7 @@ func TestResetByMail(t *testing.T) {
 		}
 	}
 	b.signIn("user@example.com", "phone")
-	b.now = b.now.Add(20 * time.Minute)
+	b.pass(20 * time.Minute)
 	if err := s.AskReset(ctx, "user@example.com", home); err != nil {
 		t.Fatal(err)
 	}
