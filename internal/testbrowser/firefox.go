@@ -186,7 +186,7 @@ func (f *Firefox) Open(url string) Page {
 		Context string `json:"context"`
 	}
 	f.call("browsingContext.create", map[string]any{"type": "tab"}, &made)
-	p := &firefoxTab{f: f, context: made.Context, seen: map[string]bool{}}
+	p := &firefoxTab{f: f, context: made.Context}
 	f.mu.Lock()
 	f.tabs[p.context] = p
 	f.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 )
@@ -14,16 +15,15 @@ type firefoxTab struct {
 	context string
 
 	mu sync.Mutex
-	// seen are the navigations that have begun. The newest is current, whatever became of those before it; isOver once it has ended,
-	// and then came says whether it brought a page.
-	seen         map[string]bool
-	current      string
+	// wanted is the page that Load waits for; isOver once it is there or has failed, and then came says which. What else happens in
+	// the tab does not count: the extension may load again what was there before, and Firefox gives one the other's number.
+	wanted       string
 	isOver, came bool
 }
 
 // hear follows the navigations of all tabs.
 func (f *Firefox) hear(e event) {
-	var moved struct{ Context, Navigation string }
+	var moved struct{ Context, Navigation, URL string }
 	if err := json.Unmarshal(e.Params, &moved); err != nil || moved.Navigation == "" {
 		return
 	}
@@ -35,31 +35,51 @@ func (f *Firefox) hear(e event) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	page, isFailure := failed(moved.URL)
+	if page != p.wanted {
+		return
+	}
 	switch e.Method {
 	case "browsingContext.navigationStarted":
-		p.seen[moved.Navigation] = true
-		p.current, p.isOver = moved.Navigation, false
+		p.isOver = false
 	case "browsingContext.navigationCommitted", "browsingContext.navigationFailed", "browsingContext.navigationAborted":
-		if moved.Navigation == p.current && !p.isOver { // the page about a failure is committed, too
-			p.isOver, p.came = true, e.Method == "browsingContext.navigationCommitted"
+		if !p.isOver { // the page about a failure is committed, too
+			p.isOver, p.came = true, e.Method == "browsingContext.navigationCommitted" && !isFailure
 		}
 	}
+}
+
+// failed returns the page that Firefox's page about a failure is about, or the page itself.
+func failed(page string) (string, bool) {
+	_, query, isFailure := strings.Cut(page, "about:neterror?")
+	if !isFailure {
+		return page, false
+	}
+	values, _ := url.ParseQuery(query) // what cannot be read is no page that anybody waits for
+	return values.Get("u"), true
 }
 
 // Load implements Page. The extension may load the tab again meanwhile: then it is that page that counts.
 func (p *firefoxTab) Load(url string) bool {
 	p.f.t.Helper()
-	var begun struct{ Navigation string }
-	err := p.f.rc.call(p.f.t.Context(), "", "browsingContext.navigate", map[string]any{"context": p.context, "url": url, "wait": "none"}, &begun)
-	if err != nil && !strings.Contains(err.Error(), "NS_BINDING_ABORTED") {
-		return false // it failed at once
+	p.mu.Lock()
+	p.wanted, p.isOver = url, false
+	p.mu.Unlock()
+	for {
+		err := p.f.rc.call(p.f.t.Context(), "", "browsingContext.navigate", map[string]any{"context": p.context, "url": url, "wait": "none"}, nil)
+		if err == nil {
+			break
+		}
+		if !strings.Contains(err.Error(), "NS_BINDING_ABORTED") { // the extension loaded the tab again just then
+			return false // it failed at once
+		}
 	}
 	var came bool
 	Until(p.f.t, url+" is there or has failed", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		came = p.came
-		return p.isOver && (err != nil || p.seen[begun.Navigation])
+		return p.isOver
 	})
 	if came {
 		Until(p.f.t, url+" is complete", func() bool {
