@@ -147,8 +147,8 @@ func nextReset(p *Plan, startsAt, now time.Time) time.Time {
 	case p.TrafficLimit == 0:
 		return time.Time{}
 	case p.TrafficByPeriod && period > 0:
-		over := max(now.Sub(startsAt), 0) / period
-		return startsAt.Add((over + 1) * period)
+		over := int(max(now.Sub(startsAt), 0) / period)
+		return startsAt.AddDate(0, 0, (over+1)*p.PeriodDays)
 	}
 	months := (now.Year()-startsAt.Year())*12 + int(now.Month()) - int(startsAt.Month())
 	for n := max(months, 1); ; n++ {
