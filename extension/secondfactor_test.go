@@ -87,8 +87,13 @@ func asksForACode(w *world, b testbrowser.Browser) {
 		})
 		return seen == "Not protected"
 	})
+	actor := s.actor()
 	s.click("sign_out")
 	s.shows("sign_in_button", "Sign in")
+	testbrowser.Until(w.t, "the slot is free", func() bool {
+		devices, err := s.service.Devices(w.t.Context(), actor)
+		return err == nil && len(devices) == 1
+	})
 
 	s.signInWith(recovery[0], "Tablet") // with the phone the plan is full
 	s.signIn(testPassword)

@@ -69,6 +69,7 @@ func start(t testing.TB, name, home string, args ...string) (stop func()) {
 		t.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +78,7 @@ func start(t testing.TB, name, home string, args ...string) (stop func()) {
 		late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
 		late.Stop()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its helpers write to the profile still
 		_ = log.Close()
 	})
 	t.Cleanup(func() {
