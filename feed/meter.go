@@ -52,10 +52,5 @@ func (m *Meter) Saved() {
 	m.drafted = m.drafted[:0]
 }
 
-// IsReported reports whether everything of the reading is in a saved report.
-func (m *Meter) IsReported(r Reading) bool {
-	return m.reported[r.KeyID] == r || r.Up == 0 && r.Down == 0
-}
-
 // Forget drops a key whose counters are gone.
 func (m *Meter) Forget(keyID int64) { delete(m.reported, keyID) }

@@ -82,9 +82,6 @@ func (p *Ping) Run(ctx context.Context) error {
 	return fmt.Errorf("node: ping: %w", err)
 }
 
-// Close ends a ping that never ran.
-func (p *Ping) Close() error { return p.listener.Close() }
-
 // servePing runs the ping, if there is one; its failure is the agent's.
 func (a *Agent) servePing(ctx context.Context, stop context.CancelCauseFunc) {
 	if a.cfg.Ping == nil {

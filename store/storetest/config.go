@@ -102,8 +102,13 @@ func configuredNodes(w *world) {
 	is(w, "state", newest[0].State, vpn.RolloutStopped)
 	is(w, "why", newest[0].Why, vpn.RefusalText(other.ID, "port 9001 is in use"))
 
+	configsAhead(w, rev, server, other, note)
+}
+
+// configsAhead goes on where the nodes' word and the database's differ. rev is the newest revision.
+func configsAhead(w *world, rev int64, server, other vpn.Server, note func(id int64, s vpn.NodeServing) (vpn.ConfiguredNode, int64)) {
 	// A node that is ahead, as after a database was put back, is believed; no revision is given out that it knows.
-	n, _ = note(server.ID, serving(rev+500, ports(9100, 0)))
+	n, _ := note(server.ID, serving(rev+500, ports(9100, 0)))
 	is(w, "wanted of a node that is ahead", n.Wanted, n.NodeConfig)
 	if next := w.give(ports(9200, 0), server.ID); next <= rev+500 {
 		w.Fatalf("revision %d is given out again", next)
@@ -118,7 +123,7 @@ func configuredNodes(w *world) {
 		w.Fatalf("a node made the next revision %d", next)
 	}
 
-	_, err = w.store.RaiseEpoch(w.ctx, 7, by("database.restored"))
+	_, err := w.store.RaiseEpoch(w.ctx, 7, by("database.restored"))
 	w.ok(err)
 	if next := w.give(ports(9300, 0)); next < 8<<32 {
 		w.Fatalf("revision %d of epoch 8 may have been one of another history", next)

@@ -6,6 +6,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,10 +18,25 @@ import (
 
 // Run runs the conformance suite, its stories side by side. open returns an empty store, which the suite closes.
 func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
-	for _, story := range []struct {
-		name string
-		tell func(*world)
-	}{
+	for _, story := range slices.Concat(ofPeople(), ofServers(), ofService()) {
+		t.Run(story.name, func(t *testing.T) {
+			t.Parallel()
+			w := &world{T: t, ctx: t.Context(), store: open(t)}
+			t.Cleanup(func() { w.ok(w.store.Close()) })
+			story.tell(w)
+		})
+	}
+}
+
+// story is one part of what a store promises.
+type story struct {
+	name string
+	tell func(*world)
+}
+
+// ofPeople are the stories of accounts, and of what they sign in by and pay for.
+func ofPeople() []story {
+	return []story{
 		{"users", users},
 		{"user pages", userPages},
 		{"credentials and status", credentials},
@@ -56,6 +72,12 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"plans", plans},
 		{"subscriptions", subscriptions},
 		{"users due", usersDue},
+	}
+}
+
+// ofServers are the stories of servers, their nodes, keys and traffic.
+func ofServers() []story {
+	return []story{
 		{"servers", servers},
 		{"removed server", removedServer},
 		{"keys", keys},
@@ -91,6 +113,12 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"join token under load", joinTokenUnderLoad},
 		{"revoked node", revokedNode},
 		{"node statuses", nodeStatuses},
+	}
+}
+
+// ofService are the stories of the service itself: settings, sign-up, roll-outs, what is told to others.
+func ofService() []story {
+	return []story{
 		{"settings", settings},
 		{"invitations", invitations},
 		{"sign-up under load", signUpUnderLoad},
@@ -115,13 +143,6 @@ func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
 		{"quota events", quotaEvents},
 		{"mail refusals", mailRefusals},
 		{"contexts", contexts},
-	} {
-		t.Run(story.name, func(t *testing.T) {
-			t.Parallel()
-			w := &world{T: t, ctx: t.Context(), store: open(t)}
-			t.Cleanup(func() { w.ok(w.store.Close()) })
-			story.tell(w)
-		})
 	}
 }
 
