@@ -121,6 +121,12 @@ func connect(t testing.TB, p *Plane, id int64) *net.TCPConn {
 // echoServer echoes TCP and returns its address.
 func echoServer(t testing.TB) netip.AddrPort {
 	t.Helper()
+	return serve(t, func(conn *net.TCPConn) { _, _ = conn.ReadFrom(conn) })
+}
+
+// serve starts a target and returns its address.
+func serve(t testing.TB, handle func(*net.TCPConn)) netip.AddrPort {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +140,7 @@ func echoServer(t testing.TB) netip.AddrPort {
 			}
 			go func() {
 				defer conn.Close()
-				_, _ = conn.(*net.TCPConn).ReadFrom(conn)
+				handle(conn.(*net.TCPConn))
 			}()
 		}
 	}()

@@ -155,26 +155,13 @@ func TestStrangersAreBounded(t *testing.T) {
 // endlessServer says much to everybody.
 func endlessServer(t *testing.T) netip.AddrPort {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
+	return serve(t, func(conn *net.TCPConn) {
 		for {
-			conn, err := listener.Accept()
-			if err != nil {
+			if _, err := conn.Write(make([]byte, 1<<10)); err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				for err == nil {
-					_, err = conn.Write(make([]byte, 1<<10))
-				}
-			}()
 		}
-	}()
-	return listener.Addr().(*net.TCPAddr).AddrPort()
+	})
 }
 
 func isDeadline(err error) bool {
