@@ -23,6 +23,7 @@ type commands struct {
 	Serve      ServeCmd      `cmd:"" group:"serve" help:"Run the service: the API, the store and an embedded node."`
 	Node       NodeCmd       `cmd:"" group:"serve" help:"Carry traffic on this machine for a service elsewhere; and manage such nodes."`
 	User       UserCmd       `cmd:"" group:"operate" help:"Manage accounts and their subscriptions."`
+	Job        JobCmd        `cmd:"" group:"operate" help:"Block, extend or sign out many accounts at once."`
 	Plan       PlanCmd       `cmd:"" group:"operate" help:"Manage plans."`
 	Server     ServerCmd     `cmd:"" group:"operate" help:"Manage servers."`
 	Config     ConfigCmd     `cmd:"" group:"operate" help:"Give nodes other ports and protocols, in stages."`

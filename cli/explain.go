@@ -66,7 +66,7 @@ func explain(err error) string {
 	case vpn.CodeLastOwner:
 		return "nobody else is an owner: make one first with `stile user role EMAIL owner`"
 	case vpn.CodeNotFound:
-		return "no such user, server or webhook; `stile user list`, `stile server list` and `stile webhook list` show them"
+		return "no such user, server, webhook or job; `stile user list`, `stile server list`, `stile webhook list` and `stile job list` show them"
 	case vpn.CodeDeviceNotFound:
 		return "this user has no such device; `stile user show EMAIL` lists them"
 	case vpn.CodeSubscriptionRequired:
