@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"stile/internal/pacer"
 	"stile/vpn"
 )
 
@@ -36,6 +37,7 @@ func benchWorld(b *testing.B) *world { return benchWorldOn(b, engines[0].dsn(b))
 
 func benchWorldOn(b *testing.B, dsn string) *world {
 	b.Helper()
+	b.Cleanup(pacer.Start()) // as stile serve does
 	null := must(os.OpenFile(os.DevNull, os.O_WRONLY, 0))(b)
 	b.Cleanup(func() { null.Close() })
 	log := slog.New(slog.NewJSONHandler(null, nil)) // the event of each request is formatted and written
@@ -62,19 +64,26 @@ type requests func(conn, n int) []byte
 // each gives every connection one request of a list, again and again.
 func each(list [][]byte) requests { return func(conn, _ int) []byte { return list[conn%len(list)] } }
 
+// benchReaders are used again: what the generator allocates is the collector's work in our time.
+var benchReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
 // load makes n requests over benchConns connections and returns how long that took.
 func load(b *testing.B, address string, next requests, n int) cost {
 	b.Helper()
 	conns := make([]net.Conn, benchConns)
+	readers := make([]*bufio.Reader, benchConns)
 	for i := range conns {
 		conns[i] = must(net.Dial("tcp", address))(b)
 		defer conns[i].Close()
+		readers[i], _ = benchReaders.Get().(*bufio.Reader)
+		readers[i].Reset(conns[i])
+		defer benchReaders.Put(readers[i])
 	}
 	startedAt, before := time.Now(), processorTime()
 	var group sync.WaitGroup
 	for i, conn := range conns {
 		group.Go(func() {
-			r := bufio.NewReaderSize(conn, 64<<10)
+			r := readers[i]
 			for k := range (n + i) / benchConns {
 				if _, err := conn.Write(next(i, k)); err != nil {
 					b.Error(err)
@@ -130,28 +139,48 @@ func compareEach(b *testing.B, w *world, next func(address string) requests, bod
 	}))
 	bare.Start()
 	defer bare.Close()
+	t := takeTurns(b, [2]string{bare.Listener.Addr().String(), w.server.Listener.Addr().String()}, next)
+	b.ReportMetric(t.rate(1), "req/s")
+	b.ReportMetric(t.rate(0), "bare-req/s")
+	b.ReportMetric(t.ratio(), "ratio-to-bare")
+	b.ReportMetric(t.costs[0].processor.Seconds()/t.costs[1].processor.Seconds(), "cpu-ratio-to-bare")
+}
+
+// turns are what two servers took that were asked in turns, and how much longer the first took in each of them.
+type turns struct {
+	requests float64 // of each
+	costs    [2]cost
+	ratios   [benchRounds]float64
+}
+
+// rate is what one of the two answered in a second.
+func (t *turns) rate(i int) float64 { return t.requests / t.costs[i].took.Seconds() }
+
+// ratio is the rate of the second to that of the first, the median of all turns.
+func (t *turns) ratio() float64 { return t.ratios[benchRounds/2] }
+
+// takeTurns asks two servers in turns for as much as the benchmark wants. before, where given, is called before each.
+func takeTurns(b *testing.B, addresses [2]string, next func(address string) requests, before ...func()) *turns {
+	b.Helper()
 	per := max(b.N/benchRounds, benchConns)
-	var ours, theirs cost
-	ratios := make([]float64, benchRounds)
+	t := &turns{requests: float64(per * benchRounds)}
 	b.ResetTimer()
-	for round := range ratios {
-		addresses := []string{bare.Listener.Addr().String(), w.server.Listener.Addr().String()}
-		costs := make([]cost, 2)
+	for round := range t.ratios {
+		var costs [2]cost
 		for i := range costs {
-			i ^= round & 1 // in turns: who goes second meets a warmer machine
+			i ^= round & 1 // who goes second meets a warmer machine
+			for _, f := range before {
+				f()
+			}
 			costs[i] = load(b, addresses[i], next(addresses[i]), per)
+			t.costs[i] = t.costs[i].plus(costs[i])
 		}
-		theirs, ours = theirs.plus(costs[0]), ours.plus(costs[1])
-		ratios[round] = costs[0].took.Seconds() / costs[1].took.Seconds()
+		t.ratios[round] = costs[0].took.Seconds() / costs[1].took.Seconds()
 	}
 	b.StopTimer()
-	slices.Sort(ratios)
-	n := float64(per * benchRounds)
+	slices.Sort(t.ratios[:])
 	b.ReportMetric(0, "ns/op") // it would mix both
-	b.ReportMetric(n/ours.took.Seconds(), "req/s")
-	b.ReportMetric(n/theirs.took.Seconds(), "bare-req/s")
-	b.ReportMetric(ratios[benchRounds/2], "ratio-to-bare")
-	b.ReportMetric(theirs.processor.Seconds()/ours.processor.Seconds(), "cpu-ratio-to-bare")
+	return t
 }
 
 // cost is what a load took: of the clock, and of this process's processor time, which others on the machine do not lengthen.
@@ -223,12 +252,7 @@ func BenchmarkKey(b *testing.B) {
 	for _, engine := range engines {
 		b.Run(engine.name, func(b *testing.B) {
 			w := benchWorldOn(b, engine.dsn(b))
-			var ids []int64
-			for i := range servers {
-				ids = append(ids, must(w.service.AddServer(b.Context(), vpn.Shell(), vpn.Server{
-					Name: strconv.Itoa(i), CountryCode: "DE", Host: "h.example.net", ShadowsocksPort: 8388, ShadowsocksPorts: 1,
-				}))(b).ID)
-			}
+			ids := w.addServers(servers)
 			tokens := make([]string, devices)
 			for i := range tokens {
 				email := "bench" + strconv.Itoa(i) + "@example.com"

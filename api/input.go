@@ -108,7 +108,14 @@ func (x *exchange) values() (values, error) {
 
 // readBody reads the body within its bound.
 func (x *exchange) readBody() ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBodyBytes))
+	var body []byte
+	var err error
+	if n := x.r.ContentLength; n >= 0 { // and within the bound: see route
+		body = make([]byte, n)
+		_, err = io.ReadFull(x.r.Body, body)
+	} else {
+		body, err = io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBodyBytes))
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, errTooLarge()
 	}

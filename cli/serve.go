@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stile/extension"
+	"stile/internal/pacer"
 	"stile/vpn"
 )
 
@@ -64,6 +65,9 @@ func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
+	if os.Getenv("GOGC") == "" { // else whoever runs it has said
+		defer pacer.Start()()
+	}
 	cfg, err := c.config(log)
 	if err != nil {
 		return err

@@ -136,7 +136,7 @@ var postgresDialect = dialect{
 	isBusy:            func(error) bool { return false },
 	isRolledBack:      postgresClass("40"),
 	readers:           14,
-	lookups:           2,
+	lookups:           1,
 	openLookup:        openPostgresLookups,
 }
 
@@ -172,8 +172,9 @@ func postgresClass(prefix string) func(error) bool {
 	}
 }
 
-// readerMap lets readers see the first GiB of the file without a system call and a copy per page, which halves a look-up
-// among a million users. The writer does without: what it writes is never cut off the file, so that readers are safe.
+// readerMap lets readers of many rows see the first GiB of the file without a system call and a copy per page. Look-ups do
+// without: SQLite gives the map up whenever somebody has written. So does the writer: what it writes is never cut off the
+// file, so that readers are safe.
 const readerMap = "1073741824"
 
 // engine picks the dialect of a DSN and returns what opens a connection for the writer and one for readers.

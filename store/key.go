@@ -26,11 +26,10 @@ func (s *Store) scanKey(row scanner, more ...any) (vpn.Key, error) {
 		}
 		return vpn.Key{}, err
 	}
-	seed, err := s.unseal(sealed, purposeSeed, k.ID)
-	if err != nil {
-		return vpn.Key{}, err
+	opened, err := s.aead.Open(k.Seed[:0], nil, sealed, associated(purposeSeed, k.ID))
+	if err != nil || len(opened) != len(k.Seed) {
+		return vpn.Key{}, errSealed
 	}
-	copy(k.Seed[:], seed)
 	return k, nil
 }
 

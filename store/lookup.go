@@ -63,11 +63,13 @@ type lookups struct {
 	isGathering bool
 	isClosed    bool
 	freed       sync.Cond
+	questions   sync.Pool // of those that are answered, with their channels
 }
 
 func newLookups(engines ...lookupEngine) *lookups {
 	l := &lookups{free: engines, engines: len(engines)}
 	l.freed.L = &l.mu
+	l.questions.New = func() any { return &question{turn: make(chan bool, 1)} }
 	return l
 }
 
@@ -149,7 +151,12 @@ func (l *lookups) close() (err error) {
 
 // look calls f for every row under a key.
 func (s *Store) look(l *lookup, f func(scanner) error, key ...any) error {
-	return s.lookups.ask(&question{lookup: l, key: key, each: f, turn: make(chan bool, 1)})
+	q, _ := s.lookups.questions.Get().(*question)
+	q.lookup, q.key, q.each = l, key, f
+	err := s.lookups.ask(q)
+	*q = question{turn: q.turn}
+	s.lookups.questions.Put(q)
+	return err
 }
 
 // lookRow is look for one row; vpn.ErrNotFound when there is none.

@@ -48,6 +48,7 @@ type writer struct {
 	expected   int           // callers that may come: the larger of the last two groups
 	last       int           // the size of the last group
 	took       time.Duration // how long the last group took
+	committing time.Duration // how long its last commit took of that
 }
 
 // block is a range of ids that this process owns: next up to, not including, end.
@@ -177,8 +178,17 @@ func (w *writer) loop() {
 	}
 }
 
-// gather adds what is queued already. Callers who were just answered are about to come back: for as many as came before,
-// it waits a fraction of what the last group took.
+// enough is how many callers make a group: as many as came before, where next to nothing but the disk takes time; and otherwise half
+// of them, as the rest is answered meanwhile, and asks again.
+func (w *writer) enough() int {
+	if w.committing > w.took*3/4 {
+		return w.expected
+	}
+	return (w.expected + 1) / 2
+}
+
+// gather adds what is queued already. Callers who were just answered are about to come back: for enough of them it waits a
+// fraction of what the last group took.
 func (w *writer) gather(group []*task, first *task) []*task {
 	var late <-chan time.Time
 	for next := first; ; {
@@ -191,7 +201,7 @@ func (w *writer) gather(group []*task, first *task) []*task {
 			continue
 		default:
 		}
-		if len(group) >= w.expected {
+		if len(group) >= w.enough() {
 			return group
 		}
 		if late == nil {

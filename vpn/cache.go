@@ -10,7 +10,7 @@ import (
 const (
 	// cacheTTL is how long a change made by another process on the same database may go unseen.
 	cacheTTL = time.Second
-	// shards × shardMax bounds a cache; with its TTL it pays only for what is read more than once a second.
+	// shards × 2 × shardMax bounds a cache; with its TTL it pays only for what is read more than once a second.
 	shards   = 64
 	shardMax = 1024
 	stripes  = 4096
@@ -42,9 +42,22 @@ type cache[K comparable, V any] struct {
 	shard  [shards]cacheShard[K, V]
 }
 
+// cacheShard has what was put since a moment, and what was put before: nothing of that holds longer than until the next such
+// moment, so that what was read once does not stay.
 type cacheShard[K comparable, V any] struct {
-	mu      sync.Mutex
-	entries map[K]cacheEntry[V]
+	mu            sync.Mutex
+	entries, past map[K]cacheEntry[V]
+	turnsAt       time.Time
+}
+
+// find returns what is kept under a key.
+func (s *cacheShard[K, V]) find(key K) (e cacheEntry[V], ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok = s.entries[key]; !ok {
+		e, ok = s.past[key]
+	}
+	return e, ok
 }
 
 type cacheEntry[V any] struct {
@@ -62,9 +75,7 @@ func newCache[K comparable, V any](epochs *userEpochs, now func() time.Time) *ca
 func (c *cache[K, V]) get(key K, load func() (V, int64, error)) (V, error) {
 	shard := c.shardOf(key)
 	now := c.now()
-	shard.mu.Lock()
-	e, ok := shard.entries[key]
-	shard.mu.Unlock()
+	e, ok := shard.find(key)
 	if ok && now.Before(e.until) && c.epochs.of(e.userID) == e.epoch {
 		return e.value, nil
 	}
@@ -100,8 +111,8 @@ func (c *cache[K, V]) put(key K, v V, userID int64, began beginning) {
 	shard := c.shardOf(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if shard.entries == nil || len(shard.entries) >= shardMax {
-		shard.entries = make(map[K]cacheEntry[V])
+	if !began.at.Before(shard.turnsAt) || len(shard.entries) >= shardMax {
+		shard.past, shard.entries, shard.turnsAt = shard.entries, make(map[K]cacheEntry[V]), began.at.Add(cacheTTL)
 	}
 	shard.entries[key] = cacheEntry[V]{value: v, userID: userID, epoch: epoch, until: began.at.Add(cacheTTL)}
 }
