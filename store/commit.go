@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // commitError is a failed commit: the outcome is unknown unless the engine says that it rolled back.
@@ -58,10 +57,7 @@ func (w *writer) transact(tasks []*task) error {
 		mark, err = w.advanceMark()
 	}
 	if err == nil {
-		began := time.Now()
-		err = w.command("COMMIT")
-		w.committing = time.Since(began)
-		if err == nil {
+		if err = w.command("COMMIT"); err == nil {
 			w.noteMark(mark)
 			return nil
 		}

@@ -48,7 +48,6 @@ type writer struct {
 	expected   int           // callers that may come: the larger of the last two groups
 	last       int           // the size of the last group
 	took       time.Duration // how long the last group took
-	committing time.Duration // how long its last commit took of that
 }
 
 // block is a range of ids that this process owns: next up to, not including, end.
@@ -178,13 +177,13 @@ func (w *writer) loop() {
 	}
 }
 
-// enough is how many callers make a group: as many as came before, where next to nothing but the disk takes time; and otherwise half
-// of them, as the rest is answered meanwhile, and asks again.
+// enough is how many callers make a group: as many as came before; half of them where the engine works in a process of its own, so
+// that the rest is answered meanwhile and asks again.
 func (w *writer) enough() int {
-	if w.committing > w.took*3/4 {
-		return w.expected
+	if w.store.dialect.hasPeers {
+		return (w.expected + 1) / 2
 	}
-	return (w.expected + 1) / 2
+	return w.expected
 }
 
 // gather adds what is queued already. Callers who were just answered are about to come back: for enough of them it waits a
