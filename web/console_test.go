@@ -24,6 +24,7 @@ func TestConsoleInChromium(t *testing.T) {
 			glanceFlow(w, b)
 			usersFlow(w, b)
 			fleetFlow(b)
+			configurationFlow(w, b)
 			plansFlow(b)
 			vouchersFlow(w, b)
 			jobsFlow(w, b)

@@ -186,13 +186,14 @@ func TestViewersSeeNoButtons(t *testing.T) {
 	w.staff()
 	job, _ := w.managed("jobs")
 	hook, _ := w.managed("webhooks")
+	w.managed("config")
 	must(w.service.AddVouchers(t.Context(), vpn.Shell(), vpn.NewVouchers{Plan: "standard", Periods: 1, Count: 1, Uses: 1}))(t)
 	must(w.service.AddDevice(t.Context(), &vpn.Actor{User: w.user}, "phone", vpn.PlatformIOS))(t)
 	allowed := map[string]bool{"/signout": true, "/preferences": true, "/admin/jobs": true} // the last chooses rows for a file
 	for role, helps := range map[string][]string{"viewer": nil, "support": {"/extension", "/signout", "/reset", "/remove"}} {
 		v := w.signedIn(role+"@example.com", "en")
 		for _, path := range []string{
-			"/admin", "/admin/users", "/admin/users/" + number(w.user.ID), "/admin/servers", "/admin/servers/1", "/admin/plans", "/admin/plans/1",
+			"/admin", "/admin/users", "/admin/users/" + number(w.user.ID), "/admin/servers", "/admin/servers/1", "/admin/config", "/admin/plans", "/admin/plans/1",
 			"/admin/vouchers", "/admin/payments", "/admin/audit", "/admin/settings", "/admin/jobs", "/admin/jobs/" + number(job), "/admin/webhooks", "/admin/webhooks/" + number(hook),
 		} {
 			p := v.open(path)

@@ -80,7 +80,7 @@ func BenchmarkLarge(b *testing.B) {
 		"/account", "/account/devices", "/account/servers", "/account/connect", "/account/tokens", "/account/settings",
 		"/account/connect/" + number(device) + "/" + number(w.servers[0].ID), "/docs",
 		"/admin", "/admin/users", "/admin/users?after=" + last, "/admin/users?q=user0000500", "/admin/users?q=nobody", "/admin/users?q=name+77",
-		"/admin/users/1500", "/admin/servers", "/admin/servers/1", "/admin/plans", "/admin/plans/1", "/admin/vouchers", "/admin/audit", "/admin/audit?before=100",
+		"/admin/users/1500", "/admin/servers", "/admin/servers/1", "/admin/config", "/admin/plans", "/admin/plans/1", "/admin/vouchers", "/admin/audit", "/admin/audit?before=100",
 	} {
 		visitor := user
 		if isConsole(strings.SplitN(path, "?", 2)[0]) {

@@ -69,12 +69,8 @@ func (v *visit) serverForm() serverForm {
 }
 
 func serverFormOf(s *vpn.Server) serverForm {
-	ports := strconv.Itoa(s.ShadowsocksPort)
-	if s.ShadowsocksPorts > 1 {
-		ports += "-" + strconv.Itoa(s.ShadowsocksPort+s.ShadowsocksPorts-1)
-	}
 	return serverForm{
-		Name: s.Name, Country: s.CountryCode, CityRU: s.City.RU, CityEN: s.City.EN, Host: s.Host, Ports: ports, Method: s.ShadowsocksMethod, HTTPSPort: strconv.Itoa(s.HTTPSPort),
+		Name: s.Name, Country: s.CountryCode, CityRU: s.City.RU, CityEN: s.City.EN, Host: s.Host, Ports: portsText(s.ShadowsocksPort, s.ShadowsocksPorts), Method: s.ShadowsocksMethod, HTTPSPort: strconv.Itoa(s.HTTPSPort),
 		PingURL: s.PingURL, Capacity: strconv.Itoa(s.Capacity), Tier: strconv.Itoa(s.Tier), Latitude: fmt.Sprint(s.Latitude), Longitude: fmt.Sprint(s.Longitude),
 	}
 }
@@ -107,17 +103,23 @@ func (f *serverForm) put(s *vpn.Server) error {
 		}
 		*field.to = n
 	}
-	first, last, isRange := strings.Cut(f.Ports, "-")
-	from, err := strconv.Atoi(strings.TrimSpace(first))
-	to := from
+	var err error
+	s.ShadowsocksPort, s.ShadowsocksPorts, err = readPorts(f.Ports)
+	return err
+}
+
+// readPorts reads a port, or a range such as 8388-8403.
+func readPorts(text string) (port, n int, err error) {
+	first, last, isRange := strings.Cut(text, "-")
+	port, err = strconv.Atoi(strings.TrimSpace(first))
+	to := port
 	if err == nil && isRange {
 		to, err = strconv.Atoi(strings.TrimSpace(last))
 	}
-	if err != nil || from < 1 || to < from || to > math.MaxUint16 {
-		return notIn("ports")
+	if err != nil || port < 1 || to < port || to > math.MaxUint16 {
+		return 0, 0, notIn("ports")
 	}
-	s.ShadowsocksPort, s.ShadowsocksPorts = from, to-from+1
-	return nil
+	return port, to - port + 1, nil
 }
 
 // notIn refuses a field's value.

@@ -107,6 +107,11 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"POST /admin/servers/{id}/join":                         {user: "403", operator: "200"},
 		"POST /admin/servers/{id}/revoke":                       {user: "403", operator: "303 /admin/servers/"},
 		"POST /admin/servers/{id}/remove":                       {user: "403", operator: "303 /admin/servers"},
+		"GET /admin/config":                                     console,
+		"POST /admin/config":                                    {form: "ports=9000&hold=1", user: "403", operator: "409"}, // one is under way
+		"POST /admin/config/resume":                             {form: "leave={server}", user: "403", operator: "303 /admin/config"},
+		"POST /admin/config/abort":                              {user: "403", operator: "303 /admin/config"},
+		"POST /admin/config/rollback":                           {user: "403", operator: "303 /admin/config"},
 		"GET /admin/plans":                                      console,
 		"POST /admin/plans":                                     {form: "code=new{unique}&name_en=New&devices=1", user: "403", operator: "303 /admin/plans"},
 		"GET /admin/plans/{id}":                                 console,
@@ -352,6 +357,13 @@ func (w *world) managed(what string) (id, device int64) {
 		}
 		plans := must(w.service.Plans(ctx, shell))(w.t)
 		return plans[len(plans)-1].ID, 0
+	case "config":
+		w.takesConfigurations()
+		if _, err := w.service.AbortConfig(ctx, shell); err != nil && vpn.CodeOf(err) != vpn.CodeRolloutState {
+			w.t.Fatal(err)
+		}
+		p := vpn.Publication{Change: vpn.ConfigChange{ShadowsocksPort: 9000, ShadowsocksPorts: 1}}
+		return must(w.service.PublishConfig(ctx, shell, p))(w.t).Rev, 0
 	case "jobs":
 		u := must(w.service.FindUser(ctx, shell, strangerEmail))(w.t)
 		return must(w.service.StartJob(ctx, shell, vpn.Bulk{Action: vpn.BulkExtend, Days: 1, IDs: []int64{u.ID}}, nil))(w.t).ID, 0

@@ -156,6 +156,9 @@ func section(path string) string {
 	if strings.HasPrefix(path, "/admin/jobs") {
 		return "/admin/users"
 	}
+	if strings.HasPrefix(path, "/admin/config") {
+		return "/admin/servers"
+	}
 	if path == "/account/voucher" {
 		return "/account"
 	}

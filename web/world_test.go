@@ -28,8 +28,9 @@ import (
 
 // nodes are machines that have every key at once.
 type nodes struct {
-	isSlow atomic.Bool
-	more   atomic.Int64 // connections on each
+	isSlow  atomic.Bool
+	more    atomic.Int64 // connections on each
+	offline atomic.Int64 // the one that is away; 0 = none
 }
 
 func (*nodes) Wake(...vpn.NodeRev) {}
@@ -41,7 +42,7 @@ func (n *nodes) WaitApplied(context.Context, int64, int64) bool { return !n.isSl
 func (*nodes) Refuses(int64, int64) bool { return false }
 
 func (n *nodes) Live(id int64) vpn.NodeLive {
-	return vpn.NodeLive{IsOnline: true, ActiveDevices: int(id*17 + n.more.Load()), At: time.Unix(1_790_000_000, 0)}
+	return vpn.NodeLive{IsOnline: id != n.offline.Load(), ActiveDevices: int(id*17 + n.more.Load()), At: time.Unix(1_790_000_000, 0)}
 }
 
 // plainPasswords keeps passwords as they are: hashing is slow on purpose, and has its own tests.
