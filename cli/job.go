@@ -127,10 +127,10 @@ func jobRowOf(j *vpn.Job) jobRow {
 		ID: j.ID, Action: string(j.Action), State: string(j.State), Selected: j.Selected, Done: j.Done, Refused: j.Refused,
 		Percent: j.Percent(), Error: string(j.Error), CreatedAt: j.CreatedAt,
 	}
-	switch j.Action {
-	case vpn.BulkExtend:
+	if j.Action == vpn.BulkExtend {
 		row.Days = j.Days
-	case vpn.BulkPlan:
+	}
+	if j.Action == vpn.BulkPlan {
 		row.Plan, row.Periods = j.Plan, j.Periods
 	}
 	if j.IsOver() {
