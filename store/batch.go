@@ -131,6 +131,10 @@ func (t *tx) insertion(b *batch, perRow int, args []any) statement {
 // together runs statements in their order, in one round trip where the engine is far away.
 func (t *tx) together(all ...statement) error {
 	if pipeline := t.store.dialect.pipeline; pipeline != nil {
+		if t.opening != "" {
+			all = append([]statement{{text: t.opening}}, all...)
+			t.opening = ""
+		}
 		return pipeline(t.ctx, t.writer.conn, all)
 	}
 	for _, s := range all {
@@ -146,6 +150,21 @@ func (t *tx) together(all ...statement) error {
 		}
 	}
 	return nil
+}
+
+// last is together for the last statements of a transaction, which take the commit along where the engine is far away.
+func (t *tx) last(all ...statement) error {
+	if t.store.dialect.pipeline == nil {
+		return t.together(all...)
+	}
+	err := t.together(append(all, statement{text: "COMMIT"})...)
+	switch {
+	case err == nil:
+		t.isCommitted = true
+	case !t.store.dialect.isAnswer(err): // of what was sent, the commit may have arrived
+		return &commitError{err}
+	}
+	return err
 }
 
 // eachOf runs lookUp for any number of ids.

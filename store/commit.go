@@ -47,21 +47,20 @@ func (w *writer) transact(tasks []*task) error {
 		w.disconnect()
 		return err
 	}
-	if err := w.store.dialect.patiently(func() error { return w.command(w.store.dialect.begin) }); err != nil {
-		w.disconnect()
-		return err
-	}
-	err := w.run(begun(tasks))
-	var mark int64
-	if err == nil {
-		mark, err = w.advanceMark()
-	}
-	if err == nil {
-		if err = w.command("COMMIT"); err == nil {
-			w.noteMark(mark)
-			return nil
+	t := &tx{ctx: w.ctx, writer: w, store: w.store, opening: w.store.dialect.begin}
+	if w.store.dialect.pipeline == nil {
+		if err := w.store.dialect.patiently(t.open); err != nil {
+			w.disconnect()
+			return err
 		}
-		err = &commitError{err}
+	}
+	t.now = w.moment()
+	err := t.run(begun(tasks))
+	if err == nil {
+		err = t.commit()
+	}
+	if err == nil {
+		return nil
 	}
 	if errors.Is(err, errStaleKeyIDs) {
 		w.keyIDs = block{}
@@ -70,6 +69,22 @@ func (w *writer) transact(tasks []*task) error {
 		w.disconnect() // the connection is broken, or the engine ended the transaction already: a new one is clean
 	}
 	return err
+}
+
+// commit ends the transaction, unless that is done or there is none.
+func (t *tx) commit() error {
+	if t.isCommitted || t.opening != "" {
+		return nil
+	}
+	mark, err := t.writer.advanceMark()
+	if err != nil {
+		return err
+	}
+	if err := t.writer.command("COMMIT"); err != nil {
+		return &commitError{err}
+	}
+	t.writer.noteMark(mark)
+	return nil
 }
 
 // begun leaves out the tasks whose callers gave up while the lock was waited for.

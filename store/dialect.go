@@ -59,6 +59,9 @@ type dialect struct {
 	isFull func(error) bool
 	// isBusy reports that another process holds the write lock: to be tried again soon.
 	isBusy func(error) bool
+	// isAnswer reports that the engine itself refused a statement, so that none after it was done; it is asked where there is
+	// a pipeline.
+	isAnswer func(error) bool
 	// isRolledBack reports that the engine undid the transaction because of others, so that it may be run again.
 	isRolledBack func(error) bool
 	// readers is the size of the pool of reading connections.
@@ -134,6 +137,7 @@ var postgresDialect = dialect{
 	isUnique:          postgresClass("23505"),
 	isFull:            postgresClass("53"), // insufficient resources, disk_full among them
 	isBusy:            func(error) bool { return false },
+	isAnswer:          isPostgresAnswer,
 	isRolledBack:      postgresClass("40"),
 	readers:           14,
 	lookups:           1,
@@ -228,6 +232,12 @@ func sqliteConnector(path, cacheKiB string, pragmas ...string) (driver.Connector
 	}, pragmas...)
 	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
 	return sqlite.NewConnector(u.String())
+}
+
+// isPostgresAnswer tells an error of a statement from the end of a connection, whose last word may be one, too.
+func isPostgresAnswer(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.SeverityUnlocalized == "ERROR"
 }
 
 // postgresConfig says how to connect to a server. A statement is planned once, maybe while its tables are all but empty

@@ -59,11 +59,11 @@ func (w *writer) reserveKeyIDs(n int) error {
 	return nil
 }
 
-// issueAll serves consecutive issues.
-func (t *tx) issueAll(tasks []*task) error {
+// issueAll serves consecutive issues; isAll: the transaction has no other tasks.
+func (t *tx) issueAll(tasks []*task, isAll bool) error {
 	for len(tasks) > 0 {
 		n := judgedTogether(tasks)
-		if err := t.issueTogether(tasks[:n]); err != nil {
+		if err := t.issueTogether(tasks[:n], isAll && n == len(tasks)); err != nil {
 			return err
 		}
 		tasks = tasks[n:]
@@ -100,8 +100,8 @@ type standing struct {
 	entitlement vpn.Entitlement
 }
 
-// issueTogether serves issues for different devices or servers.
-func (t *tx) issueTogether(tasks []*task) error {
+// issueTogether serves issues for different devices or servers; isLast: nothing follows them in the transaction.
+func (t *tx) issueTogether(tasks []*task, isLast bool) error {
 	w := issuing{tx: t}
 	if err := w.look(tasks); err != nil {
 		return err
@@ -120,6 +120,9 @@ func (t *tx) issueTogether(tasks []*task) error {
 	}
 	if len(w.keys) > 0 {
 		writes = append(writes, t.insertion(&insertKeys, keyValues, w.keys))
+	}
+	if isLast {
+		return t.last(writes...)
 	}
 	return t.together(writes...)
 }

@@ -15,19 +15,34 @@ type tx struct {
 	writer *writer
 	store  *Store
 	now    time.Time // the one reading of the clock
+	// opening is what opens the transaction, which goes with its first statements; "" = it is open.
+	opening string
+	// isCommitted: its last statements brought the commit along.
+	isCommitted bool
+}
+
+// open opens the transaction before a statement that goes alone.
+func (t *tx) open() error {
+	if t.opening == "" {
+		return nil
+	}
+	if err := t.writer.command(t.opening); err != nil {
+		return err
+	}
+	t.opening = ""
+	return nil
 }
 
 // run runs the tasks of an open transaction. Consecutive issues are merged; any other task among several has a savepoint,
 // so that its refusal undoes it alone. An error undoes everything.
-func (w *writer) run(tasks []*task) error {
-	t := &tx{ctx: w.ctx, writer: w, store: w.store, now: w.moment()}
+func (t *tx) run(tasks []*task) error {
 	for i := 0; i < len(tasks); {
 		if tasks[i].issue != nil {
 			n := 1
 			for i+n < len(tasks) && tasks[i+n].issue != nil {
 				n++
 			}
-			if err := t.issueAll(tasks[i : i+n]); err != nil {
+			if err := t.issueAll(tasks[i:i+n], n == len(tasks)); err != nil {
 				return err
 			}
 			i += n
@@ -37,7 +52,7 @@ func (w *writer) run(tasks []*task) error {
 			tasks[i].refused = nil
 			return tasks[i].run(t)
 		}
-		if err := w.runGuarded(t, tasks[i]); err != nil {
+		if err := t.runGuarded(tasks[i]); err != nil {
 			return err
 		}
 		i++
@@ -49,8 +64,11 @@ func (w *writer) run(tasks []*task) error {
 func (w *writer) moment() time.Time { return w.store.now().UTC().Truncate(time.Millisecond) }
 
 // runGuarded runs one of several tasks under a savepoint.
-func (w *writer) runGuarded(t *tx, task *task) error {
-	if err := w.command("SAVEPOINT task"); err != nil {
+func (t *tx) runGuarded(task *task) error {
+	if err := t.open(); err != nil {
+		return err
+	}
+	if err := t.writer.command("SAVEPOINT task"); err != nil {
 		return err
 	}
 	task.refused = nil
@@ -60,16 +78,16 @@ func (w *writer) runGuarded(t *tx, task *task) error {
 			return err
 		}
 		task.refused = err
-		if err := w.command("ROLLBACK TO SAVEPOINT task"); err != nil {
+		if err := t.writer.command("ROLLBACK TO SAVEPOINT task"); err != nil {
 			return err
 		}
 	}
-	return w.command("RELEASE SAVEPOINT task")
+	return t.writer.command("RELEASE SAVEPOINT task")
 }
 
 // exec runs a statement and returns how many rows it changed.
 func (t *tx) exec(query string, args ...any) (int64, error) {
-	stmt, err := t.writer.prepared(query)
+	stmt, err := t.prepared(query)
 	if err != nil {
 		return 0, err
 	}
@@ -89,8 +107,16 @@ func (t *tx) change(query string, args ...any) error {
 	return err
 }
 
+// prepared returns the kept statement of a text, in the open transaction.
+func (t *tx) prepared(query string) (*sql.Stmt, error) {
+	if err := t.open(); err != nil {
+		return nil, err
+	}
+	return t.writer.prepared(query)
+}
+
 func (t *tx) row(query string, args ...any) *sql.Row {
-	stmt, err := t.writer.prepared(query)
+	stmt, err := t.prepared(query)
 	if err != nil {
 		return t.writer.conn.QueryRowContext(t.ctx, query, args...) // fails in the same way, and a Row carries the error
 	}
@@ -98,7 +124,7 @@ func (t *tx) row(query string, args ...any) *sql.Row {
 }
 
 func (t *tx) rows(query string, args ...any) (*sql.Rows, error) {
-	stmt, err := t.writer.prepared(query)
+	stmt, err := t.prepared(query)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,18 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"errors"
+	"fmt"
+	"io"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"stile/accesskey"
 	"stile/store/storetest"
@@ -21,6 +27,34 @@ func openInside(t *testing.T, dsn string) *Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// A commit that went out with other statements has failed only where the server says so of a statement; where the connection has
+// ended it may be done, and nothing may be done again.
+func TestUnknownCommit(t *testing.T) {
+	for _, c := range []struct {
+		err       error
+		isUnknown bool
+	}{
+		{&pgconn.PgError{SeverityUnlocalized: "ERROR", Code: "23505"}, false},
+		{fmt.Errorf("insert: %w", &pgconn.PgError{SeverityUnlocalized: "ERROR", Code: "40001"}), false},
+		{&pgconn.PgError{SeverityUnlocalized: "FATAL", Code: "57P01"}, true},
+		{io.ErrUnexpectedEOF, true},
+		{context.DeadlineExceeded, true},
+	} {
+		d := postgresDialect
+		d.pipeline = func(_ context.Context, _ *sql.Conn, all []statement) error {
+			if last := all[len(all)-1].text; last != "COMMIT" {
+				t.Errorf("the last statement is %q", last)
+			}
+			return c.err
+		}
+		w := &writer{store: &Store{dialect: &d}}
+		err := (&tx{ctx: t.Context(), writer: w, store: w.store}).last(statement{text: "SELECT 1"})
+		if _, isUnknown := errors.AsType[*commitError](err); isUnknown != c.isUnknown || !errors.Is(err, c.err) {
+			t.Errorf("%v: unknown %t, want %t", c.err, isUnknown, c.isUnknown)
+		}
+	}
 }
 
 // TestFullDisk fills a database up to its allowed size: writes answer with an error, what was acknowledged stays, reads go
