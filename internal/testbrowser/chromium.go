@@ -29,6 +29,8 @@ type ChromiumConfig struct {
 	Extensions []string
 	// Pins are the public keys whose certificates are trusted, as testca.Pin writes them.
 	Pins []string
+	// Flags are arguments beside our own.
+	Flags []string
 }
 
 // StartChromium starts a browser. Names below .test are this machine for it, and all others are not found: what it resolves itself
@@ -54,7 +56,8 @@ func StartChromium(t testing.TB, config ChromiumConfig) *Chromium {
 	if dirs := strings.Join(config.Extensions, ","); dirs != "" {
 		args = append(args, "--disable-extensions-except="+dirs, "--load-extension="+dirs, "--disable-features=DisableLoadExtensionCommandLineSwitch")
 	}
-	c := &Chromium{t: t, tabs: map[string]*Tab{}, Stop: start(t, path, home, append(args, "about:blank")...)}
+	args = append(append(args, config.Flags...), "about:blank")
+	c := &Chromium{t: t, tabs: map[string]*Tab{}, Stop: start(t, path, home, args...)}
 	var endpoint string
 	Until(t, "Chromium tells where it listens", func() bool {
 		raw, err := os.ReadFile(port)

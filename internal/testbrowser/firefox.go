@@ -23,8 +23,9 @@ type Firefox struct {
 	// Stop ends the browser.
 	Stop func()
 
-	t  testing.TB
-	rc *rpc
+	t          testing.TB
+	rc         *rpc
+	isExtended bool // there is an extension
 
 	mu   sync.Mutex
 	tabs map[string]*firefoxTab // by context
@@ -32,7 +33,8 @@ type Firefox struct {
 
 // FirefoxConfig is what a Firefox is started with.
 type FirefoxConfig struct {
-	// Extension is the directory of an unpacked extension that is installed while the browser runs, and ExtensionID its id.
+	// Extension is the directory of an unpacked extension that is installed while the browser runs, and ExtensionID its id; both are
+	// empty for none.
 	Extension, ExtensionID string
 	// Authority is the PEM file of a certificate authority that is trusted.
 	Authority string
@@ -56,7 +58,7 @@ func StartFirefox(t testing.TB, config FirefoxConfig) *Firefox {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	f := &Firefox{t: t, tabs: map[string]*firefoxTab{}}
+	f := &Firefox{t: t, isExtended: config.Extension != "", tabs: map[string]*firefoxTab{}}
 	f.Stop = start(t, path, home, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", strconv.Itoa(port),
 		"--remote-allow-system-access", "--remote-allow-origins", "http://127.0.0.1", "about:blank")
 	Until(t, "Firefox listens", func() bool {
@@ -66,7 +68,7 @@ func StartFirefox(t testing.TB, config FirefoxConfig) *Firefox {
 	})
 	f.call("session.new", map[string]any{"capabilities": map[string]any{}}, nil)
 	f.call("session.subscribe", map[string]any{"events": []string{"browsingContext"}}, nil)
-	if config.Extension != "" {
+	if f.isExtended {
 		packed := map[string]any{"type": "base64", "value": archive(t, config.Extension)}
 		f.call("webExtension.install", map[string]any{"extensionData": packed}, nil)
 	}

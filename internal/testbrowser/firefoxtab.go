@@ -59,18 +59,28 @@ func failed(page string) (string, bool) {
 	return values.Get("u"), true
 }
 
+// withPath is a page as Firefox calls it in its events: a host alone has the path "/".
+func withPath(page string) string {
+	if u, err := url.Parse(page); err == nil && u.Host != "" && u.Path == "" {
+		u.Path = "/"
+		return u.String()
+	}
+	return page
+}
+
 // Load implements Page. The extension may load the tab again meanwhile: then it is that page that counts.
 func (p *firefoxTab) Load(url string) bool {
 	p.f.t.Helper()
 	p.mu.Lock()
-	p.wanted, p.isOver = url, false
+	p.wanted, p.isOver = withPath(url), false
 	p.mu.Unlock()
 	for {
 		err := p.f.rc.call(p.f.t.Context(), "", "browsingContext.navigate", map[string]any{"context": p.context, "url": url, "wait": "none"}, nil)
 		if err == nil {
 			break
 		}
-		if !strings.Contains(err.Error(), "NS_BINDING_ABORTED") { // the extension loaded the tab again just then
+		// Aborted is what the extension loads again just then. Without one, it is an answer without a page, such as 204.
+		if !p.f.isExtended || !strings.Contains(err.Error(), "NS_BINDING_ABORTED") {
 			return false // it failed at once
 		}
 	}

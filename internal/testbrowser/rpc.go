@@ -14,7 +14,7 @@ import (
 // rpc speaks JSON over a websocket with a browser, as both protocols do.
 type rpc struct {
 	conn *websocket.Conn
-	// heard gets events, one after the other, and may make no calls.
+	// heard gets events, one after the other. It may send, but wait for no answer.
 	heard func(event)
 
 	mu      sync.Mutex
@@ -93,14 +93,11 @@ func (r *rpc) fail(err error) {
 	}
 }
 
-// call sends a command, to a session of DevTools unless that is "", and reads its result.
-func (r *rpc) call(ctx context.Context, session, method string, params, result any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
-	wait := make(chan answer, 1)
+// send sends a command, to a session of DevTools unless that is "". The answer goes to wait unless that is nil.
+func (r *rpc) send(session, method string, params any, wait chan answer) error {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.failed != nil {
-		r.mu.Unlock()
 		return r.failed
 	}
 	r.next++
@@ -108,10 +105,18 @@ func (r *rpc) call(ctx context.Context, session, method string, params, result a
 	if session != "" {
 		command["sessionId"] = session
 	}
-	r.waiting[r.next] = wait
-	err := websocket.JSON.Send(r.conn, command)
-	r.mu.Unlock()
-	if err != nil {
+	if wait != nil {
+		r.waiting[r.next] = wait
+	}
+	return websocket.JSON.Send(r.conn, command)
+}
+
+// call sends a command as send does, and reads its result.
+func (r *rpc) call(ctx context.Context, session, method string, params, result any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	wait := make(chan answer, 1)
+	if err := r.send(session, method, params, wait); err != nil {
 		return err
 	}
 	select {

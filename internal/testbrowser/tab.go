@@ -17,8 +17,10 @@ type Tab struct {
 	c       *Chromium
 	session string
 
-	mu   sync.Mutex
-	said []string
+	mu                 sync.Mutex
+	said               []string
+	username, password string // of Answer
+	challenges         int
 }
 
 // Call sends a command of the DevTools protocol to the tab. result may be nil.
@@ -29,8 +31,12 @@ func (p *Tab) Call(method string, params map[string]any, result any) {
 	}
 }
 
-// hear keeps what the console complains of: errors, warnings and what the browser itself reports.
+// hear lets held requests go on, and keeps what the console complains of: errors, warnings and what the browser itself reports.
 func (p *Tab) hear(e event) {
+	if e.Method == "Fetch.requestPaused" || e.Method == "Fetch.authRequired" {
+		p.unpause(e)
+		return
+	}
 	var said struct {
 		Type  string `json:"type"`
 		Args  []struct{ Value any }
