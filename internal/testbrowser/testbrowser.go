@@ -7,9 +7,11 @@ package testbrowser
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,7 +75,9 @@ func start(t testing.TB, name, home string, args ...string) (stop func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	over := mourn(t, cmd.Process.Pid)
 	stop = sync.OnceFunc(func() {
+		defer over()
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it writes down what it keeps
 		late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
@@ -90,6 +94,24 @@ func start(t testing.TB, name, home string, args ...string) (stop func()) {
 		}
 	})
 	return stop
+}
+
+// mourn kills a process group when this process has ended before it said that the group is over.
+func mourn(t testing.TB, group int) (over func()) {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", `read -r _ || kill -s KILL -- "-$1"`, "mourn", strconv.Itoa(group))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the tests is not for it
+	said, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		_, _ = io.WriteString(said, "\n")
+		_ = cmd.Wait()
+	}
 }
 
 // Until waits for something to become true.
