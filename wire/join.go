@@ -51,7 +51,7 @@ func ParseJoinToken(s string) (JoinToken, error) {
 		return t, ErrJoinToken
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) < crc32.Size {
+	if err != nil || len(raw) < crc32.Size || strings.ContainsAny(text, "\r\n") { // which the decoder passes over
 		return t, errors.Join(ErrJoinToken, errJoinCut)
 	}
 	body, sum := raw[:len(raw)-crc32.Size], raw[len(raw)-crc32.Size:]

@@ -70,6 +70,7 @@ func TestReadAllTakesWholeFramesOnly(t *testing.T) {
 func FuzzParseJoinToken(f *testing.F) {
 	f.Add(token().String())
 	f.Add(joinPrefix)
+	f.Add(strings.Replace(token().String(), "A", "\rA", 1))
 	f.Fuzz(func(t *testing.T, s string) {
 		if got, err := ParseJoinToken(s); err == nil && got.String() != s {
 			t.Errorf("%q reads as %q", s, got)
