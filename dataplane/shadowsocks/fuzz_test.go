@@ -59,9 +59,14 @@ func tcpPair(t testing.TB) (near, far *net.TCPConn) {
 	if far, err = listener.AcceptTCP(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
-	_ = near.SetDeadline(time.Now().Add(10 * time.Second))
-	_ = far.SetDeadline(time.Now().Add(10 * time.Second))
+	t.Cleanup(func() {
+		for _, conn := range []*net.TCPConn{near, far} {
+			_ = conn.SetLinger(0) // a port that waits out its minute is none for the next try
+			_ = conn.Close()
+		}
+	})
+	deadline := time.Now().Add(time.Minute)
+	_, _ = near.SetDeadline(deadline), far.SetDeadline(deadline)
 	return near, far
 }
 

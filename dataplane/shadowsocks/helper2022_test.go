@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +65,7 @@ func (c client2022) request(salt, target []byte, padding int, initial []byte, ch
 	header = append(append(header, make([]byte, padding)...), initial...)
 	out = ch.seal(out, c.fixed(fromClient, len(header)))
 	out = ch.seal(out, header)
+	out = slices.Grow(out, sealedBytes(chunks))
 	for _, plain := range chunks {
 		out = ch.seal(ch.sealSize(out, len(plain)), plain)
 	}

@@ -44,12 +44,20 @@ func clientChain(id int64, m method, salt []byte) *chain {
 // clientStream returns what a client of key id sends: salt, then the chunks.
 func clientStream(id int64, m method, salt []byte, chunks ...[]byte) []byte {
 	c := clientChain(id, m, salt)
-	out := append([]byte(nil), salt...)
+	out := append(make([]byte, 0, len(salt)+sealedBytes(chunks)), salt...)
 	for _, plain := range chunks {
 		out = c.seal(out, []byte{byte(len(plain) >> 8), byte(len(plain))})
 		out = c.seal(out, plain)
 	}
 	return out
+}
+
+// sealedBytes is what chunks take with their lengths and tags: sealing grows a slice by what it needs, and copies all for that.
+func sealedBytes(chunks [][]byte) (n int) {
+	for _, plain := range chunks {
+		n += 2 + len(plain) + 2*tagSize
+	}
+	return n
 }
 
 // clientPacket returns a client's UDP packet.
