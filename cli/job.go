@@ -178,7 +178,7 @@ func awaitJob(ctx context.Context, t *Terminal, s *vpn.Service, id int64, asJSON
 			if err := t.printJob(&j, asJSON); err != nil || j.State != vpn.JobFailed {
 				return err
 			}
-			return fmt.Errorf("job %d failed: %s", id, explain(vpn.Refusal(j.Error)))
+			return fmt.Errorf("job %d failed: %s", id, j.Error)
 		}
 		if percent := j.Percent(); percent > told && !asJSON {
 			told = percent
@@ -286,7 +286,7 @@ func (c *JobRefusalsCmd) Run(ctx context.Context, t *Terminal) error {
 		cells := make([][]string, 0, len(refused))
 		for _, r := range refused {
 			rows = append(rows, refusalRow{r.ID, emails[r.ID], string(r.Code)})
-			cells = append(cells, []string{id(r.ID), emails[r.ID], explain(vpn.Refusal(r.Code))})
+			cells = append(cells, []string{id(r.ID), emails[r.ID], whyLeftOut(r.Code)})
 		}
 		if c.JSON {
 			return t.printJSON(rows)
@@ -294,6 +294,20 @@ func (c *JobRefusalsCmd) Run(ctx context.Context, t *Terminal) error {
 		t.printTable([]string{"ID", "E-MAIL", "WHY"}, cells)
 		return nil
 	})
+}
+
+// whyLeftOut is why a job could not do an account.
+func whyLeftOut(code vpn.Code) string {
+	switch code {
+	case vpn.CodeNotFound:
+		return "the account is gone"
+	case vpn.CodeForbidden:
+		return "no right to change this account"
+	case vpn.CodeValidationFailed:
+		return "the subscription has no end, or it would be too far away"
+	default:
+		return explain(vpn.Refusal(code))
+	}
 }
 
 // JobCancelCmd is `stile job cancel`.

@@ -15,23 +15,26 @@ func TestJobsByShell(t *testing.T) {
 	}
 	m.stile("user", "add", "dan@example.com") // has no subscription
 	m.stile("user", "add", "eve@other.example")
+	m.stile("plan", "add", "forever", "--days", "0")
+	m.stile("user", "add", "fay@example.com", "--plan", "forever") // has no end
 	begun := m.stile("job", "start", "extend", "--days", "7", "--all", "--search", "example.com", "--wait")
-	if !strings.Contains(begun, "Job 1 (extend 7 days): done, 3 of 4 done, 1 refused") {
+	if !strings.Contains(begun, "Job 1 (extend 7 days): done, 3 of 5 done, 2 refused") {
 		t.Errorf("%s", begun)
 	}
 	if list := m.stile("job", "refusals", "1"); !strings.Contains(list, "dan@example.com") || !strings.Contains(list, "has no subscription") || strings.Contains(list, "ann") {
 		t.Errorf("%s", list)
+	} else if !strings.Contains(list, "fay@example.com") || !strings.Contains(list, "the subscription has no end") {
+		t.Errorf("%s", list)
 	}
 	m.stile("job", "start", "block", "ann@example.com", "bob@example.com", "--wait")
 	var jobs []struct {
-		ID                 int64
-		Action, State      string
-		Done, Refused, Day int64
+		Action, State string
+		Done, Refused int64
 	}
 	if err := json.Unmarshal([]byte(m.stile("job", "list", "--json")), &jobs); err != nil {
 		t.Fatal(err)
 	}
-	if len(jobs) != 2 || jobs[0].Action != "block" || jobs[0].State != "done" || jobs[0].Done != 2 || jobs[1].Action != "extend" || jobs[1].Refused != 1 {
+	if len(jobs) != 2 || jobs[0].Action != "block" || jobs[0].State != "done" || jobs[0].Done != 2 || jobs[1].Action != "extend" || jobs[1].Refused != 2 {
 		t.Errorf("%+v", jobs)
 	}
 	if out := m.stile("user", "show", "cat@example.com"); strings.Contains(out, "blocked") {

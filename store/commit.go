@@ -48,7 +48,7 @@ func (w *writer) transact(tasks []*task) error {
 		return err
 	}
 	t := &tx{ctx: w.ctx, writer: w, store: w.store, opening: w.store.dialect.begin}
-	if w.store.dialect.pipeline == nil {
+	if w.store.dialect.pipeline == nil { // otherwise it goes with the first statements
 		if err := w.store.dialect.patiently(t.open); err != nil {
 			w.disconnect()
 			return err
