@@ -297,3 +297,18 @@ func TestPrometheusReadsTheAlerts(t *testing.T) {
 		}
 	}
 }
+
+// Whoever says how often the collector runs is obeyed; else it runs by what lives, which is not Go's own 100 for long.
+func TestCollectorIsPaced(t *testing.T) {
+	start := func() (percent func() float64, m *machine) {
+		m = newMachine(t, "", "--metrics-listen", "127.0.0.1:0")
+		return func() float64 { return total(m.scrape(), "go_gc_gogc_percent") }, m
+	}
+	t.Setenv("GOGC", "")
+	paced, m := start()
+	m.until("the collector is paced", func() bool { return paced() != 100 })
+	t.Setenv("GOGC", "57")
+	if obeyed, _ := start(); obeyed() != 57 {
+		t.Errorf("GOGC is %v, want the 57 of the environment", obeyed())
+	}
+}
