@@ -95,11 +95,18 @@ func (l *lookups) ask(q *question) error {
 	return q.err
 }
 
-// lead answers the group that begins with the leader's own question.
+// lead answers the group that begins with the leader's own question, once nobody more joins it.
 func (l *lookups) lead(own *question) {
-	runtime.Gosched() // who is about to ask can still join
 	var group [maxLookups]*question
-	l.mu.Lock()
+	for had := 0; ; {
+		runtime.Gosched() // who is about to ask can still join
+		l.mu.Lock()
+		if len(l.waiting) == had || len(l.waiting) >= maxLookups {
+			break
+		}
+		had = len(l.waiting)
+		l.mu.Unlock()
+	}
 	n := copy(group[:], l.waiting)
 	l.waiting = l.waiting[:copy(l.waiting, l.waiting[n:])]
 	l.isGathering = false
@@ -193,6 +200,10 @@ func assign(row columns, dest []any) error {
 			*to = string(row.bytes(i))
 		case *[]byte:
 			*to = append([]byte(nil), row.bytes(i)...)
+		case sum32:
+			if err := to.Scan(row.bytes(i)); err != nil {
+				return err
+			}
 		case instant:
 			*to.to = fromMillis(row.number(i))
 		case *vpn.UserStatus:
