@@ -135,7 +135,7 @@ func (t *tx) together(all ...statement) error {
 			all = append([]statement{{text: t.opening}}, all...)
 			t.opening = ""
 		}
-		return pipeline(t.ctx, t.writer.conn, all)
+		return pipeline(t.ctx, t.writer.conn, t.writer.preparations, all)
 	}
 	for _, s := range all {
 		if s.each == nil {

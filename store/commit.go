@@ -132,7 +132,7 @@ func (w *writer) connect() error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	w.conn, w.statements, w.changes = conn, map[string]*sql.Stmt{}, 0
+	w.conn, w.statements, w.preparations, w.changes = conn, map[string]*sql.Stmt{}, preparations{}, 0
 	if w.store.dialect.impatient != "" {
 		_, err = conn.ExecContext(ctx, w.store.dialect.impatient)
 	}
@@ -155,5 +155,5 @@ func (w *writer) disconnect() {
 	}
 	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that the pool does not keep it
 	_ = w.conn.Close()
-	w.conn, w.statements = nil, nil
+	w.conn, w.statements, w.preparations = nil, nil, nil
 }

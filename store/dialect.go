@@ -32,7 +32,7 @@ type dialect struct {
 	// numbersParameters tells that a parameter is $1 and never "?".
 	numbersParameters bool
 	// pipeline runs statements of a transaction in one round trip; nil where that gains nothing.
-	pipeline func(context.Context, *sql.Conn, []statement) error
+	pipeline func(context.Context, *sql.Conn, preparations, []statement) error
 	// begin opens a write transaction.
 	begin string
 	// impatient makes the writer's connection answer soon when another process holds the write lock; "" = nothing to do.
@@ -278,30 +278,4 @@ func (d *dialect) patiently(f func() error) error {
 			return err
 		}
 	}
-}
-
-// postgresPipeline sends statements at once and reads their answers in order. The first error ends it.
-func postgresPipeline(ctx context.Context, conn *sql.Conn, all []statement) error {
-	return conn.Raw(func(driverConn any) error {
-		c, ok := driverConn.(*stdlib.Conn)
-		if !ok {
-			return fmt.Errorf("a connection of %T", driverConn)
-		}
-		var batch pgx.Batch
-		for _, s := range all {
-			queued := batch.Queue(s.text, s.args...)
-			if s.each == nil {
-				continue
-			}
-			queued.Query(func(rows pgx.Rows) error {
-				for rows.Next() {
-					if err := s.each(rows); err != nil {
-						return err
-					}
-				}
-				return rows.Err()
-			})
-		}
-		return c.Conn().SendBatch(ctx, &batch).Close()
-	})
 }

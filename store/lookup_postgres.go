@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"math/bits"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,22 +17,18 @@ type postgresLookups struct {
 	dialect    *dialect
 	config     *pgconn.Config
 	conn       *pgconn.PgConn
-	statements map[asked]string
+	texts      map[sized]string
+	statements preparations
 	parts      []part
 	isGiven    bool // somebody got a row of this group
-}
-
-// asked is a lookup for a number of keys.
-type asked struct {
-	lookup *lookup
-	keys   int
 }
 
 // part is the questions of a group that ask the same lookup.
 type part struct {
 	lookup    *lookup
 	questions []*question
-	values    [][]byte // their keys, one after the other
+	keys      []any    // theirs, one after the other
+	values    [][]byte // the same as PostgreSQL has them
 }
 
 func openPostgresLookups(ctx context.Context, d *dialect, dsn string) (lookupEngine, error) {
@@ -46,12 +39,12 @@ func openPostgresLookups(ctx context.Context, d *dialect, dsn string) (lookupEng
 	// A lookup joins what it finds by its keys. Without these there is one way to do so, whatever the statistics say.
 	config.RuntimeParams["enable_hashjoin"] = "off"
 	config.RuntimeParams["enable_mergejoin"] = "off"
-	p := &postgresLookups{ctx: ctx, dialect: d, config: &config.Config}
+	p := &postgresLookups{ctx: ctx, dialect: d, config: &config.Config, texts: map[sized]string{}}
 	return p, p.connect(ctx)
 }
 
 func (p *postgresLookups) connect(ctx context.Context) (err error) {
-	p.statements = make(map[asked]string)
+	p.statements = preparations{}
 	p.conn, err = pgconn.ConnectConfig(ctx, p.config)
 	return err
 }
@@ -61,10 +54,8 @@ func (p *postgresLookups) answer(group []*question) {
 	ctx, cancel := context.WithTimeout(p.ctx, lookupWait)
 	defer cancel()
 	p.isGiven = false
-	err := p.sort(group)
-	if err == nil {
-		err = p.try(ctx)
-	}
+	p.sort(group)
+	err := p.try(ctx)
 	if err != nil && p.conn.IsClosed() && !p.isGiven {
 		if err = p.connect(ctx); err == nil {
 			err = p.try(ctx)
@@ -78,7 +69,7 @@ func (p *postgresLookups) answer(group []*question) {
 }
 
 // sort parts the questions by what they ask.
-func (p *postgresLookups) sort(group []*question) error {
+func (p *postgresLookups) sort(group []*question) {
 	p.parts = p.parts[:0]
 	for _, q := range group {
 		i := 0
@@ -88,98 +79,52 @@ func (p *postgresLookups) sort(group []*question) error {
 		if i == len(p.parts) {
 			p.parts = append(p.parts, part{lookup: q.lookup})
 		}
-		for _, v := range q.key {
-			value, err := postgresValue(v)
-			if err != nil {
-				return err
-			}
-			p.parts[i].values = append(p.parts[i].values, value)
-		}
+		p.parts[i].keys = append(p.parts[i].keys, q.key...)
 		p.parts[i].questions = append(p.parts[i].questions, q)
 	}
-	return nil
 }
-
-// postgresValue is a value in PostgreSQL's binary form.
-func postgresValue(v any) ([]byte, error) {
-	switch v := v.(type) {
-	case int64:
-		return binary.BigEndian.AppendUint64(nil, uint64(v)), nil
-	case []byte:
-		return v, nil
-	default:
-		return nil, errLookupKey
-	}
-}
-
-// inBinary says that all values are in binary form.
-var inBinary = []int16{1}
 
 // try asks the parts in one round trip.
 func (p *postgresLookups) try(ctx context.Context) (err error) {
-	names := make([]string, len(p.parts))
+	queries := make([]query, len(p.parts))
 	for i := range p.parts {
-		if names[i], err = p.prepared(ctx, &p.parts[i]); err != nil {
-			return err
+		part := &p.parts[i]
+		keys, size := filledUp(nil, part.keys, len(part.questions[0].key))
+		if part.values, err = postgresValues(keys); err != nil {
+			return fmt.Errorf("look up: %w", err)
 		}
-	}
-	pipeline := p.conn.StartPipeline(ctx)
-	defer func() { err = errors.Join(err, pipeline.Close()) }()
-	for i := range p.parts {
-		pipeline.SendQueryPrepared(names[i], p.parts[i].values, inBinary, inBinary)
-	}
-	if err := pipeline.Sync(); err != nil {
-		return err
-	}
-	for i := range p.parts {
-		results, err := pipeline.GetResults()
+		statement, err := p.statements.prepared(ctx, p.conn, p.text(part.lookup, size))
 		if err != nil {
-			return err
+			return fmt.Errorf("look up: %w", err)
 		}
-		rows, ok := results.(*pgconn.ResultReader)
-		if !ok {
-			return fmt.Errorf("look up: PostgreSQL answers %T", results)
-		}
-		if err := p.give(&p.parts[i], rows); err != nil {
-			return err
-		}
+		queries[i] = query{statement: statement, values: part.values, each: func(row postgresRow) error {
+			p.isGiven = true
+			part.give(row)
+			return nil
+		}}
 	}
-	return nil
+	return pipelined(ctx, p.conn, queries)
 }
 
-// prepared fills the keys up with the first one, which is found once all the same, to a power of two, so that few statements
-// are prepared, and returns the statement's name.
-func (p *postgresLookups) prepared(ctx context.Context, part *part) (string, error) {
-	n := len(part.questions)
-	what := asked{part.lookup, 1 << bits.Len(uint(n-1))}
-	for width := len(part.questions[0].key); n < what.keys; n++ {
-		part.values = append(part.values, part.values[:width]...)
+// text returns the kept text of a lookup.
+func (p *postgresLookups) text(l *lookup, keys int) string {
+	size := sized{l, keys}
+	text, ok := p.texts[size]
+	if !ok {
+		text = p.dialect.text.Replace(l.text(p.dialect, keys))
+		p.texts[size] = text
 	}
-	if name, ok := p.statements[what]; ok {
-		return name, nil
-	}
-	name := "lookup" + strconv.Itoa(len(p.statements))
-	if _, err := p.conn.Prepare(ctx, name, p.dialect.text.Replace(what.lookup.text(p.dialect, what.keys)), nil); err != nil {
-		return "", fmt.Errorf("look up: prepare: %w", err)
-	}
-	p.statements[what] = name
-	return name, nil
+	return text
 }
 
-// give hands the rows to those who asked for them.
-func (p *postgresLookups) give(part *part, rows *pgconn.ResultReader) error {
-	width := len(part.questions[0].key)
-	for rows.NextRow() {
-		p.isGiven = true
-		row := postgresRow(rows.Values())
-		for i, q := range part.questions {
-			if q.err == nil && row.isUnder(part.values[i*width:(i+1)*width]) {
-				q.err = q.each(row)
-			}
+// give hands a row to those who asked for it.
+func (p *part) give(row postgresRow) {
+	width := len(p.questions[0].key)
+	for i, q := range p.questions {
+		if q.err == nil && row.isUnder(p.values[i*width:(i+1)*width]) {
+			q.err = q.each(row)
 		}
 	}
-	_, err := rows.Close()
-	return err
 }
 
 func (p *postgresLookups) close() error {

@@ -43,11 +43,13 @@ type writer struct {
 	changes    int64      // rows that the connection had changed when the mark was last looked at
 	conn       *sql.Conn  // nil until needed, and after it broke
 	statements map[string]*sql.Stmt
-	keyIDs     block
-	texts      map[sized]string
-	expected   int           // callers that may come: the larger of the last two groups
-	last       int           // the size of the last group
-	took       time.Duration // how long the last group took
+	// preparations are the statements that go through the dialect's pipeline.
+	preparations preparations
+	keyIDs       block
+	texts        map[sized]string
+	expected     int           // callers that may come: the larger of the last two groups
+	last         int           // the size of the last group
+	took         time.Duration // how long the last group took
 }
 
 // block is a range of ids that this process owns: next up to, not including, end.

@@ -43,7 +43,7 @@ func TestUnknownCommit(t *testing.T) {
 		{context.DeadlineExceeded, true},
 	} {
 		d := postgresDialect
-		d.pipeline = func(_ context.Context, _ *sql.Conn, all []statement) error {
+		d.pipeline = func(_ context.Context, _ *sql.Conn, _ preparations, all []statement) error {
 			if last := all[len(all)-1].text; last != "COMMIT" {
 				t.Errorf("the last statement is %q", last)
 			}
