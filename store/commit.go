@@ -32,8 +32,16 @@ func (t *task) outcome() error {
 	return t.refused
 }
 
-// transact runs tasks in one transaction.
+// transact runs tasks in one transaction; a second time when there was a live key that was said not to be there.
 func (w *writer) transact(tasks []*task) error {
+	err := w.transactOnce(tasks)
+	if errors.Is(err, errKeyThere) {
+		err = w.transactOnce(tasks)
+	}
+	return err
+}
+
+func (w *writer) transactOnce(tasks []*task) error {
 	if err := w.connect(); err != nil {
 		return err
 	}

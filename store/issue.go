@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"stile/vpn"
@@ -13,7 +14,12 @@ type issue struct {
 	audit vpn.Audit
 	key   vpn.Key
 	err   error
+	// isLook: whether there is a live key is looked up, whatever the caller says.
+	isLook bool
 }
+
+// errKeyThere is a live key that was said not to be there.
+var errKeyThere = errors.New("a live key was made meanwhile")
 
 // pair is what has at most one live key.
 type pair struct{ deviceID, serverID int64 }
@@ -121,10 +127,25 @@ func (t *tx) issueTogether(tasks []*task, isLast bool) error {
 	if len(w.keys) > 0 {
 		writes = append(writes, t.insertion(&insertKeys, keyValues, w.keys))
 	}
+	var err error
 	if isLast {
-		return t.last(writes...)
+		err = t.last(writes...)
+	} else {
+		err = t.together(writes...)
 	}
-	return t.together(writes...)
+	if t.store.dialect.isUnique(err) && lookNextTime(tasks) {
+		return errKeyThere
+	}
+	return err
+}
+
+// lookNextTime makes issues look for a live key when they are run again, and reports whether some have not.
+func lookNextTime(tasks []*task) (isNew bool) {
+	for _, t := range tasks {
+		isNew = isNew || t.issue.in.IsNew && !t.issue.isLook
+		t.issue.isLook = true
+	}
+	return isNew
 }
 
 var (
@@ -188,10 +209,12 @@ func (w *issuing) look(tasks []*task) error {
 			w.nodes[p.serverID] = nil
 			servers = append(servers, p.serverID)
 		}
-		pairs = append(pairs, p.deviceID, p.serverID)
+		if !task.issue.in.IsNew || task.issue.isLook {
+			pairs = append(pairs, p.deviceID, p.serverID)
+		}
 	}
 	var plans []vpn.Plan
-	err := w.together(
+	questions := []statement{
 		w.lookUp(&holdServers, nil, servers, func(row scanner) error {
 			var id int64
 			var tier int
@@ -225,13 +248,15 @@ func (w *issuing) look(tasks []*task) error {
 			return err
 		}},
 		w.lookUp(&lockNodes, nil, servers, scanNodeInto(w.nodes)),
-		w.lookUpKeys(&keyOfPair, 2, pairs, func(row scanner) error {
+	}
+	if len(pairs) > 0 {
+		questions = append(questions, w.lookUpKeys(&keyOfPair, 2, pairs, func(row scanner) error {
 			k, err := w.store.scanKey(row)
 			w.live[pair{k.DeviceID, k.ServerID}] = &k
 			return err
-		}),
-	)
-	if err != nil {
+		}))
+	}
+	if err := w.together(questions...); err != nil {
 		return err
 	}
 	w.plan(plans)

@@ -142,7 +142,7 @@ func (s *Service) issueMissing(ctx context.Context, b *Bundle, results []bundled
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			r.key, r.err = s.makeKey(ctx, actor, &b.Device, r.server.ID, false)
+			r.key, r.err = s.makeKey(ctx, actor, NewKey{DeviceID: b.Device.ID, ServerID: r.server.ID, IsNew: !r.hasKey})
 		})
 	}
 	all.Wait()

@@ -171,20 +171,19 @@ func (s *Service) deviceKey(ctx context.Context, a *Actor, e *Entitlement, devic
 	if exists && !rotate && key.NotAfter.Equal(notAfter(&a.User, e, s.now())) && key.Limits == e.Plan.limits() {
 		return key, nil
 	}
-	return s.makeKey(ctx, a, device, server.ID, rotate)
+	return s.makeKey(ctx, a, NewKey{DeviceID: device.ID, ServerID: server.ID, IsNew: !exists, Rotate: rotate})
 }
 
-// makeKey writes the key of a device on a server: a new one, or the live one with a new deadline and limits.
-func (s *Service) makeKey(ctx context.Context, a *Actor, device *Device, serverID int64, rotate bool) (Key, error) {
+// makeKey writes the key of a device on a server, both of which k names: a new one, or the live one with a new deadline and limits.
+func (s *Service) makeKey(ctx context.Context, a *Actor, k NewKey) (Key, error) {
 	seed, err := accesskey.New()
 	if err != nil {
 		return Key{}, err
 	}
-	key, err := s.store.IssueKey(ctx, NewKey{
-		UserID: a.User.ID, DeviceID: device.ID, ServerID: serverID, Seed: seed, Terms: s.keyTerms, Rotate: rotate,
-	}, a.audit("key.issue", 0))
+	k.UserID, k.Seed, k.Terms = a.User.ID, seed, s.keyTerms
+	key, err := s.store.IssueKey(ctx, k, a.audit("key.issue", 0))
 	if errors.Is(err, ErrNotFound) {
-		return Key{}, s.vanished(ctx, a, device)
+		return Key{}, s.vanished(ctx, a, k.DeviceID)
 	}
 	if err != nil {
 		return Key{}, err
@@ -207,16 +206,16 @@ func (s *Service) keyTerms(u *User, e *Entitlement, serverTier int) (time.Time, 
 }
 
 // vanished says what went away while a key was made: the device, or else the server.
-func (s *Service) vanished(ctx context.Context, a *Actor, device *Device) error {
+func (s *Service) vanished(ctx context.Context, a *Actor, deviceID int64) error {
 	devices, err := s.store.Devices(ctx, a.User.ID)
 	if err != nil {
 		return err
 	}
-	isThere := slices.ContainsFunc(devices, func(d Device) bool { return d.ID == device.ID })
+	isThere := slices.ContainsFunc(devices, func(d Device) bool { return d.ID == deviceID })
 	switch {
 	case isThere:
 		return Refusal(CodeServerNotFound)
-	case device.ID == a.Device.ID:
+	case deviceID == a.Device.ID:
 		return Refusal(CodeUnauthenticated)
 	default:
 		return Refusal(CodeDeviceNotFound)

@@ -38,6 +38,8 @@ type NewKey struct {
 	// writing transaction, perhaps more than once, of what the user and the server are then: of the User only ID and Status
 	// are set. nil = no deadline, no limits, no refusal.
 	Terms func(u *User, e *Entitlement, serverTier int) (notAfter time.Time, l KeyLimits, err error)
+	// IsNew says that there was no live key a moment ago, which saves looking for one. It need not be so any more.
+	IsNew bool
 	// Rotate replaces the live key of this device and server, if there is one; otherwise that one is returned.
 	Rotate bool
 }

@@ -197,6 +197,52 @@ func oneKeyUnderLoad(w *world) {
 	is(w, "audit entries", w.audited("key.rotate"), parallel)
 }
 
+// keySaidToBeNew issues keys of which it is said that there is none: by many at once, and where there is one.
+func keySaidToBeNew(w *world) {
+	u, server := w.user(), w.server()
+	in, _ := w.signIn(u.ID)
+	asked := w.newKey(u.ID, in.DeviceID, server.ID)
+	asked.IsNew = true
+	others := make([]vpn.NewKey, parallel)
+	for i := range others {
+		v := w.user()
+		device, _ := w.signIn(v.ID)
+		others[i] = w.newKey(v.ID, device.DeviceID, server.ID)
+		others[i].IsNew = true
+	}
+	got := make([]vpn.Key, parallel)
+	for _, err := range together(2*parallel, func(i int) error {
+		if i < parallel {
+			k := asked
+			k.Seed[0] = byte(i)
+			var err error
+			got[i], err = w.store.IssueKey(w.ctx, k, by("key.issue"))
+			return err
+		}
+		_, err := w.store.IssueKey(w.ctx, others[i-parallel], by("key.issue"))
+		return err
+	}) {
+		w.ok(err)
+	}
+	for _, k := range got {
+		is(w, "key", k, got[0])
+	}
+	again := w.issue(asked)
+	is(w, "key that was there", again, got[0])
+	w.keyIs(again)
+	is(w, "audit entries", w.audited("key.issue"), 1+parallel)
+	is(w, "live keys", w.digestHolds(server.ID).Count, 1+parallel)
+
+	asked.Rotate = true
+	asked.Seed[0] = parallel
+	rotated := w.issue(asked)
+	if rotated.ID == again.ID || rotated.Seed != asked.Seed {
+		w.Fatalf("rotated: %+v", rotated)
+	}
+	w.keyIs(rotated)
+	is(w, "live keys", w.digestHolds(server.ID).Count, 1+parallel)
+}
+
 func manyKeysUnderLoad(w *world) {
 	const rounds = 5
 	u := w.user()

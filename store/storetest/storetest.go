@@ -90,6 +90,7 @@ func ofServers() []story {
 		{"next plans", nextPlans},
 		{"glance", glance},
 		{"one key under load", oneKeyUnderLoad},
+		{"key said to be new", keySaidToBeNew},
 		{"many keys under load", manyKeysUnderLoad},
 		{"mixed writes under load", mixedWritesUnderLoad},
 		{"revoke against issue", revokeAgainstIssue},
