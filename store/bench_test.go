@@ -141,7 +141,8 @@ func (c *crowd) benchSession(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context()) // as a request's
 	defer cancel()
 	c.crowd(b, b.N, func(i int) error {
-		_, err := c.Session(ctx, tokenOf(int64(i*7919%c.users)+1))
+		id := int64(i*7919%c.users) + 1
+		_, err := c.Session(ctx, id, tokenOf(id))
 		return err
 	})
 }

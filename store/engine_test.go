@@ -76,7 +76,7 @@ func TestReopeningKeepsEverything(t *testing.T) {
 		h := setup(t, s)
 		key, err := s.IssueKey(t.Context(), h.newKey(accesskey.Seed{9}), vpn.Audit{Action: "key.issue"})
 		ok(t, err)
-		session, err := s.Session(t.Context(), vpn.TokenHash{1})
+		session, err := s.Session(t.Context(), 0, vpn.TokenHash{1})
 		ok(t, err)
 		ok(t, s.Close())
 
@@ -87,7 +87,7 @@ func TestReopeningKeepsEverything(t *testing.T) {
 		if again != key {
 			t.Fatalf("got %+v, want %+v", again, key)
 		}
-		sessionAgain, err := s.Session(t.Context(), vpn.TokenHash{1})
+		sessionAgain, err := s.Session(t.Context(), 0, vpn.TokenHash{1})
 		ok(t, err)
 		if *sessionAgain != *session {
 			t.Fatalf("got %+v, want %+v", sessionAgain, session)

@@ -52,7 +52,7 @@ func askForOwnKeys(t *testing.T, s *store.Store, n int, serverID int64) {
 		if err != nil || errs != nil || key != made || key.Seed != seed || len(keys) != 1 || keys[0] != made {
 			t.Errorf("caller %d, round %d: %+v and %d keys, %v, %v; made %+v", n, round, key, len(keys), err, errs, made)
 		}
-		session, err := s.Session(ctx, hash)
+		session, err := s.Session(ctx, 0, hash)
 		if err != nil || session.User.ID != user.ID || session.Device.ID != in.DeviceID {
 			t.Errorf("caller %d: session %+v, %v", n, session, err)
 		}
@@ -63,7 +63,7 @@ func askForOwnKeys(t *testing.T, s *store.Store, n int, serverID int64) {
 	if _, err := s.DeviceKey(ctx, in.DeviceID, serverID); !errors.Is(err, vpn.ErrNotFound) {
 		t.Errorf("caller %d: the key of a removed device: %v", n, err)
 	}
-	if _, err := s.Session(ctx, hash); !errors.Is(err, vpn.ErrNotFound) {
+	if _, err := s.Session(ctx, 0, hash); !errors.Is(err, vpn.ErrNotFound) {
 		t.Errorf("caller %d: the session of a removed device: %v", n, err)
 	}
 }

@@ -2,41 +2,67 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"stile/vpn"
 )
 
-var sessionByHash = lookup{`
-	SELECT t.hash, t.id, t.user_id, t.device_id, t.name, t.last_used_day, t.created_at, t.expires_at, t.is_imported, t.scopes,
+// sessionOf is what a token stands for, behind the key that it is looked up by.
+const sessionOf = ` t.id, t.hash, t.user_id, t.device_id, t.name, t.last_used_day, t.created_at, t.expires_at, t.is_imported, t.scopes,
 		d.client_id, d.name, d.platform, d.last_seen_day, d.created_at,` + userColumns + `,` + subscriptionColumns + `,` + planColumns + `
 	FROM token t
 	JOIN account a ON a.id = t.user_id
 	LEFT JOIN device d ON d.id = t.device_id
 	LEFT JOIN subscription s ON s.user_id = t.user_id
-	LEFT JOIN plan p ON p.id = s.plan_id
-	WHERE t.hash IN (`, "?", ", ", ")"}
+	LEFT JOIN plan p ON p.id = s.plan_id`
 
-// Session implements vpn.SessionStore.
-func (s *Store) Session(_ context.Context, hash vpn.TokenHash) (*vpn.Session, error) {
+var (
+	sessionByID = lookup{`
+	SELECT t.id,` + sessionOf + `
+	WHERE t.id IN (`, "?", ", ", ")"}
+
+	sessionByHash = lookup{`
+	SELECT t.hash,` + sessionOf + `
+	WHERE t.hash IN (`, "?", ", ", ")"}
+)
+
+// Session implements vpn.SessionStore. An id that is right saves the index of hashes, where each lies somewhere else.
+func (s *Store) Session(_ context.Context, id int64, hash vpn.TokenHash) (*vpn.Session, error) {
+	if id != 0 {
+		v, found, err := s.session(&sessionByID, id)
+		if err == nil && found == hash {
+			return v, nil
+		}
+		if err != nil && !errors.Is(err, vpn.ErrNotFound) {
+			return nil, err
+		}
+	}
+	v, _, err := s.session(&sessionByHash, hash[:])
+	return v, err
+}
+
+// session looks a session up by its token's id or hash, and returns the hash.
+func (s *Store) session(by *lookup, key any) (*vpn.Session, vpn.TokenHash, error) {
 	var v vpn.Session
+	var hash vpn.TokenHash
 	var scopes string
 	t, d := &v.Token, &v.Device
-	err := s.lookRow(&sessionByHash, func(row scanner) error {
+	err := s.lookRow(by, func(row scanner) error {
 		fields := append(make([]any, 0, 48),
-			nil, &t.ID, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt}, &t.IsImported, &scopes,
-			&d.ClientID, &d.Name, &d.Platform, instant{&d.LastSeenDay}, instant{&d.CreatedAt})
+			nil, &t.ID, sum32{(*[32]byte)(&hash)}, &t.UserID, &t.DeviceID, &t.Name, instant{&t.LastUsedDay}, instant{&t.CreatedAt}, instant{&t.ExpiresAt},
+			&t.IsImported, &scopes, &d.ClientID, &d.Name, &d.Platform, instant{&d.LastSeenDay}, instant{&d.CreatedAt})
 		fields = append(fields, userFields(&v.User)...)
 		return row.Scan(append(fields, entitlementFields(&v.Entitlement)...)...)
-	}, hash[:])
+	}, key)
 	if err != nil {
-		return nil, err
+		return nil, hash, err
 	}
 	t.Scopes, _ = vpn.ParseScopes(scopes) // a word of a later release is good for nothing here
 	if t.DeviceID != 0 {
 		d.ID, d.UserID = t.DeviceID, t.UserID
 	}
-	return &v, nil
+	return &v, hash, nil
 }
 
 // SignIn implements vpn.SessionStore.

@@ -32,7 +32,7 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (*Actor, erro
 	if !ok {
 		return nil, Refusal(CodeUnauthenticated)
 	}
-	a, err := s.actors.get(hash, func() (*Actor, int64, error) { return s.loadActor(ctx, hash) })
+	a, err := s.actors.get(hash, func() (*Actor, int64, error) { return s.loadActor(ctx, id, hash) })
 	if errors.Is(err, ErrNotFound) {
 		return nil, Refusal(CodeUnauthenticated)
 	}
@@ -47,10 +47,10 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (*Actor, erro
 }
 
 // loadActor reads a session, keeps the entitlement that comes with it, and notes the day of its use, once a day.
-func (s *Service) loadActor(ctx context.Context, hash TokenHash) (*Actor, int64, error) {
+func (s *Service) loadActor(ctx context.Context, id int64, hash TokenHash) (*Actor, int64, error) {
 	now := s.now()
 	began := s.entitlements.begin(now)
-	session, err := s.store.Session(ctx, hash)
+	session, err := s.store.Session(ctx, id, hash)
 	if err != nil {
 		return nil, 0, err
 	}

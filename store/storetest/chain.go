@@ -197,7 +197,7 @@ func passwordResets(w *world) {
 		}
 	}
 	is(w, "redeemed", redeemed, 1)
-	_, err = w.store.Session(w.ctx, token)
+	_, err = w.store.Session(w.ctx, 0, token)
 	w.is(err, vpn.ErrNotFound)
 	c, err := w.store.Credentials(w.ctx, u.Email)
 	w.ok(err)

@@ -68,10 +68,10 @@ func imports(w *world) {
 	importTokens(true, vpn.ImportNew, vpn.ImportRenumbered, vpn.ImportNew, vpn.ImportThere)
 	importTokens(false, vpn.ImportNew, vpn.ImportRenumbered, vpn.ImportNoUser, vpn.ImportThere)
 	importTokens(false, vpn.ImportThere, vpn.ImportThere, vpn.ImportNoUser, vpn.ImportThere)
-	s, err := w.store.Session(w.ctx, tokens[0].Hash)
+	s, err := w.store.Session(w.ctx, 0, tokens[0].Hash)
 	w.ok(err)
 	is(w, "token", s.Token, vpn.Token{ID: 5_000_001, UserID: ann.ID, Name: "iPhone 12", LastUsedDay: today, CreatedAt: created, IsImported: true})
-	if s, err = w.store.Session(w.ctx, tokens[1].Hash); err != nil || s.User.ID != moved.ID || s.Token.ID == in.TokenID || s.Token.ExpiresAt != today.Add(time.Hour) {
+	if s, err = w.store.Session(w.ctx, 0, tokens[1].Hash); err != nil || s.User.ID != moved.ID || s.Token.ID == in.TokenID || s.Token.ExpiresAt != today.Add(time.Hour) {
 		w.Fatalf("moved token: %+v, %v", s, err)
 	}
 	adoption(w, tokens[0].Hash, tokens[1].Hash)
@@ -80,7 +80,7 @@ func imports(w *world) {
 
 // adoption: an imported token takes one slot, however often it is asked, and none where there is none.
 func adoption(w *world, of, other vpn.TokenHash) {
-	s, err := w.store.Session(w.ctx, of)
+	s, err := w.store.Session(w.ctx, 0, of)
 	w.ok(err)
 	_, err = w.store.AdoptToken(w.ctx, s.Token.ID, vpn.PlatformIOS, 0, by("device.adopt"))
 	w.is(err, vpn.ErrDeviceLimit)
@@ -95,7 +95,7 @@ func adoption(w *world, of, other vpn.TokenHash) {
 	if slices.Sort(ids); len(slices.Compact(ids)) != 1 {
 		w.Fatalf("devices: %v", ids)
 	}
-	again, err := w.store.Session(w.ctx, of)
+	again, err := w.store.Session(w.ctx, 0, of)
 	w.ok(err)
 	is(w, "device", again.Device.ID, ids[0])
 	is(w, "name", again.Device.Name, "iPhone 12")
@@ -107,7 +107,7 @@ func adoption(w *world, of, other vpn.TokenHash) {
 	is(w, "devices left", len(devices), 0)
 	_, err = w.store.AdoptToken(w.ctx, s.Token.ID, vpn.PlatformIOS, 1, by("device.adopt"))
 	w.is(err, vpn.ErrNotFound)
-	if _, err := w.store.Session(w.ctx, other); err != nil {
+	if _, err := w.store.Session(w.ctx, 0, other); err != nil {
 		w.Fatalf("the other token: %v", err)
 	}
 }

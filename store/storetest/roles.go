@@ -75,7 +75,7 @@ func tokenScopes(w *world) {
 	for i, scopes := range []vpn.Scopes{0, vpn.ScopeAccount, vpn.ScopeAdminRead, vpn.ScopeAccount | vpn.ScopeAdminRead | vpn.ScopeAdminWrite} {
 		_, err := w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID, Name: "t", Scopes: scopes}, hash(i), 100, by("token.add"))
 		w.ok(err)
-		s, err := w.store.Session(w.ctx, hash(i))
+		s, err := w.store.Session(w.ctx, 0, hash(i))
 		w.ok(err)
 		is(w, "scopes", s.Token.Scopes, scopes)
 	}

@@ -12,7 +12,7 @@ import (
 func sessions(w *world) {
 	u := w.user()
 	in, token := w.signIn(u.ID)
-	s, err := w.store.Session(w.ctx, token)
+	s, err := w.store.Session(w.ctx, 0, token)
 	w.ok(err)
 	is(w, "user", s.User, u)
 	is(w, "token's device", s.Token.DeviceID, in.DeviceID)
@@ -20,6 +20,19 @@ func sessions(w *world) {
 	is(w, "token's user", s.Token.UserID, u.ID)
 	is(w, "device's user", s.Device.UserID, u.ID)
 	is(w, "platform", s.Device.Platform, vpn.PlatformLinux)
+	_, other := w.signIn(w.user().ID)
+	for _, id := range []int64{in.TokenID, in.TokenID + 1, in.TokenID + 1000, -1} { // right, another's, nobody's
+		again, err := w.store.Session(w.ctx, id, token)
+		w.ok(err)
+		is(w, "session by an id", *again, *s)
+	}
+	_, err = w.store.Session(w.ctx, in.TokenID, hash(9998))
+	w.is(err, vpn.ErrNotFound)
+	another, err := w.store.Session(w.ctx, in.TokenID, other)
+	w.ok(err)
+	if another.Token.UserID == u.ID {
+		w.Fatal("an id alone opens a session")
+	}
 	devices, err := w.store.Devices(w.ctx, u.ID)
 	w.ok(err)
 	if len(devices) != 1 || devices[0] != s.Device {
@@ -30,7 +43,7 @@ func sessions(w *world) {
 	tomorrow := s.Device.LastSeenDay.Add(24 * time.Hour)
 	w.ok(w.store.Touch(w.ctx, in.TokenID, in.DeviceID, tomorrow.Add(time.Hour)))
 	w.ok(w.store.Touch(w.ctx, in.TokenID, in.DeviceID, tomorrow.Add(-48*time.Hour)))
-	s, err = w.store.Session(w.ctx, token)
+	s, err = w.store.Session(w.ctx, 0, token)
 	w.ok(err)
 	is(w, "token used", s.Token.LastUsedDay, tomorrow)
 	is(w, "device seen", s.Device.LastSeenDay, tomorrow)
@@ -38,7 +51,7 @@ func sessions(w *world) {
 	changed, err := w.store.SignOut(w.ctx, in.TokenID, by("device.sign_out"))
 	w.ok(err)
 	is(w, "changed nodes", len(changed), 0)
-	_, err = w.store.Session(w.ctx, token)
+	_, err = w.store.Session(w.ctx, 0, token)
 	w.is(err, vpn.ErrNotFound)
 	devices, err = w.store.Devices(w.ctx, u.ID)
 	w.ok(err)
@@ -54,7 +67,7 @@ func apiTokens(w *world) {
 	expires := time.UnixMilli(1_900_000_000_123).UTC()
 	id, err := w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID, Name: "robot", ExpiresAt: expires}, hash(1), 2, by("token.add"))
 	w.ok(err)
-	s, err := w.store.Session(w.ctx, hash(1))
+	s, err := w.store.Session(w.ctx, 0, hash(1))
 	w.ok(err)
 	is(w, "device", s.Device, vpn.Device{})
 	is(w, "token", s.Token, vpn.Token{
@@ -78,12 +91,12 @@ func apiTokens(w *world) {
 	w.is(w.store.RemoveToken(w.ctx, stranger.ID, second, by("token.remove")), vpn.ErrNotFound)
 	w.is(w.store.RemoveToken(w.ctx, u.ID, in.TokenID, by("token.remove")), vpn.ErrNotFound)
 	w.ok(w.store.RemoveToken(w.ctx, u.ID, second, by("token.remove")))
-	_, err = w.store.Session(w.ctx, hash(102))
+	_, err = w.store.Session(w.ctx, 0, hash(102))
 	w.is(err, vpn.ErrNotFound)
 	w.ok(w.store.Touch(w.ctx, id, 0, s.Token.LastUsedDay.Add(24*time.Hour)))
 	_, err = w.store.SignOut(w.ctx, id, by("token.remove"))
 	w.ok(err)
-	_, err = w.store.Session(w.ctx, hash(1))
+	_, err = w.store.Session(w.ctx, 0, hash(1))
 	w.is(err, vpn.ErrNotFound)
 }
 
@@ -120,9 +133,9 @@ func deviceSlots(w *world) {
 	again, newToken, err := slot(w, u.ID, "phone", 2, 0)
 	w.ok(err)
 	is(w, "device", again.DeviceID, first.DeviceID)
-	_, err = w.store.Session(w.ctx, oldToken)
+	_, err = w.store.Session(w.ctx, 0, oldToken)
 	w.is(err, vpn.ErrNotFound)
-	_, err = w.store.Session(w.ctx, newToken)
+	_, err = w.store.Session(w.ctx, 0, newToken)
 	w.ok(err)
 
 	// A device that is not the user's replaces nothing.
@@ -204,13 +217,13 @@ func devices(w *world) {
 	in, token := w.signIn(u.ID)
 	key := w.issue(w.newKey(u.ID, in.DeviceID, server.ID))
 	w.ok(w.store.RenameDevice(w.ctx, u.ID, in.DeviceID, "Телефон", by("device.rename")))
-	s, err := w.store.Session(w.ctx, token)
+	s, err := w.store.Session(w.ctx, 0, token)
 	w.ok(err)
 	is(w, "name", s.Device.Name, "Телефон")
 	w.is(w.store.RenameDevice(w.ctx, stranger.ID, in.DeviceID, "mine", by("device.rename")), vpn.ErrNotFound)
 	_, err = w.store.RemoveDevice(w.ctx, stranger.ID, in.DeviceID, by("device.remove"))
 	w.is(err, vpn.ErrNotFound)
-	_, err = w.store.Session(w.ctx, token)
+	_, err = w.store.Session(w.ctx, 0, token)
 	w.ok(err)
 
 	kept, err := w.store.DeviceKeys(w.ctx, in.DeviceID)
@@ -224,7 +237,7 @@ func devices(w *world) {
 	if !slices.Equal(changed, []vpn.NodeRev{{NodeID: server.ID, Rev: 2}}) {
 		w.Fatalf("changed nodes: %v", changed)
 	}
-	_, err = w.store.Session(w.ctx, token)
+	_, err = w.store.Session(w.ctx, 0, token)
 	w.is(err, vpn.ErrNotFound)
 	_, err = w.store.Key(w.ctx, key.ID)
 	w.is(err, vpn.ErrNotFound)

@@ -118,7 +118,7 @@ func signedOutUser(w *world) {
 	changed, err := w.store.SignOutUser(w.ctx, u.ID, by("user.sign_out"))
 	w.ok(err)
 	is(w, "changed nodes", len(changed), 1)
-	_, err = w.store.Session(w.ctx, token)
+	_, err = w.store.Session(w.ctx, 0, token)
 	w.is(err, vpn.ErrNotFound)
 	_, err = w.store.Key(w.ctx, key.ID)
 	w.is(err, vpn.ErrNotFound)

@@ -66,7 +66,7 @@ func usage(w *world) {
 	w.report(server.ID, 1, 3, vpn.UsageEntry{KeyID: a.ID, Up: 1})
 	up, _ := w.used(u.ID)
 	is(w, "up", up, 108)
-	_, err = w.store.Session(w.ctx, token)
+	_, err = w.store.Session(w.ctx, 0, token)
 	w.is(err, vpn.ErrNotFound)
 }
 
@@ -100,7 +100,7 @@ func usageOnce(w *world) {
 	if len(cursors) != 2 || cursors[stream] != 2 || cursors[5] != 1 {
 		w.Fatalf("cursors: %v", cursors)
 	}
-	s, err := w.store.Session(w.ctx, token)
+	s, err := w.store.Session(w.ctx, 0, token)
 	w.ok(err)
 	is(w, "device seen", s.Device.LastSeenDay, today.Add(10*365*24*time.Hour))
 	is(w, "token used", s.Token.LastUsedDay, today.Add(10*365*24*time.Hour))

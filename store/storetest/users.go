@@ -85,7 +85,7 @@ func credentials(w *world) {
 	changed, err := w.store.SetPasswordHash(w.ctx, u.ID, "second", false, by("user.password"))
 	w.ok(err)
 	is(w, "changed nodes", len(changed), 0)
-	_, err = w.store.Session(w.ctx, kept)
+	_, err = w.store.Session(w.ctx, 0, kept)
 	w.ok(err)
 	w.ok(w.store.SetUserStatus(w.ctx, u.ID, vpn.UserBlocked, by("user.block")))
 	c, err = w.store.Credentials(w.ctx, "a@example.com")
@@ -108,7 +108,7 @@ func credentials(w *world) {
 		w.Fatalf("changed nodes: %v", changed)
 	}
 	for _, token := range []vpn.TokenHash{kept, gone} {
-		_, err = w.store.Session(w.ctx, token)
+		_, err = w.store.Session(w.ctx, 0, token)
 		w.is(err, vpn.ErrNotFound)
 	}
 	_, err = w.store.Key(w.ctx, key.ID)
@@ -135,7 +135,7 @@ func removedUser(w *world) {
 	}
 	_, err = w.store.User(w.ctx, u.ID)
 	w.is(err, vpn.ErrNotFound)
-	_, err = w.store.Session(w.ctx, token)
+	_, err = w.store.Session(w.ctx, 0, token)
 	w.is(err, vpn.ErrNotFound)
 	days, err := w.store.UserUsage(w.ctx, u.ID, 10)
 	w.ok(err)
