@@ -93,7 +93,8 @@ func (w *world) addServers(n int) (ids []int64) {
 
 // BenchmarkMembers is POST /api/key with 1,000,000 users and keys to the same with 1,000 (10,000 without STILE_BENCH_LARGE), in
 // turns within one run, on SQLite: keys that exist and new ones, each asked for by members all over the database, whom no cache knows;
-// the same by 1,000 of them, as those who have an app open are a few; and GET /api/user by all.
+// the same by 1,000 of them, as those who have an app open are a few; new ones by the 1,000 who came last, as mostly new devices need
+// new keys; and GET /api/user by all.
 func BenchmarkMembers(b *testing.B) {
 	sizes := [2]int{1_000, 10_000}
 	if os.Getenv("STILE_BENCH_LARGE") != "" {
@@ -106,7 +107,7 @@ func BenchmarkMembers(b *testing.B) {
 		file := filepath.Join(b.TempDir(), "stile.db")
 		worlds[i] = benchWorldOn(b, file)
 		worlds[i].enlarge(file, n)
-		more = worlds[i].addServers(200)
+		more = worlds[i].addServers(300)
 		members[worlds[i].server.Listener.Addr().String()] = n
 	}
 	addresses := [2]string{worlds[0].server.Listener.Addr().String(), worlds[1].server.Listener.Addr().String()}
@@ -137,23 +138,30 @@ func BenchmarkMembers(b *testing.B) {
 	run("user", func(address string, conn, n int) []byte {
 		return benchRequest(http.MethodGet, "/api/user", bearerOf(spread(conn, n, members[address])), "")
 	})
-	for _, among := range []int{0, 1_000} {
+	first := 0 // of more that nobody has a key on
+	for _, who := range []struct {
+		name   string
+		among  int // 0 = all
+		isLast bool
+	}{{name: "new"}, {name: "new of 1,000", among: 1_000}, {name: "new of the last 1,000", among: 1_000, isLast: true}} {
 		var made [2]atomic.Int64
-		name := "new"
-		if among > 0 {
-			name = "new of 1,000"
-		}
-		run(name, func(address string, _, _ int) []byte {
-			i, active := 0, among
+		from := first
+		run(who.name, func(address string, _, _ int) []byte {
+			i, all := 0, members[address]
 			if address == addresses[1] {
 				i = 1
 			}
-			if active == 0 {
-				active = members[address]
+			active, apart := all, 1
+			if who.among > 0 {
+				active, apart = who.among, all/who.among
 			}
 			n := int(made[i].Add(1)) - 1
-			member := n * 7919 % active * (members[address] / active)
-			return benchRequest(http.MethodPost, "/api/key", bearerOf(member), fmt.Sprintf(`{"server_id":%d}`, more[among/10+n/active]))
+			member := n * 7919 % active * apart
+			if who.isLast {
+				member = all - active + n*7919%active
+			}
+			return benchRequest(http.MethodPost, "/api/key", bearerOf(member), fmt.Sprintf(`{"server_id":%d}`, more[from+n/active]))
 		})
+		first += len(more) / 3
 	}
 }
