@@ -108,7 +108,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"POST /admin/servers/{id}/revoke":                       {user: "403", operator: "303 /admin/servers/"},
 		"POST /admin/servers/{id}/remove":                       {user: "403", operator: "303 /admin/servers"},
 		"GET /admin/config":                                     console,
-		"POST /admin/config":                                    {form: "ports=9000&hold=1", user: "403", operator: "409"}, // one is under way
+		"POST /admin/config":                                    {form: "ports=9000&hold=1&keep_old=24", user: "403", operator: "409"}, // one is under way
 		"POST /admin/config/resume":                             {form: "leave={server}", user: "403", operator: "303 /admin/config"},
 		"POST /admin/config/abort":                              {user: "403", operator: "303 /admin/config"},
 		"POST /admin/config/rollback":                           {user: "403", operator: "303 /admin/config"},

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,8 +22,10 @@ type rolloutsPage struct {
 	Nodes []configuredRow
 	// Skip is how many nodes are on pages before this one, More the Skip of the next, 0 = none.
 	Skip, More int
-	History    []rolloutRow
-	Form       publicationForm
+	// Able are the servers whose nodes take configurations: one of them can be the first.
+	Able    []configuredRow
+	History []rolloutRow
+	Form    publicationForm
 }
 
 // rolloutRow is a roll-out in a list.
@@ -95,16 +98,23 @@ func portsText(first, n int) string {
 
 // publicationForm is a configuration as it is typed: what is left empty stays as it is on each node.
 type publicationForm struct {
-	Ports, Method, HTTPSPort, Servers, Hold string
-	Problem                                 problem
+	Ports, Method, HTTPSPort, Servers, First, Hold, KeepOld string
+	Problem                                                 problem
 }
+
+// holdUnit and keepOldUnit are what Hold and KeepOld count.
+const (
+	holdUnit    = time.Minute
+	keepOldUnit = time.Hour
+)
 
 // Methods are those to choose from.
 func (publicationForm) Methods() []string { return accesskey.Methods() }
 
 func (v *visit) publicationForm() publicationForm {
 	return publicationForm{
-		Ports: v.form("ports"), Method: v.form("shadowsocks_method"), HTTPSPort: v.form("https_port"), Servers: v.form("servers"), Hold: v.form("hold"),
+		Ports: v.form("ports"), Method: v.form("shadowsocks_method"), HTTPSPort: v.form("https_port"), Servers: v.form("servers"),
+		First: v.form("first"), Hold: v.form("hold"), KeepOld: v.form("keep_old"),
 	}
 }
 
@@ -129,16 +139,30 @@ func (f *publicationForm) publication() (p vpn.Publication, err error) {
 		}
 		p.ServerIDs = append(p.ServerIDs, id)
 	}
-	var minutes int
-	if err := readWhole("hold", f.Hold, &minutes); err != nil {
+	if f.First != "" {
+		if p.First, err = strconv.ParseInt(f.First, 10, 64); err != nil || p.First == 0 {
+			return p, &vpn.Error{Code: vpn.CodeValidationFailed, Field: "first", Rule: "exists"}
+		}
+	}
+	if p.Hold, err = readDuration("hold", f.Hold, holdUnit); err != nil {
 		return p, err
 	}
-	p.Hold = time.Duration(minutes) * time.Minute
-	return p, nil
+	p.KeepOld, err = readDuration("keep_old", f.KeepOld, keepOldUnit)
+	p.KeepOld = max(1, p.KeepOld) // 0 would be the default
+	return p, err
+}
+
+// readDuration reads a whole number of units; one past what a duration holds is the longest.
+func readDuration(field, text string, unit time.Duration) (time.Duration, error) {
+	var n int
+	err := readWhole(field, text, &n)
+	return time.Duration(min(int64(n), math.MaxInt64/int64(unit))) * unit, err
 }
 
 func (s *Site) rollouts(v *visit) error {
-	return s.showRollouts(v, http.StatusOK, publicationForm{Hold: "1"})
+	return s.showRollouts(v, http.StatusOK, publicationForm{
+		Hold: strconv.Itoa(int(vpn.DefaultHold / holdUnit)), KeepOld: strconv.Itoa(int(vpn.DefaultKeepOld / keepOldUnit)),
+	})
 }
 
 func (s *Site) showRollouts(v *visit, status int, form publicationForm) error {
@@ -164,7 +188,9 @@ func (s *Site) showRollouts(v *visit, status int, form publicationForm) error {
 			p.Waits = &n.Server
 		}
 		n.IsInTheWay = isAway || n.Part == "refused"
-		if !n.IsAble {
+		if n.IsAble {
+			p.Able = append(p.Able, n)
+		} else {
 			n.Part = "out"
 		}
 		if n.Stage > 0 {
