@@ -37,12 +37,6 @@ func (c *Client) Subscription(ctx context.Context) (wire.SubscriptionResponse, e
 	return answer, c.call(ctx, http.MethodGet, "/api/subscription", nil, &answer)
 }
 
-// UserApp returns all of Subscription and, in whole, the user and the devices.
-func (c *Client) UserApp(ctx context.Context) (wire.AppResponse, error) {
-	var answer wire.AppResponse
-	return answer, c.call(ctx, http.MethodGet, "/api/userApp", nil, &answer)
-}
-
 // Servers returns the available servers, the best first, also those that this account may not use.
 func (c *Client) Servers(ctx context.Context) (wire.ServersResponse, error) {
 	var answer wire.ServersResponse

@@ -79,9 +79,6 @@ func (c *Client) WithToken(token string) *Client {
 // BaseURL is the address that the client calls, without a slash at the end.
 func (c *Client) BaseURL() string { return c.base.String() }
 
-// Close closes idle connections. The client stays usable.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
-
 // call sends input (nil: no body) and reads the answer into output (nil: not looked at). Errors are *Error, or say what
 // kept the call from being answered.
 func (c *Client) call(ctx context.Context, method, path string, input, output any) error {

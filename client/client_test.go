@@ -84,7 +84,7 @@ func answering(t *testing.T, d *documented) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
+	t.Cleanup(c.http.CloseIdleConnections)
 	return c
 }
 
@@ -103,8 +103,12 @@ func TestCallsAreAsDocumented(t *testing.T) {
 		}, "POST /api/logout", "", `{"message":"Выход из системы выполнен успешно"}`},
 		"user":         {func(ctx context.Context, c *Client) (any, error) { return c.User(ctx) }, "GET /api/user", "", userBody},
 		"subscription": {func(ctx context.Context, c *Client) (any, error) { return c.Subscription(ctx) }, "GET /api/subscription", "", subscriptionBody},
-		"userApp":      {func(ctx context.Context, c *Client) (any, error) { return c.UserApp(ctx) }, "GET /api/userApp", "", appBody},
-		"servers":      {func(ctx context.Context, c *Client) (any, error) { return c.Servers(ctx) }, "POST /api/servers", "{}", serversBody},
+		"userApp": {func(ctx context.Context, c *Client) (any, error) {
+			var answer wire.AppResponse
+			err := c.call(ctx, http.MethodGet, "/api/userApp", nil, &answer)
+			return answer, err
+		}, "GET /api/userApp", "", appBody},
+		"servers": {func(ctx context.Context, c *Client) (any, error) { return c.Servers(ctx) }, "POST /api/servers", "{}", serversBody},
 		"key": {func(ctx context.Context, c *Client) (any, error) {
 			return c.Key(ctx, wire.KeyRequest{ServerID: 10, Protocol: "shadowsocks"})
 		}, "POST /api/key", `{"server_id":10,"protocol":"shadowsocks"}`, keyBody},
@@ -255,7 +259,7 @@ func TestCallsHonourTheirContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer c.http.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := c.User(ctx); !errors.Is(err, context.DeadlineExceeded) {

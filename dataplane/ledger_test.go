@@ -73,7 +73,7 @@ func TestApplyCutsWhatItRemoves(t *testing.T) {
 		t.Errorf("cuts by key: %v", got)
 	}
 	select {
-	case <-sessions[0].Ended():
+	case <-sessions[0].ended:
 	default:
 		t.Error("a cut session does not say that it ended")
 	}

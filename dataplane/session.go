@@ -58,9 +58,6 @@ func (s *Session) TryUp(n int) bool {
 	return true
 }
 
-// Ended is closed when the session is cut or done.
-func (s *Session) Ended() <-chan struct{} { return s.ended }
-
 // KeyID names the session's key.
 func (s *Session) KeyID() int64 { return s.account.id }
 

@@ -68,7 +68,7 @@ func TestNodeRefusesForGood(t *testing.T) {
 		t.Errorf("then %+v", out)
 	}
 	n.Step(Received{&wire.Config{Rev: 7, Ports: wire.Ports{Shadowsocks: 65_535, Count: 2}}})
-	if s := n.Serving(); s.RefusedRev != 7 || s.Why != wire.ConfigUnfit || s.Ports != before {
+	if s := n.config.serving; s.RefusedRev != 7 || s.Why != wire.ConfigUnfit || s.Ports != before {
 		t.Errorf("ports that cannot be: %+v", s)
 	}
 }

@@ -12,12 +12,10 @@ import (
 type configNode struct {
 	// isFixed: the node takes none.
 	isFixed bool
+	// serving is what the node serves, and what it refused last.
 	serving wire.Serving
 	pending *wire.Config
 }
-
-// Serving is what the node serves, and what it refused last.
-func (n *Node) Serving() wire.Serving { return n.config.serving }
 
 // configure takes a configuration that is above all before.
 func (n *Node) configure(c *wire.Config) []Effect {

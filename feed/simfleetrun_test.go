@@ -231,8 +231,8 @@ func (f *fleet) checkRest() {
 			f.fail("at rest node %d is not known", n.id)
 		case c.IsPending():
 			f.fail("at rest node %d neither serves nor refuses %d", n.id, c.Wanted.Rev)
-		case c.Rev != n.node.Serving().Rev || wirePorts(c.NodePorts) != n.current:
-			f.fail("at rest node %d serves %+v, and %+v is written down", n.id, n.node.Serving(), c.NodeServing)
+		case c.Rev != n.node.config.serving.Rev || wirePorts(c.NodePorts) != n.current:
+			f.fail("at rest node %d serves %+v, and %+v is written down", n.id, n.node.config.serving, c.NodeServing)
 		case n.current != n.disk.serving.Ports:
 			f.fail("at rest node %d serves what its disk does not hold", n.id)
 		case f.db.named[n.id] != n.current:

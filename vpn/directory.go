@@ -47,16 +47,6 @@ func (v *View) any(id int64) (*ListedServer, bool) {
 	return &v.all[i], true
 }
 
-// Find returns a server of the list by id.
-func (v *View) Find(id int64) (*ListedServer, bool) {
-	for i := range v.Servers {
-		if v.Servers[i].ID == id {
-			return &v.Servers[i], true
-		}
-	}
-	return nil, false
-}
-
 // ServerList is the list of servers for one device.
 type ServerList struct {
 	View *View

@@ -101,12 +101,7 @@ func (s *Service) NoticeEvery(ctx context.Context, every time.Duration) {
 	}
 }
 
-// WantsMail reports whether the actor takes notices by mail.
-func (s *Service) WantsMail(ctx context.Context, a *Actor) (bool, error) {
-	return s.store.WantsMail(ctx, a.User.ID)
-}
-
-// SetWantsMail changes that for the actor, or, by who manages users, for any user.
+// SetWantsMail says whether the actor, or, by who manages users, any user, takes notices by mail.
 func (s *Service) SetWantsMail(ctx context.Context, a *Actor, userID int64, wants bool) error {
 	if userID != a.User.ID || a.User.ID == 0 {
 		if err := a.may(NounUsers, Write); err != nil {

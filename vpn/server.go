@@ -13,7 +13,6 @@ type Protocol string
 const (
 	Shadowsocks Protocol = "shadowsocks"
 	HTTPS       Protocol = "https"
-	WireGuard   Protocol = "wireguard"
 )
 
 // ServerState is what an operator wants of a server.

@@ -40,8 +40,3 @@ type DevicesResponse struct {
 	Data []Device    `json:"data"`
 	Meta DeviceCount `json:"meta"`
 }
-
-// RenameDeviceRequest is the input of PATCH /api/devices/{id}, whose answer is a Device.
-type RenameDeviceRequest struct {
-	Name string `json:"name"`
-}

@@ -13,6 +13,9 @@ import (
 	"stile/dataplane"
 )
 
+// maxTarget is the longest target header: a name of 255 bytes.
+const maxTarget = 1 + 1 + 255 + 2
+
 func FuzzTarget(f *testing.F) {
 	f.Add(targetHeader(netip.MustParseAddrPort("192.0.2.1:443")))
 	f.Add(targetHeader(netip.MustParseAddrPort("[2001:db8::1]:443")))

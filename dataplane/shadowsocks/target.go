@@ -15,9 +15,6 @@ const (
 	typeIPv6 = 4
 )
 
-// maxTarget is the longest target header: a name of 255 bytes.
-const maxTarget = 1 + 1 + 255 + 2
-
 var (
 	errShortTarget = errors.New("shadowsocks: target header incomplete")
 	errBadTarget   = errors.New("shadowsocks: bad target header")

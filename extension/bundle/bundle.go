@@ -45,25 +45,6 @@ func Build(root string) (map[string][]byte, error) {
 	return files, addIcons(files)
 }
 
-// Test bundles one file into a script that a page can run: tests, or a part of the extension with a configuration.
-func Test(file, config string) (string, error) {
-	result := api.Build(api.BuildOptions{
-		EntryPoints: []string{file}, Bundle: true, Outdir: "out", Format: api.FormatIIFE, Target: api.ES2022, Charset: api.CharsetUTF8,
-		Plugins: []api.Plugin{{Name: "config", Setup: func(b api.PluginBuild) {
-			b.OnResolve(api.OnResolveOptions{Filter: `/config\.js$`}, func(api.OnResolveArgs) (api.OnResolveResult, error) {
-				return api.OnResolveResult{Path: "config", Namespace: "config"}, nil
-			})
-			b.OnLoad(api.OnLoadOptions{Filter: ".*", Namespace: "config"}, func(api.OnLoadArgs) (api.OnLoadResult, error) {
-				return api.OnLoadResult{Contents: &config, Loader: api.LoaderJS}, nil
-			})
-		}}},
-	})
-	if err := failure(result.Errors); err != nil {
-		return "", err
-	}
-	return string(result.OutputFiles[0].Contents), nil
-}
-
 // failure is what esbuild complains about, as it would print it.
 func failure(messages []api.Message) error {
 	if len(messages) == 0 {
