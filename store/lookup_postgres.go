@@ -40,13 +40,21 @@ func openPostgresLookups(ctx context.Context, d *dialect, dsn string) (lookupEng
 	config.RuntimeParams["enable_hashjoin"] = "off"
 	config.RuntimeParams["enable_mergejoin"] = "off"
 	p := &postgresLookups{ctx: ctx, dialect: d, config: &config.Config, texts: map[sized]string{}}
-	return p, p.connect(ctx)
+	if err := p.connect(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
-func (p *postgresLookups) connect(ctx context.Context) (err error) {
-	p.statements = preparations{}
-	p.conn, err = pgconn.ConnectConfig(ctx, p.config)
-	return err
+// connect puts another connection in the place of one that has ended. When there is none to be had, the ended one stays, and the
+// next group asks for another again.
+func (p *postgresLookups) connect(ctx context.Context) error {
+	conn, err := pgconn.ConnectConfig(ctx, p.config)
+	if err != nil {
+		return fmt.Errorf("look up: %w", err)
+	}
+	p.conn, p.statements = conn, preparations{}
+	return nil
 }
 
 // answer implements lookupEngine. What a lost connection spoils is asked again on another one.

@@ -3,7 +3,9 @@ package store_test
 import (
 	"context"
 	"errors"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -84,4 +86,36 @@ func TestLookUpsSurviveALostConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestLookUpsOutliveAnOutage has a database take no connections for a while: look-ups say so, and go on when it does again.
+func TestLookUpsOutliveAnOutage(t *testing.T) {
+	dsn := engines[1].dsn(t)
+	s := open(t, dsn)
+	h := setup(t, s)
+	u, err := url.Parse(dsn)
+	ok(t, err)
+	name := strings.TrimPrefix(u.Path, "/")
+	u.Path = "/postgres"
+	admin := raw(t, u.String())
+	for range 2 {
+		for _, command := range []string{
+			"ALTER DATABASE " + name + " ALLOW_CONNECTIONS false",
+			"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '" + name + "'",
+		} {
+			_, err := admin.Exec(command)
+			ok(t, err)
+		}
+		for range 3 {
+			if _, _, err := s.Standing(t.Context(), h.user.ID); err == nil || errors.Is(err, vpn.ErrNotFound) {
+				t.Fatalf("without a database: %v", err)
+			}
+		}
+		_, err = admin.Exec("ALTER DATABASE " + name + " ALLOW_CONNECTIONS true")
+		ok(t, err)
+		if found, _, err := s.Standing(t.Context(), h.user.ID); err != nil || found.ID != h.user.ID {
+			t.Fatalf("with the database again: %+v, %v", found, err)
+		}
+	}
+	ok(t, s.Close())
 }
