@@ -32,13 +32,19 @@ func (t *task) outcome() error {
 	return t.refused
 }
 
-// transact runs tasks in one transaction; a second time when there was a live key that was said not to be there.
+// transact runs tasks in one transaction; a second time when there was a live key that was said not to be there. Then all look, so
+// that it is not found out of one after the other.
 func (w *writer) transact(tasks []*task) error {
 	err := w.transactOnce(tasks)
-	if errors.Is(err, errKeyThere) {
-		err = w.transactOnce(tasks)
+	if !errors.Is(err, errKeyThere) {
+		return err
 	}
-	return err
+	for _, t := range tasks {
+		if t.issue != nil {
+			t.issue.isLook = true
+		}
+	}
+	return w.transactOnce(tasks)
 }
 
 func (w *writer) transactOnce(tasks []*task) error {

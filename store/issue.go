@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"stile/vpn"
@@ -17,6 +18,9 @@ type issue struct {
 	// isLook: whether there is a live key is looked up, whatever the caller says.
 	isLook bool
 }
+
+// looks reports that a live key is looked for.
+func (i *issue) looks() bool { return i.isLook || !i.in.IsNew }
 
 // errKeyThere is a live key that was said not to be there.
 var errKeyThere = errors.New("a live key was made meanwhile")
@@ -78,11 +82,16 @@ func (t *tx) issueAll(tasks []*task, isAll bool) error {
 }
 
 // judgedTogether is how many of the first tasks are issues for different devices or servers: an issue that changes the
-// live key of a device and server must be done before the next one for the same is judged.
+// live key of a device and server must be done before the next one for the same is judged, which then looks for it.
 func judgedTogether(tasks []*task) (n int) {
 	seen := map[pair]bool{}
-	for n < len(tasks) && n < maxIssues && tasks[n].issue != nil && !seen[tasks[n].issue.pair()] {
-		seen[tasks[n].issue.pair()] = true
+	for n < len(tasks) && n < maxIssues && tasks[n].issue != nil {
+		i := tasks[n].issue
+		if seen[i.pair()] {
+			i.isLook = true
+			break
+		}
+		seen[i.pair()] = true
 		n++
 	}
 	return n
@@ -133,19 +142,10 @@ func (t *tx) issueTogether(tasks []*task, isLast bool) error {
 	} else {
 		err = t.together(writes...)
 	}
-	if t.store.dialect.isUnique(err) && lookNextTime(tasks) {
+	if t.store.dialect.isUnique(err) && slices.ContainsFunc(tasks, func(t *task) bool { return !t.issue.looks() }) {
 		return errKeyThere
 	}
 	return err
-}
-
-// lookNextTime makes issues look for a live key when they are run again, and reports whether some have not.
-func lookNextTime(tasks []*task) (isNew bool) {
-	for _, t := range tasks {
-		isNew = isNew || t.issue.in.IsNew && !t.issue.isLook
-		t.issue.isLook = true
-	}
-	return isNew
 }
 
 var (
@@ -209,7 +209,7 @@ func (w *issuing) look(tasks []*task) error {
 			w.nodes[p.serverID] = nil
 			servers = append(servers, p.serverID)
 		}
-		if !task.issue.in.IsNew || task.issue.isLook {
+		if task.issue.looks() {
 			pairs = append(pairs, p.deviceID, p.serverID)
 		}
 	}

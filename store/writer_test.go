@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -254,4 +255,86 @@ func TestLockedDatabaseIsWaitedForOnce(t *testing.T) {
 	if err := waiting.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestKeysSaidToBeNewShareTheirGroup has many ask for the same new key among others who write: nobody's write is run more than twice,
+// and not even that where the askers come one after the other.
+func TestKeysSaidToBeNewShareTheirGroup(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		order string // k: asks for the key, w: writes
+		runs  int    // of one who writes, at most
+		asked int    // of all who ask: how often their terms were
+	}{
+		{"behind each other", "wwkkkkkk", 1, 6},
+		{"mixed", "kwkwkwkwk", 2, 2 + 5},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := openInside(t, filepath.Join(t.TempDir(), "stile.db"))
+			k := newKeyOf(t, s)
+			asked := 0
+			k.Terms = func(*vpn.User, *vpn.Entitlement, int) (time.Time, vpn.KeyLimits, error) {
+				asked++
+				return time.Time{}, vpn.KeyLimits{}, nil
+			}
+			hold, held := make(chan struct{}), make(chan struct{})
+			var callers sync.WaitGroup
+			callers.Go(func() { // keeps the writer busy until a group has gathered
+				if err := s.write(t.Context(), "hold", func(*tx) error { close(held); <-hold; return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+			<-held
+			keys := make([]vpn.Key, len(c.order))
+			runs := make([]int, len(c.order))
+			for i, what := range c.order {
+				callers.Go(func() {
+					var err error
+					if what == 'k' {
+						keys[i], err = s.IssueKey(t.Context(), k, vpn.Audit{Action: "key.issue"})
+					} else {
+						err = s.write(t.Context(), "count", func(*tx) error { runs[i]++; return nil })
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				})
+				for len(s.writer.queue) <= i {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			close(hold)
+			callers.Wait()
+			first := strings.IndexByte(c.order, 'k')
+			for i, what := range c.order {
+				switch {
+				case what == 'k' && (keys[i].ID == 0 || keys[i] != keys[first]):
+					t.Errorf("caller %d got key %d, the first %d", i, keys[i].ID, keys[first].ID)
+				case what == 'w' && (runs[i] < 1 || runs[i] > c.runs):
+					t.Errorf("write %d ran %d times, want %d at most", i, runs[i], c.runs)
+				}
+			}
+			if asked != c.asked {
+				t.Errorf("terms were asked for %d times, want %d", asked, c.asked)
+			}
+		})
+	}
+}
+
+// newKeyOf is a key, said to be new, of a device and a server that it makes.
+func newKeyOf(t *testing.T, s *Store) vpn.NewKey {
+	t.Helper()
+	server, err := s.AddServer(t.Context(), vpn.Server{Name: "server"}, vpn.Audit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := s.AddUser(t.Context(), vpn.NewUser{Email: "user@example.com"}, vpn.Audit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := s.SignIn(t.Context(), vpn.NewSession{UserID: user.ID, ClientID: "x", DeviceLimit: 1}, vpn.Audit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vpn.NewKey{UserID: user.ID, DeviceID: in.DeviceID, ServerID: server.ID, Seed: accesskey.Seed{1}, IsNew: true}
 }
