@@ -199,10 +199,10 @@ func engine(dsn string) (d *dialect, writer, reader driver.Connector, err error)
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
 		return nil, nil, nil, err
 	}
-	if writer, err = sqliteConnector(dsn, "32768"); err != nil {
+	if writer, err = sqliteConnector(dsn, "16384"); err != nil {
 		return nil, nil, nil, err
 	}
-	reader, err = sqliteConnector(dsn, "8192", "query_only(1)", "mmap_size("+readerMap+")")
+	reader, err = sqliteConnector(dsn, "2048", "query_only(1)", "mmap_size("+readerMap+")")
 	return &sqliteDialect, writer, reader, err
 }
 

@@ -49,7 +49,7 @@ func openSQLiteLookups(_ context.Context, d *dialect, path string) (_ lookupEngi
 		return nil, s.error(rc)
 	}
 	for _, text := range []string{
-		"PRAGMA busy_timeout = 10000", "PRAGMA query_only = 1", "PRAGMA cache_size = -8192",
+		"PRAGMA busy_timeout = 10000", "PRAGMA query_only = 1", "PRAGMA cache_size = -2048",
 	} {
 		if err := s.command(text); err != nil {
 			return nil, err
