@@ -40,8 +40,12 @@ func (v *visit) fragment(page string, key fragmentKey, data any) (template.HTML,
 	if isKept {
 		return kept, nil
 	}
+	templates, err := v.site.pages.page(v.lang, page)
+	if err != nil {
+		return "", err
+	}
 	var b bytes.Buffer
-	if err := v.site.pages.by[v.lang][page].ExecuteTemplate(&b, key.name, data); err != nil {
+	if err := templates.ExecuteTemplate(&b, key.name, data); err != nil {
 		return "", fmt.Errorf("web: %s: %w", key.name, err)
 	}
 	made := template.HTML(b.String()) //nolint:gosec // made by a template, which escapes

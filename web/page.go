@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"stile/internal/locale"
@@ -22,30 +23,43 @@ var pageFiles embed.FS
 // pages are the templates by language and name. Those whose names begin with "_" are parts of all others.
 type pages struct {
 	texts *texts
-	by    map[locale.Lang]map[string]*template.Template
+	by    map[locale.Lang]map[string]func() (*template.Template, error)
 }
 
-func loadPages(t *texts, a *assets) (*pages, error) {
-	p := &pages{texts: t, by: make(map[locale.Lang]map[string]*template.Template)}
+// findPages finds the pages of all languages. Each is made when it is first asked for: all of them, with what they share in each, are
+// more than all else that an idle service holds.
+func findPages(t *texts, a *assets) (*pages, error) {
+	p := &pages{texts: t, by: make(map[locale.Lang]map[string]func() (*template.Template, error))}
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range locale.All() {
-		p.by[l] = make(map[string]*template.Template)
+		p.by[l] = make(map[string]func() (*template.Template, error))
 		for _, file := range names {
 			name := strings.TrimSuffix(path.Base(file), ".html")
 			if strings.HasPrefix(name, "_") {
 				continue
 			}
-			made, err := template.New("_layout.html").Funcs(functions(t, a, l)).ParseFS(pageFiles, "pages/_*.html", file)
-			if err != nil {
-				return nil, fmt.Errorf("web: %s: %w", file, err)
-			}
-			p.by[l][name] = made
+			p.by[l][name] = sync.OnceValues(func() (*template.Template, error) {
+				return template.New("_layout.html").Funcs(functions(t, a, l)).ParseFS(pageFiles, "pages/_*.html", file)
+			})
 		}
 	}
 	return p, nil
+}
+
+// page returns a page's template in a language.
+func (p *pages) page(l locale.Lang, name string) (*template.Template, error) {
+	parse, ok := p.by[l][name]
+	if !ok {
+		return nil, fmt.Errorf("web: no page %q", name)
+	}
+	made, err := parse()
+	if err != nil {
+		return nil, fmt.Errorf("web: page %q: %w", name, err)
+	}
+	return made, nil
 }
 
 // functions are what templates of one language may call.
@@ -117,9 +131,9 @@ type view struct {
 
 // render writes a page.
 func (p *pages) render(w io.Writer, name string, v *visit, data any) error {
-	made := p.by[v.lang][name]
-	if made == nil {
-		return fmt.Errorf("web: no page %q", name)
+	made, err := p.page(v.lang, name)
+	if err != nil {
+		return err
 	}
 	shown := view{
 		Brand: v.site.service.Settings(v.r.Context()).Brand,

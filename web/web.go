@@ -89,7 +89,7 @@ func New(service *vpn.Service, config Config) (*Site, error) {
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	if s.pages, err = loadPages(s.texts, s.assets); err != nil {
+	if s.pages, err = findPages(s.texts, s.assets); err != nil {
 		return nil, err
 	}
 	if s.reference, err = newReference(config.Document, s.texts); err != nil {
