@@ -2,6 +2,7 @@ package vpn
 
 import (
 	"hash/maphash"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,11 +11,13 @@ import (
 const (
 	// cacheTTL is how long a change made by another process on the same database may go unseen.
 	cacheTTL = time.Second
-	// shards × 2 × shardMax bounds a cache; with its TTL it pays only for what is read more than once a second.
 	shards   = 64
-	shardMax = 1024
 	stripes  = 4096
 )
+
+// shardMax returns what bounds a cache: shards × 2 × shardMax entries, of some 1.5 kB with what they hold. More users than half of that
+// cannot be served twice within a second by so many processors; keeping those who come once would cost memory for nothing.
+func shardMax() int { return 32 * runtime.GOMAXPROCS(0) }
 
 // userEpochs counts local changes of users, so that what was read before a change is never used after it. Users share
 // a counter with others: a collision costs one more read.
@@ -39,6 +42,7 @@ type cache[K comparable, V any] struct {
 	epochs *userEpochs
 	now    func() time.Time
 	seed   maphash.Seed
+	max    int // entries of a generation of a shard
 	shard  [shards]cacheShard[K, V]
 }
 
@@ -68,7 +72,7 @@ type cacheEntry[V any] struct {
 }
 
 func newCache[K comparable, V any](epochs *userEpochs, now func() time.Time) *cache[K, V] {
-	return &cache[K, V]{epochs: epochs, now: now, seed: maphash.MakeSeed()}
+	return &cache[K, V]{epochs: epochs, now: now, seed: maphash.MakeSeed(), max: shardMax()}
 }
 
 // get returns the value under a key, read by load (which also names its user) when there is none that still holds.
@@ -111,7 +115,7 @@ func (c *cache[K, V]) put(key K, v V, userID int64, began beginning) {
 	shard := c.shardOf(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if !began.at.Before(shard.turnsAt) || len(shard.entries) >= shardMax {
+	if !began.at.Before(shard.turnsAt) || len(shard.entries) >= c.max {
 		shard.past, shard.entries, shard.turnsAt = shard.entries, make(map[K]cacheEntry[V]), began.at.Add(cacheTTL)
 	}
 	shard.entries[key] = cacheEntry[V]{value: v, userID: userID, epoch: epoch, until: began.at.Add(cacheTTL)}

@@ -106,9 +106,9 @@ func TestCacheIsBounded(t *testing.T) {
 			_, _ = c.get(i, func() (*fact, int64, error) { return &fact{}, i, nil })
 		}
 	}
-	ask(shards * shardMax * 4)
-	if total := kept(); total > 2*shards*shardMax {
-		t.Errorf("%d entries, bound is %d", total, 2*shards*shardMax)
+	ask(shards * shardMax() * 4)
+	if total := kept(); total > 2*shards*shardMax() {
+		t.Errorf("%d entries, bound is %d", total, 2*shards*shardMax())
 	}
 	// What was read once is gone after two turns, of as many as come to each shard.
 	const few = shards * 20

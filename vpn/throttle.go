@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -182,10 +183,15 @@ type callThrottle struct {
 	mu sync.Mutex
 	// busyUntil is when the user's calls so far would be done at the allowed rate.
 	busyUntil map[int64]time.Time
+	// sweepAt is the number of entries at which those that are over go: twice as many as were left the last time.
+	sweepAt int
 }
 
+// leastSweep is the number of entries that are not worth a sweep.
+const leastSweep = 1024
+
 func newCallThrottle(burst int, interval time.Duration, now func() time.Time) *callThrottle {
-	return &callThrottle{now: now, burst: burst, interval: interval, busyUntil: make(map[int64]time.Time)}
+	return &callThrottle{now: now, burst: burst, interval: interval, busyUntil: make(map[int64]time.Time), sweepAt: leastSweep}
 }
 
 // admit counts a call, or refuses it with CodeTooManyAttempts.
@@ -200,12 +206,9 @@ func (t *callThrottle) admit(userID int64) error {
 	if wait := until.Sub(now) - time.Duration(t.burst-1)*t.interval; wait > 0 {
 		return &Error{Code: CodeTooManyAttempts, Attempts: t.burst, RetryAfter: wait}
 	}
-	if len(t.busyUntil) >= throttleEntries {
-		for id, at := range t.busyUntil {
-			if !at.After(now) {
-				delete(t.busyUntil, id)
-			}
-		}
+	if len(t.busyUntil) >= t.sweepAt {
+		maps.DeleteFunc(t.busyUntil, func(_ int64, at time.Time) bool { return !at.After(now) })
+		t.sweepAt = max(leastSweep, 2*len(t.busyUntil))
 	}
 	t.busyUntil[userID] = until.Add(t.interval)
 	return nil

@@ -115,3 +115,26 @@ func TestCallThrottle(t *testing.T) {
 		t.Errorf("refused after the interval: %v", err)
 	}
 }
+
+// What is over does not stay, and what is not does.
+func TestCallThrottleForgets(t *testing.T) {
+	now := time.Unix(6000, 0)
+	th := newCallThrottle(1, time.Second, func() time.Time { return now })
+	for id := range int64(20 * leastSweep) {
+		if err := th.admit(id); err != nil {
+			t.Fatal(err)
+		}
+		if id%leastSweep == leastSweep-1 {
+			now = now.Add(time.Second)
+		}
+	}
+	if n := len(th.busyUntil); n > 3*leastSweep {
+		t.Errorf("%d entries, of which %d can be busy", n, leastSweep)
+	}
+	if err := th.admit(20*leastSweep + 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := th.admit(20*leastSweep + 1); CodeOf(err) != CodeTooManyAttempts {
+		t.Errorf("one past the burst: %v", err)
+	}
+}
