@@ -2,9 +2,12 @@ package cli_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -109,4 +112,63 @@ func bareHash() time.Duration {
 	}
 	wg.Wait()
 	return time.Since(start) / time.Duration(rounds*workers)
+}
+
+// BenchmarkActive has b.N imported users ask a service for a key, which makes it, then who they are, and then for the servers, as fast
+// as it answers; it reports the memory that the service holds at the most, its embedded node and all keys on it included.
+func BenchmarkActive(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "dump.sql")
+	writeDump(b, path, b.N)
+	m := &machine{t: b, data: b.TempDir(), log: new(lockedBuffer)}
+	m.stile("plan", "add", "standard", "--tier", "1")
+	m.stile("import", "laravel", "--from", path, "--plan", "standard", "--apply")
+	m.start()
+	idle, most := m.residentBytes(), int64(0)
+	ended, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		for tick := time.NewTicker(50 * time.Millisecond); ; {
+			most = max(most, m.residentBytes())
+			select {
+			case <-tick.C:
+			case <-ended:
+				return
+			}
+		}
+	}()
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	defer transport.CloseIdleConnections()
+	caller := &http.Client{Transport: transport, Timeout: time.Minute}
+	for _, call := range []struct{ method, path, body string }{
+		{http.MethodPost, "/api/key", `{"server_id":1,"device_id":"phone"}`},
+		{http.MethodGet, "/api/user", ""},
+		{http.MethodPost, "/api/servers", `{"device_id":"phone"}`},
+	} {
+		var next atomic.Int64
+		var callers sync.WaitGroup
+		for range 64 {
+			callers.Go(func() {
+				for user := int(next.Add(1)); user <= b.N && !b.Failed(); user = int(next.Add(1)) {
+					req, _ := http.NewRequestWithContext(b.Context(), call.method, m.url+call.path, strings.NewReader(call.body))
+					req.Header.Set("Authorization", fmt.Sprintf("Bearer %d|%s", user, dumpedSecret(user)))
+					req.Header.Set("Content-Type", "application/json")
+					resp, err := caller.Do(req)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+					if _ = resp.Body.Close(); resp.StatusCode != http.StatusOK {
+						b.Errorf("%s %s: %d", call.method, call.path, resp.StatusCode)
+					}
+				}
+			})
+		}
+		callers.Wait()
+	}
+	close(ended)
+	<-watched
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(idle)/1e6, "MB-idle")
+	b.ReportMetric(float64(most)/1e6, "MB-most")
 }
