@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -35,11 +36,25 @@ func (l *lookup) text(d *dialect, keys int) string {
 type question struct {
 	lookup *lookup
 	key    []any
-	each   func(scanner) error // called for every row; the group's leader calls it
+	each   func(scanner) error // called for every row; the group's leader calls it, by give
 	err    error
+	// panicked is what each panicked with. It goes on in the goroutine of who asked: the group and the engine are others', too.
+	panicked any
 	// turn gets true when the question is answered, and false when its caller is to lead the next group, with engine.
 	turn   chan bool
 	engine lookupEngine
+}
+
+var errPanicked = errors.New("look up: a panic")
+
+// give hands a row over.
+func (q *question) give(row scanner) (err error) {
+	defer func() {
+		if q.panicked = recover(); q.panicked != nil {
+			err = errPanicked
+		}
+	}()
+	return q.each(row)
 }
 
 // lookupEngine answers the questions of one group, which have all been asked when it begins: each gets its err.
@@ -160,9 +175,12 @@ func (l *lookups) close() (err error) {
 func (s *Store) look(l *lookup, f func(scanner) error, key ...any) error {
 	q, _ := s.lookups.questions.Get().(*question)
 	q.lookup, q.key, q.each = l, key, f
-	err := s.lookups.ask(q)
+	err, panicked := s.lookups.ask(q), q.panicked
 	*q = question{turn: q.turn}
 	s.lookups.questions.Put(q)
+	if panicked != nil {
+		panic(panicked)
+	}
 	return err
 }
 

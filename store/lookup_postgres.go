@@ -130,7 +130,7 @@ func (p *part) give(row postgresRow) {
 	width := len(p.questions[0].key)
 	for i, q := range p.questions {
 		if q.err == nil && row.isUnder(p.values[i*width:(i+1)*width]) {
-			q.err = q.each(row)
+			q.err = q.give(row)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (s *sqliteLookups) answerOne(q *question) (err error) {
 	for {
 		switch rc := sqlite3.Xsqlite3_step(s.tls, stmt); rc {
 		case sqlite3.SQLITE_ROW:
-			if err := q.each(row); err != nil {
+			if err := q.give(row); err != nil {
 				return err
 			}
 		case sqlite3.SQLITE_DONE:

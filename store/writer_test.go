@@ -338,3 +338,33 @@ func newKeyOf(t *testing.T, s *Store) vpn.NewKey {
 	}
 	return vpn.NewKey{UserID: user.ID, DeviceID: in.DeviceID, ServerID: server.ID, Seed: accesskey.Seed{1}, IsNew: true}
 }
+
+// Who panics over a row of a look-up does so alone: others of the group have their answers, and the engine goes on.
+func TestPanicOverALookUpIsItsOwn(t *testing.T) {
+	for name, dsn := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "stile.db"), "PostgreSQL": storetest.Postgres(t)} {
+		s := openInside(t, dsn)
+		u, err := s.AddUser(t.Context(), vpn.NewUser{Email: "user@example.com"}, vpn.Audit{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var callers sync.WaitGroup
+		for i := range 200 {
+			callers.Go(func() {
+				if i%10 > 0 {
+					if got, _, err := s.Standing(t.Context(), u.ID); err != nil || got.ID != u.ID {
+						t.Errorf("%s: %+v, %v", name, got, err)
+					}
+					return
+				}
+				defer func() {
+					if got := recover(); got != "a fault" {
+						t.Errorf("%s: panicked with %v", name, got)
+					}
+				}()
+				_ = s.look(&standingOf, func(scanner) error { panic("a fault") }, u.ID)
+				t.Errorf("%s: no panic", name)
+			})
+		}
+		callers.Wait()
+	}
+}
