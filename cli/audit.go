@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"stile/vpn"
@@ -68,6 +69,9 @@ type AuditVerifyCmd struct {
 
 // Run fails when the log was changed.
 func (c *AuditVerifyCmd) Run(ctx context.Context, t *Terminal) error {
+	if raw, err := hex.DecodeString(c.Head); c.Head != "" && (err != nil || len(raw) != len(vpn.AuditHash{})) {
+		return errors.New("--head: want the 64 hex digits that an earlier 'stile audit verify' printed") // not to cry wolf over a slip
+	}
 	return c.use(ctx, func(s *vpn.Service) error {
 		chain, err := s.VerifyAudit(ctx, shell)
 		if err != nil {
@@ -80,7 +84,7 @@ func (c *AuditVerifyCmd) Run(ctx context.Context, t *Terminal) error {
 		if c.Head != "" {
 			isThere := false
 			if err := s.ExportAudit(ctx, shell, 0, func(_ vpn.Audit, h vpn.AuditHash) error {
-				isThere = isThere || hex.EncodeToString(h[:]) == c.Head
+				isThere = isThere || strings.EqualFold(hex.EncodeToString(h[:]), c.Head)
 				return nil
 			}); err != nil {
 				return err
@@ -89,7 +93,11 @@ func (c *AuditVerifyCmd) Run(ctx context.Context, t *Terminal) error {
 				return errors.New("no entry has this hash any more: the log is another one, or its end was removed")
 			}
 		}
-		t.printf("%d entries hold, up to number %d.\nHead: %x\n", chain.Entries, chain.LastID, chain.Head)
+		hold := "entries hold"
+		if chain.Entries == 1 {
+			hold = "entry holds"
+		}
+		t.printf("%d %s, up to number %d.\nHead: %x\n", chain.Entries, hold, chain.LastID, chain.Head)
 		t.notef("Newer entries come under the chain within seconds while `stile serve` runs.\n")
 		return nil
 	})

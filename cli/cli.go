@@ -83,7 +83,7 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 	case exit >= 0: // --help or --version has answered
 		return exit
 	case err != nil:
-		_, _ = fmt.Fprintf(terminal.Err, "stile: %v\n", err)
+		_, _ = fmt.Fprintf(terminal.Err, "stile: %v\n%s\n", err, helpFor(err))
 		return 2
 	}
 	if err := parsed.Run(); err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {
@@ -94,6 +94,19 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 		return 1
 	}
 	return 0
+}
+
+// helpFor says where the command is explained that was misused.
+func helpFor(err error) string {
+	command := "stile"
+	if misuse, ok := errors.AsType[*kong.ParseError](err); ok {
+		for _, step := range misuse.Context.Path {
+			if step.Command != nil {
+				command += " " + step.Command.Name
+			}
+		}
+	}
+	return fmt.Sprintf("`%s --help` explains it.", command)
 }
 
 func newParser(ctx context.Context, terminal *Terminal, exit func(int)) (*kong.Kong, error) {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"strings"
 	"testing"
 
@@ -43,11 +45,24 @@ func TestHelpAndMisuse(t *testing.T) {
 		{"serve --help", 0, "--trusted-proxy"},
 		{"--version", 0, ""},
 		{"serve --no-such-flag", 2, "unknown flag --no-such-flag"},
-		{"user add", 2, `expected "<email>"`},
+		{"user add", 2, "expected \"<email>\"\n`stile user add --help` explains it."},
+		{"plan set standard --data " + t.TempDir(), 1, "nothing is changed"},
+		{"server set 1 --data " + t.TempDir(), 1, "nothing is changed"},
+		{"webhook set 1 --data " + t.TempDir(), 1, "nothing is changed"},
+		{"settings set --data " + t.TempDir(), 1, "nothing is changed"},
+		{"config publish --data " + t.TempDir(), 1, "nothing is published"},
+		{"server remove 9 --data " + t.TempDir(), 1, "no server 9; `stile server list`"},
+		{"webhook deliveries 9 --data " + t.TempDir(), 1, "no webhook 9; `stile webhook list`"},
+		{"job show 9 --data " + t.TempDir(), 1, "no job 9; `stile job list`"},
+		{"voucher remove 9 --data " + t.TempDir(), 1, "no voucher 9; `stile voucher list`"},
+		{"invitation remove 9 --data " + t.TempDir(), 1, "no invitation 9; `stile invitation list`"},
+		{"job start extend --all --data " + t.TempDir(), 1, "--days: say how many"},
+		{"job start plan --all --data " + t.TempDir(), 1, "--plan: say which"},
+		{"audit verify --head zzz --data " + t.TempDir(), 1, "--head: want the 64 hex digits"},
 		{"serve --sign-in-failures 0 --no-node --listen 127.0.0.1:0 --data " + t.TempDir(), 1, "--sign-in-failures: want at least 1"},
 		{"plan add x --devices 0 --data " + t.TempDir(), 1, "devices: want 1 to 10000"},
 		{"user add nobody --data " + t.TempDir(), 1, "email: want one e-mail address"},
-		{"user block ghost@example.com --data " + t.TempDir(), 1, "no such user"},
+		{"user block ghost@example.com --data " + t.TempDir(), 1, "no user ghost@example.com; `stile user list`"},
 		{"server add x --data " + t.TempDir(), 1, "country: want an ISO 3166-1 code"},
 	} {
 		var out bytes.Buffer
@@ -55,5 +70,37 @@ func TestHelpAndMisuse(t *testing.T) {
 		if code != c.code || !strings.Contains(out.String(), c.want) {
 			t.Errorf("stile %s: exit code %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
 		}
+	}
+}
+
+// A plan that is mistyped leaves no account, whose password nobody was told.
+func TestUserAddWithAMistypedPlanMakesNothing(t *testing.T) {
+	data := t.TempDir()
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"user add bob@example.com --plan gold --data " + data, 1, "plan: no such plan"},
+		{"user show bob@example.com --data " + data, 1, "no user bob@example.com"},
+	} {
+		var out bytes.Buffer
+		code := Run(t.Context(), strings.Fields(c.args), &Terminal{In: strings.NewReader(""), Out: &out, Err: &out})
+		if code != c.code || !strings.Contains(out.String(), c.want) {
+			t.Errorf("stile %s: exit code %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
+		}
+	}
+}
+
+// Ctrl-C ends a question that nobody answers.
+func TestCtrlCEndsAQuestion(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	in, silent := io.Pipe()
+	t.Cleanup(func() { _ = silent.Close() })
+	interrupt()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	var out bytes.Buffer
+	if code := Run(ctx, []string{"login"}, &Terminal{In: in, Out: &out, Err: &out}); code != 1 || !strings.Contains(out.String(), "nobody is signed in") {
+		t.Errorf("exit code %d:\n%s", code, &out)
 	}
 }

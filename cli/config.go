@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +52,9 @@ a release without configurations, are left out.`
 
 // Run publishes.
 func (c *ConfigPublishCmd) Run(ctx context.Context, t *Terminal) error {
+	if c.Ports == nil && c.Method == "" && c.HTTPS == nil {
+		return errors.New("nothing is published: say what, with --ports, --method or --https-port")
+	}
 	return c.use(ctx, func(s *vpn.Service) error {
 		p := vpn.Publication{ServerIDs: c.Server, First: c.First, Hold: c.Hold, KeepOld: c.KeepOld}
 		if c.Ports != nil {

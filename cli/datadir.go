@@ -35,10 +35,18 @@ func (d dataDir) secret() string { return filepath.Join(string(d), "secret.key")
 
 // create makes the directory, closed to other users.
 func (d dataDir) create() error {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return fmt.Errorf("data directory: %w (choose another with --data)", err)
+	return d.mend(os.MkdirAll(string(d), 0o700))
+}
+
+// mend says what to do about a data directory that does not let its files be used.
+func (d dataDir) mend(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("data directory %s: %w (be the user whom the service runs as, or choose another directory with --data)", d, err)
+	}
+	return fmt.Errorf("data directory: %w (choose another with --data)", err)
 }
 
 // loadSecret returns the key that seals seeds at rest. It is made at the first start; whoever loses it loses every
@@ -54,7 +62,7 @@ func (d dataDir) loadSecret() ([32]byte, error) {
 		return d.makeSecret()
 	}
 	if err != nil {
-		return secret, err
+		return secret, d.mend(err)
 	}
 	if n, err := hex.Decode(secret[:], []byte(strings.TrimSpace(string(raw)))); err != nil || n != len(secret) {
 		return secret, fmt.Errorf("%s: want 64 hex digits; restore it from your backup", d.secret())
@@ -68,7 +76,7 @@ func (d dataDir) makeSecret() ([32]byte, error) {
 	_, _ = rand.Read(secret[:]) // crypto/rand never fails
 	temp, err := os.CreateTemp(string(d), ".secret-*")
 	if err != nil {
-		return secret, err
+		return secret, d.mend(err)
 	}
 	defer func() { _ = os.Remove(temp.Name()) }()
 	_, err = temp.WriteString(hex.EncodeToString(secret[:]) + "\n")

@@ -59,7 +59,7 @@ func (c *UserDiagnoseCmd) Run(ctx context.Context, t *Terminal) error {
 		s := vpn.NewService(st, noted, newPasswords(), vpn.Config{})
 		u, err := s.FindUser(ctx, shell, c.Email)
 		if err != nil {
-			return fmt.Errorf("user %s: %w", c.Email, err)
+			return unfound(err, "user "+c.Email, "user list")
 		}
 		d, err := s.Diagnose(ctx, shell, u.ID, c.Device, c.Server)
 		if err != nil {
@@ -67,7 +67,10 @@ func (c *UserDiagnoseCmd) Run(ctx context.Context, t *Terminal) error {
 		}
 		row := diagnosisRowOf(&d)
 		if c.JSON {
-			return t.printJSON(row)
+			if err := t.printJSON(row); err != nil || row.OK {
+				return err
+			}
+			return errAiling
 		}
 		line := row.Reason
 		if row.DeviceID != 0 {

@@ -10,12 +10,12 @@ import (
 // fieldHelp says what a field of an operator's command takes.
 var fieldHelp = map[string]string{
 	"email":       "want one e-mail address, such as user@example.com",
-	"password":    "want at least 8 characters",
+	"password":    "want 8 to 1024 characters",
 	"locale":      "want ru or en",
 	"plan":        "no such plan; `stile plan list` shows them",
 	"periods":     "want 1 to 1200",
 	"code":        "want up to 64 characters",
-	"name":        "want a name",
+	"name":        "want a name of at most 255 characters",
 	"devices":     "want 1 to 10000",
 	"days":        "want 0 (for life) to 36500",
 	"grace":       "want 0 to 365 days",
@@ -50,6 +50,17 @@ var fieldHelp = map[string]string{
 	"webhooks":    "there are 100 already, which is the most",
 }
 
+// unfound names what is not there, when that is what err says; list is the command that shows what is.
+func unfound(err error, what, list string) error {
+	if vpn.CodeOf(err) == vpn.CodeNotFound {
+		return fmt.Errorf("no %s; `stile %s` shows those there are", what, list)
+	}
+	return err
+}
+
+// errNothing says that a command was told of nothing to change.
+var errNothing = errors.New("nothing is changed: say what, by the flags that --help lists")
+
 // explain turns an error into what a person at the shell can act on.
 func explain(err error) string {
 	refusal, ok := errors.AsType[*vpn.Error](err)
@@ -66,7 +77,7 @@ func explain(err error) string {
 	case vpn.CodeLastOwner:
 		return "nobody else is an owner: make one first with `stile user role EMAIL owner`"
 	case vpn.CodeNotFound:
-		return "no such user, server, webhook or job; `stile user list`, `stile server list`, `stile webhook list` and `stile job list` show them"
+		return "there is no such thing any more; somebody else may have deleted it"
 	case vpn.CodeDeviceNotFound:
 		return "this user has no such device; `stile user show EMAIL` lists them"
 	case vpn.CodeSubscriptionRequired:

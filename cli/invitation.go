@@ -22,8 +22,13 @@ type linkFlags struct {
 	PublicURL string `name:"public-url" placeholder:"URL" help:"Address that users know the service by, as 'stile serve' is told."`
 }
 
-// link is the address of a page, or its path where nobody said where the service is.
-func (f linkFlags) link(path string) string { return strings.TrimRight(f.PublicURL, "/") + path }
+// printLink prints the address of a page, or its path where nobody said where the service is.
+func (f linkFlags) printLink(t *Terminal, path string) {
+	t.printf("%s%s\n", strings.TrimRight(f.PublicURL, "/"), path)
+	if f.PublicURL == "" {
+		t.notef("Put the address of the service before it; --public-url or STILE_PUBLIC_URL does.\n")
+	}
+}
 
 // InvitationAddCmd is `stile invitation add`.
 type InvitationAddCmd struct {
@@ -46,7 +51,7 @@ func (c *InvitationAddCmd) Run(ctx context.Context, t *Terminal) error {
 		if err != nil {
 			return err
 		}
-		t.printf("%s\n", c.link("/sign-up/"+secret))
+		c.printLink(t, "/sign-up/"+secret)
 		t.notef("It is shown this once, works once, and until %s.\n", i.ExpiresAt.Format(time.DateOnly))
 		if s.Settings(ctx).SignUp == vpn.SignUpClosed {
 			t.notef("Nobody may sign up now; to let invited people: stile settings set --sign-up invitation\n")
@@ -112,7 +117,7 @@ type InvitationRemoveCmd struct {
 func (c *InvitationRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		if err := s.RemoveInvitation(ctx, shell, c.ID); err != nil {
-			return err
+			return unfound(err, "invitation "+id(c.ID), "invitation list")
 		}
 		t.printf("Invitation %d is deleted.\n", c.ID)
 		return nil

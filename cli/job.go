@@ -49,12 +49,18 @@ func (c *JobStartCmd) Run(ctx context.Context, t *Terminal) error {
 	if len(c.Emails) > 0 && c.All {
 		return errors.New("--all: name the accounts or choose them, not both")
 	}
+	switch {
+	case c.Action == "extend" && c.Days == 0:
+		return errors.New("--days: say how many days to extend by")
+	case c.Action == "plan" && c.Plan == "":
+		return errors.New("--plan: say which plan to give; `stile plan list` shows them")
+	}
 	return c.use(ctx, func(s *vpn.Service) error {
 		bulk := vpn.Bulk{Action: vpn.BulkAction(strings.ReplaceAll(c.Action, "-", "_")), Days: c.Days, Plan: c.Plan, Periods: c.Periods}
 		for _, email := range c.Emails {
 			u, err := s.FindUser(ctx, shell, email)
 			if err != nil {
-				return fmt.Errorf("%s: %s", email, explain(err))
+				return unfound(err, "user "+email, "user list")
 			}
 			bulk.IDs = append(bulk.IDs, u.ID)
 		}
@@ -231,6 +237,9 @@ type jobRef struct {
 	ID int64 `arg:"" name:"id" help:"Number of the job, as 'stile job list' shows it."`
 }
 
+// unfound names the job that is not there.
+func (r *jobRef) unfound(err error) error { return unfound(err, "job "+id(r.ID), "job list") }
+
 // JobShowCmd is `stile job show`.
 type JobShowCmd struct {
 	jobRef
@@ -242,11 +251,11 @@ type JobShowCmd struct {
 func (c *JobShowCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		if c.Wait {
-			return awaitJob(ctx, t, s, c.ID, c.JSON)
+			return c.unfound(awaitJob(ctx, t, s, c.ID, c.JSON))
 		}
 		j, err := s.Job(ctx, shell, c.ID)
 		if err != nil {
-			return err
+			return c.unfound(err)
 		}
 		return t.printJob(&j, c.JSON)
 	})
@@ -272,7 +281,7 @@ func (c *JobRefusalsCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		refused, err := s.JobRefusals(ctx, shell, c.ID, c.After, min(max(c.Limit, 1), 1000))
 		if err != nil {
-			return err
+			return c.unfound(err)
 		}
 		ids := make([]int64, len(refused))
 		for i, r := range refused {
@@ -321,7 +330,7 @@ func (c *JobCancelCmd) Run(ctx context.Context, t *Terminal) error {
 			return fmt.Errorf("job %d is over already", c.ID)
 		}
 		if err != nil {
-			return err
+			return c.unfound(err)
 		}
 		t.printf("Job %d is cancelled.\n", c.ID)
 		return nil

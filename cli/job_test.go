@@ -46,7 +46,7 @@ func TestJobsByShell(t *testing.T) {
 	for args, want := range map[string]string{
 		"job start block":                                 "name the accounts",
 		"job start block ann@example.com --all":           "--all",
-		"job start block nobody@example.com":              "nobody@example.com: no such user",
+		"job start block nobody@example.com":              "no user nobody@example.com; `stile user list`",
 		"job start extend --all":                          "days",
 		"job start plan --all --plan nothing":             "plan",
 		"job start block --all --plan-is nothing":         "no plan \"nothing\"",

@@ -86,7 +86,7 @@ func TestKillDoesNoJobTwice(t *testing.T) {
 			t.Fatalf("%s ends %v, want %v", email, at, want)
 		}
 	}
-	if out := m.stile("user", "diagnose", "many1@example.com", "--json"); !strings.Contains(out, `"no_device"`) {
+	if out := m.refusal("user", "diagnose", "many1@example.com", "--json"); !strings.Contains(out, `"no_device"`) {
 		t.Error(out)
 	}
 }

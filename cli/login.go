@@ -61,11 +61,11 @@ func (c *LoginCmd) Run(ctx context.Context, t *Terminal) error {
 	warnOfPlainHTTP(t, s.API)
 	in := bufio.NewReader(t.In)
 	if s.Email == "" {
-		if s.Email, err = askLine(t, in, "E-mail: "); err != nil {
-			return errors.New("no e-mail: add --email")
+		if s.Email, err = askLine(ctx, t, in, "E-mail: "); err != nil {
+			return unanswered(err, "no e-mail: add --email")
 		}
 	}
-	password, err := c.password(t, in)
+	password, err := c.password(ctx, t, in)
 	if err != nil {
 		return err
 	}
@@ -79,8 +79,8 @@ func (c *LoginCmd) Run(ctx context.Context, t *Terminal) error {
 	}
 	answer, err := api.Login(ctx, request)
 	if client.CodeOf(err) == client.CodeOTPRequired && !c.PasswordStdin {
-		if request.OTP, err = askLine(t, in, "Code of your authenticator app: "); err != nil {
-			return errors.New("no code: add --otp")
+		if request.OTP, err = askLine(ctx, t, in, "Code of your authenticator app: "); err != nil {
+			return unanswered(err, "no code: add --otp")
 		}
 		answer, err = api.Login(ctx, request)
 	}
@@ -99,7 +99,7 @@ func (c *LoginCmd) Run(ctx context.Context, t *Terminal) error {
 }
 
 // password reads the password: from standard input, or from the person, without showing it.
-func (c *LoginCmd) password(t *Terminal, in *bufio.Reader) (string, error) {
+func (c *LoginCmd) password(ctx context.Context, t *Terminal, in *bufio.Reader) (string, error) {
 	if c.PasswordStdin {
 		raw, err := io.ReadAll(io.LimitReader(in, 64<<10))
 		return strings.TrimRight(string(raw), "\r\n"), err
@@ -108,16 +108,60 @@ func (c *LoginCmd) password(t *Terminal, in *bufio.Reader) (string, error) {
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return "", errors.New("there is no terminal to ask for the password: add --password-stdin and pipe it in")
 	}
+	shown, err := term.GetState(int(file.Fd()))
+	if err != nil {
+		return "", err
+	}
 	t.notef("Password: ")
-	raw, err := term.ReadPassword(int(file.Fd()))
+	word, err := answered(ctx, func() (string, error) {
+		raw, err := term.ReadPassword(int(file.Fd()))
+		return string(raw), err
+	})
+	if errors.Is(err, errInterrupted) { // the one who reads still hides what is typed
+		err = errors.Join(err, term.Restore(int(file.Fd()), shown))
+	}
 	t.notef("\n")
-	return string(raw), err
+	return word, err
+}
+
+// errInterrupted says that Ctrl-C was the answer to a question.
+var errInterrupted = errors.New("interrupted: nobody is signed in")
+
+// answered is what read returns, or errInterrupted when ctx ends first: a read of a terminal does not hear of signals.
+func answered(ctx context.Context, read func() (string, error)) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	given := make(chan answer, 1)
+	go func() {
+		text, err := read()
+		given <- answer{text, err}
+	}()
+	select {
+	case a := <-given:
+		return a.text, a.err
+	case <-ctx.Done():
+		return "", errInterrupted
+	}
+}
+
+// unanswered says what to do where nobody answers a question.
+func unanswered(err error, remedy string) error {
+	if errors.Is(err, errInterrupted) {
+		return err
+	}
+	return errors.New(remedy)
 }
 
 // askLine asks for one line.
-func askLine(t *Terminal, in *bufio.Reader, question string) (string, error) {
+func askLine(ctx context.Context, t *Terminal, in *bufio.Reader, question string) (string, error) {
 	t.notef("%s", question)
-	line, err := in.ReadString('\n')
+	line, err := answered(ctx, func() (string, error) { return in.ReadString('\n') })
+	if errors.Is(err, errInterrupted) {
+		t.notef("\n")
+		return "", err
+	}
 	line = strings.TrimSpace(line)
 	if line == "" && err == nil {
 		err = io.ErrUnexpectedEOF

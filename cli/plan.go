@@ -31,6 +31,9 @@ type planFlags struct {
 	StartsAtFirstUse *bool `negatable:"" help:"A period begins with the first key instead of at once."`
 }
 
+// areNone reports whether no flag is given.
+func (f *planFlags) areNone() bool { return *f == planFlags{} }
+
 // apply puts the given flags over a plan's values; plans are those that there are.
 func (f *planFlags) apply(p *vpn.Plan, plans []vpn.Plan) error {
 	set(&p.Name.EN, f.Name)
@@ -120,6 +123,9 @@ type PlanSetCmd struct {
 
 // Run changes the plan.
 func (c *PlanSetCmd) Run(ctx context.Context, t *Terminal) error {
+	if c.areNone() {
+		return errNothing
+	}
 	return c.use(ctx, func(s *vpn.Service) error {
 		plans, err := s.Plans(ctx, shell)
 		if err != nil {
@@ -185,14 +191,14 @@ func (c *PlanListCmd) Run(ctx context.Context, t *Terminal) error {
 			r := planRowOf(&plans[i])
 			rows = append(rows, r)
 			cells = append(cells, []string{
-				r.Code, plans[i].Name.In("en"), fmt.Sprint(r.Days), fmt.Sprint(r.Devices), orUnlimited(r.Traffic),
+				r.Code, plans[i].Name.In("en"), fmt.Sprint(r.Days), fmt.Sprint(r.Devices), bytesOrUnlimited(r.Traffic),
 				orUnlimited(int64(r.Speed)), fmt.Sprint(r.Tier),
 			})
 		}
 		if c.JSON {
 			return t.printJSON(rows)
 		}
-		t.printTable([]string{"CODE", "NAME", "DAYS", "DEVICES", "BYTES A MONTH", "MBIT/S", "TIER"}, cells)
+		t.printTable([]string{"CODE", "NAME", "DAYS", "DEVICES", "TRAFFIC A MONTH", "MBIT/S", "TIER"}, cells)
 		return nil
 	})
 }

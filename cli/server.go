@@ -36,6 +36,9 @@ type serverFlags struct {
 	State    string     `help:"active, maintenance (listed, refuses new keys) or drained (not listed)."`
 }
 
+// areNone reports whether no flag is given.
+func (f *serverFlags) areNone() bool { return *f == serverFlags{} }
+
 // apply puts the given flags over a server's values.
 func (f *serverFlags) apply(s *vpn.Server) {
 	set(&s.CountryCode, f.Country)
@@ -111,6 +114,9 @@ type ServerSetCmd struct {
 
 // Run changes the server.
 func (c *ServerSetCmd) Run(ctx context.Context, t *Terminal) error {
+	if c.Name == "" && c.areNone() {
+		return errNothing
+	}
 	return c.use(ctx, func(s *vpn.Service) error {
 		servers, err := s.AllServers(ctx, shell)
 		if err != nil {
@@ -145,7 +151,7 @@ type ServerRemoveCmd struct {
 func (c *ServerRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		if err := s.RemoveServer(ctx, shell, c.ID); err != nil {
-			return err
+			return unfound(err, "server "+id(c.ID), "server list")
 		}
 		t.printf("Server %d is deleted.\n", c.ID)
 		return nil

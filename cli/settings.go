@@ -67,6 +67,9 @@ type SettingsSetCmd struct {
 
 // Run changes the settings that are named.
 func (c *SettingsSetCmd) Run(ctx context.Context, t *Terminal) error {
+	if *c == (SettingsSetCmd{databaseFlags: c.databaseFlags}) {
+		return errNothing
+	}
 	return c.use(ctx, func(s *vpn.Service) error {
 		v, err := s.ViewSettings(ctx, shell)
 		if err != nil {

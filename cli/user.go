@@ -67,6 +67,11 @@ func (c *UserAddCmd) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	return c.use(ctx, func(s *vpn.Service) error {
+		if c.Plan != "" { // looked at first: a plan that is mistyped must not leave half of what was asked for
+			if err := s.CheckBulk(ctx, shell, vpn.Bulk{Action: vpn.BulkPlan, Plan: c.Plan, Periods: 1}); err != nil {
+				return err
+			}
+		}
 		u, err := s.AddUser(ctx, shell, vpn.NewAccount{
 			Email: c.Email, Name: c.Name, Password: word, Locale: c.Locale, IsOperator: c.Operator,
 		})
@@ -111,7 +116,7 @@ func (r userRef) with(ctx context.Context, do func(*vpn.Service, vpn.User) error
 	return r.use(ctx, func(s *vpn.Service) error {
 		u, err := s.FindUser(ctx, shell, r.Email)
 		if err != nil {
-			return err
+			return unfound(err, "user "+r.Email, "user list")
 		}
 		return do(s, u)
 	})

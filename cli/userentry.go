@@ -21,7 +21,7 @@ func (c *UserResetCmd) Run(ctx context.Context, t *Terminal) error {
 		if err != nil {
 			return err
 		}
-		t.printf("%s\n", c.link("/reset/"+secret))
+		c.printLink(t, "/reset/"+secret)
 		t.notef("It is shown this once, works once, and until %s.\n", until.Format(time.RFC3339))
 		return nil
 	})

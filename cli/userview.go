@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"stile/vpn"
@@ -104,18 +106,14 @@ func (c *UserShowCmd) Run(ctx context.Context, t *Terminal) error {
 		if c.JSON {
 			return t.printJSON(v)
 		}
-		t.printf("%d  %s  %s  %s %s\n", v.ID, v.Email, v.Name, v.Status, v.Role)
-		expires := "never"
-		if v.ExpiresAt != nil {
-			expires = v.ExpiresAt.Format(time.RFC3339)
-		}
-		t.printf("Subscription: %s %s, expires: %s\n", v.State, v.Plan, expires)
+		t.printf("%s\n", strings.TrimSpace(fmt.Sprintf("%d  %s  %s  %s %s", v.ID, v.Email, v.Name, v.Status, v.Role)))
+		t.printf("Subscription: %s\n", v.subscription())
 		if v.Access {
 			t.printf("Can connect: yes\n")
 		} else {
-			t.printf("Can connect: no, %s\n", v.Reason)
+			t.printf("Can connect: no, %s; why and what to do: stile user diagnose %s\n", v.Reason, v.Email)
 		}
-		t.printf("Traffic: %d of %s bytes\n", v.Used, orUnlimited(v.Limit))
+		t.printf("Traffic: %s of %s\n", humanBytes(v.Used), bytesOrUnlimited(v.Limit))
 		if v.Factor {
 			t.printf("Second factor: on, %d recovery codes left; passkeys: %d\n", v.Codes, v.Passkeys)
 		} else {
@@ -145,6 +143,25 @@ func viewAccount(a *vpn.Account) accountView {
 		v.Devices = append(v.Devices, deviceRow{d.ID, d.Name, string(d.Platform), d.LastSeenDay.Format(time.DateOnly)})
 	}
 	return v
+}
+
+// subscription is what the account is subscribed to, in words.
+func (v *accountView) subscription() string {
+	switch {
+	case v.Plan == "":
+		return v.State
+	case v.ExpiresAt == nil:
+		return v.State + " " + v.Plan + ", no end"
+	}
+	return v.State + " " + v.Plan + ", expires: " + v.ExpiresAt.Format(time.RFC3339)
+}
+
+// bytesOrUnlimited prints a limit of traffic.
+func bytesOrUnlimited(n int64) string {
+	if n == 0 {
+		return "unlimited"
+	}
+	return humanBytes(n)
 }
 
 func orUnlimited(n int64) string {

@@ -106,7 +106,7 @@ type VoucherRemoveCmd struct {
 func (c *VoucherRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		if err := s.RemoveVoucher(ctx, shell, c.ID); err != nil {
-			return err
+			return unfound(err, "voucher "+id(c.ID), "voucher list")
 		}
 		t.printf("Voucher %d is deleted.\n", c.ID)
 		return nil

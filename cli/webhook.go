@@ -27,6 +27,11 @@ type webhookRef struct {
 	ID int64 `arg:"" name:"id" help:"Number of the webhook, as 'stile webhook list' shows it."`
 }
 
+// unfound names the webhook that is not there.
+func (r *webhookRef) unfound(err error) error {
+	return unfound(err, "webhook "+id(r.ID), "webhook list")
+}
+
 type webhookRow struct {
 	ID        int64     `json:"id"`
 	URL       string    `json:"url"`
@@ -108,10 +113,13 @@ type WebhookSetCmd struct {
 
 // Run changes the webhook.
 func (c *WebhookSetCmd) Run(ctx context.Context, t *Terminal) error {
+	if c.URL == "" && len(c.Events) == 0 && !c.Off && !c.On {
+		return errNothing
+	}
 	return c.use(ctx, func(s *vpn.Service) error {
 		w, err := s.Webhook(ctx, shell, c.ID)
 		if err != nil {
-			return err
+			return c.unfound(err)
 		}
 		set(&w.URL, c.URL)
 		if len(c.Events) > 0 {
@@ -133,7 +141,7 @@ type WebhookRemoveCmd struct{ webhookRef }
 func (c *WebhookRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		if err := s.RemoveWebhook(ctx, shell, c.ID); err != nil {
-			return err
+			return c.unfound(err)
 		}
 		t.printf("Webhook %d is deleted.\n", c.ID)
 		return nil
@@ -151,7 +159,7 @@ func (c *WebhookTestCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		sent, err := s.TestWebhook(ctx, shell, c.ID)
 		if err != nil {
-			return err
+			return c.unfound(err)
 		}
 		for until := time.Now().Add(c.Wait); ; {
 			list, err := s.Deliveries(ctx, shell, c.ID, sent.ID+1, 1)
@@ -212,6 +220,9 @@ func deliveryRowOf(d *vpn.Delivery) deliveryRow {
 // Run lists the deliveries.
 func (c *WebhookDeliveriesCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
+		if _, err := s.Webhook(ctx, shell, c.ID); err != nil {
+			return c.unfound(err)
+		}
 		list, err := s.Deliveries(ctx, shell, c.ID, c.Before, min(max(c.Limit, 1), 1000))
 		if err != nil {
 			return err
@@ -245,7 +256,7 @@ type WebhookRedeliverCmd struct {
 func (c *WebhookRedeliverCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
 		if err := s.Redeliver(ctx, shell, c.Delivery); err != nil {
-			return err
+			return unfound(err, "delivery "+id(c.Delivery)+" that has ended", "webhook deliveries")
 		}
 		t.printf("Delivery %d is in line.\n", c.Delivery)
 		return nil

@@ -166,7 +166,7 @@ func TestWebhookCommands(t *testing.T) {
 		args []string
 	}{
 		{"connection refused", []string{"test", id}},
-		{"no such user, server, webhook or job", []string{"test", "99"}},
+		{"no webhook 99; `stile webhook list`", []string{"test", "99"}},
 		{"events: want", []string{"add", r.URL, "--events", "key.*"}},
 		{"url: want", []string{"add", "ftp://example.com", "--events", "*"}},
 	} {
