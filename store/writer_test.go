@@ -149,17 +149,24 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
-// TestUndoneGroup has a group of writes with a faulty one: the others are written all the same.
-func TestUndoneGroup(t *testing.T) {
-	s := openInside(t, filepath.Join(t.TempDir(), "stile.db"))
+// occupy keeps the writer busy until release, so that a group gathers.
+func occupy(t *testing.T, s *Store, callers *sync.WaitGroup) (release func()) {
+	t.Helper()
 	hold, held := make(chan struct{}), make(chan struct{})
-	var callers sync.WaitGroup
-	callers.Go(func() { // keeps the writer busy until a group has gathered
+	callers.Go(func() {
 		if err := s.write(t.Context(), "hold", func(*tx) error { close(held); <-hold; return nil }); err != nil {
 			t.Error(err)
 		}
 	})
 	<-held
+	return func() { close(hold) }
+}
+
+// TestUndoneGroup has a group of writes with a faulty one: the others are written all the same.
+func TestUndoneGroup(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "stile.db"))
+	var callers sync.WaitGroup
+	release := occupy(t, s, &callers)
 	runs := 0
 	for i := range 10 {
 		callers.Go(func() {
@@ -184,7 +191,7 @@ func TestUndoneGroup(t *testing.T) {
 	for len(s.writer.queue) < 11 {
 		time.Sleep(time.Millisecond)
 	}
-	close(hold)
+	release()
 	callers.Wait()
 	if runs != 20 {
 		t.Errorf("%d runs: not one group, then one by one", runs)
@@ -277,14 +284,8 @@ func TestKeysSaidToBeNewShareTheirGroup(t *testing.T) {
 				asked++
 				return time.Time{}, vpn.KeyLimits{}, nil
 			}
-			hold, held := make(chan struct{}), make(chan struct{})
 			var callers sync.WaitGroup
-			callers.Go(func() { // keeps the writer busy until a group has gathered
-				if err := s.write(t.Context(), "hold", func(*tx) error { close(held); <-hold; return nil }); err != nil {
-					t.Error(err)
-				}
-			})
-			<-held
+			release := occupy(t, s, &callers)
 			keys := make([]vpn.Key, len(c.order))
 			runs := make([]int, len(c.order))
 			for i, what := range c.order {
@@ -303,7 +304,7 @@ func TestKeysSaidToBeNewShareTheirGroup(t *testing.T) {
 					time.Sleep(time.Millisecond)
 				}
 			}
-			close(hold)
+			release()
 			callers.Wait()
 			first := strings.IndexByte(c.order, 'k')
 			for i, what := range c.order {
