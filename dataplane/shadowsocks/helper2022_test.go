@@ -220,11 +220,17 @@ func (p *packetConn2022) ReadFrom(b []byte) (int, net.Addr, error) {
 // setUp2022 serves a plane with keys 1 to n; 127.0.0.1 may be reached.
 func setUp2022(t testing.TB, method string, n int, waits times, change ...func(*Plane2022)) (*Plane2022, *dataplane.Ledger) {
 	t.Helper()
+	return setUpPorts2022(t, method, 1, n, waits, change...)
+}
+
+// setUpPorts2022 is setUp2022 with several ports.
+func setUpPorts2022(t testing.TB, method string, ports, n int, waits times, change ...func(*Plane2022)) (*Plane2022, *dataplane.Ledger) {
+	t.Helper()
 	ledger := dataplane.NewLedger(time.Now)
 	egress := dataplane.NewEgress(dataplane.EgressConfig{AllowTargets: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	ctx, cancel := context.WithCancel(context.Background())
 	p, err := newPlane2022(ctx, Config2022{
-		Config: Config{Host: "127.0.0.1", Ports: 1, Ledger: ledger, Egress: egress}, Method: method, IdentityPSK: testIdentity(method),
+		Config: Config{Host: "127.0.0.1", Ports: ports, Ledger: ledger, Egress: egress}, Method: method, IdentityPSK: testIdentity(method),
 	}, times2022(waits))
 	if err != nil {
 		t.Fatal(err)

@@ -115,7 +115,8 @@ func (t *associations) find(name flowName) *association {
 	return t.byName[name]
 }
 
-// open admits and registers an association, or returns nil.
+// open admits and registers an association, or returns nil. If another goroutine was first with the name, it returns what that
+// one registered.
 func (t *associations) open(name flowName, keyID int64, client *peer, of packets) *association {
 	if !t.makeRoom(keyID) {
 		return nil
@@ -132,11 +133,23 @@ func (t *associations) open(name flowName, keyID int64, client *peer, of packets
 		a.cut()
 		return nil
 	}
-	t.mu.Lock()
-	t.byName[name] = a
-	t.byKey[keyID] = append(t.byKey[keyID], a)
-	t.mu.Unlock()
+	if first := t.register(a); first != a {
+		a.close()
+		return first
+	}
 	t.running.Go(a.receive)
+	return a
+}
+
+// register adds an association and returns it, or the one that has its name already.
+func (t *associations) register(a *association) *association {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if first := t.byName[a.name]; first != nil {
+		return first
+	}
+	t.byName[a.name] = a
+	t.byKey[a.keyID] = append(t.byKey[a.keyID], a)
 	return a
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"stile/dataplane"
@@ -22,6 +23,7 @@ const (
 // packets2022 is one client session: both ciphers, and the numbers of what came and went.
 type packets2022 struct {
 	incoming cipher.AEAD
+	mu       sync.Mutex // holds came: a session's packets may come by several ports
 	came     window
 
 	clientID [sessionSize]byte
@@ -32,7 +34,14 @@ type packets2022 struct {
 	now      func() time.Time
 }
 
-// receive takes one packet of a client. One goroutine calls it.
+// accept notes a packet's number and reports whether it is new.
+func (s *packets2022) accept(number uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.came.accept(number)
+}
+
+// receive takes one packet of a client. Each port has a goroutine that calls it.
 func (p *Plane2022) receive(conn *net.UDPConn, client clientKey, packet, dst []byte) {
 	if len(packet) < separateSize+identitySize+tagSize {
 		return
@@ -71,8 +80,9 @@ func (p *Plane2022) receive(conn *net.UDPConn, client clientKey, packet, dst []b
 		if a = p.datagrams.open(flow, u.id, &from, of); a == nil {
 			return
 		}
+		of = a.packets.(*packets2022) // another port may have been first
 	}
-	if !of.came.accept(binary.BigEndian.Uint64(separate[sessionSize:])) {
+	if !of.accept(binary.BigEndian.Uint64(separate[sessionSize:])) {
 		return
 	}
 	if *a.client.Load() != from {

@@ -56,6 +56,16 @@ func expect(t *testing.T, received chan string, want string) {
 	}
 }
 
+// expectAny waits for one packet more.
+func expectAny(t *testing.T, received chan string) {
+	t.Helper()
+	select {
+	case <-received:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the target did not receive a packet")
+	}
+}
+
 func (t *associations) clients() map[clientKey]*association {
 	t.mu.Lock()
 	defer t.mu.Unlock()
