@@ -1,6 +1,7 @@
 package shadowsocks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -19,6 +20,9 @@ const (
 	maxAssociations       = 16384
 	maxAssociationsPerKey = 512
 	maxResolving          = 64
+	maxResolvingPerKey    = 8
+	// picked is how many associations are looked at to find one that makes room in a full table.
+	picked = 32
 )
 
 // portDNS is the port whose associations are short.
@@ -48,18 +52,20 @@ type flowName struct {
 type associations struct {
 	plane         *server
 	total, perKey int
+	began         time.Time     // times are counted from here, whatever the wall clock is set to
 	resolving     chan struct{} // a place for each name that is being resolved
 	running       sync.WaitGroup
 
 	mu     sync.Mutex
 	byName map[flowName]*association
 	byKey  map[int64][]*association // oldest first
+	asking map[int64]int            // names that are being resolved for a key
 }
 
 func newAssociations(p *server) *associations {
 	return &associations{
-		plane: p, total: maxAssociations, perKey: maxAssociationsPerKey, resolving: make(chan struct{}, maxResolving),
-		byName: make(map[flowName]*association), byKey: make(map[int64][]*association),
+		plane: p, total: maxAssociations, perKey: maxAssociationsPerKey, began: time.Now(), resolving: make(chan struct{}, maxResolving),
+		byName: make(map[flowName]*association), byKey: make(map[int64][]*association), asking: make(map[int64]int),
 	}
 }
 
@@ -74,8 +80,13 @@ type association struct {
 	client  atomic.Pointer[peer]
 	ctx     context.Context // ends with the association
 	cancel  context.CancelFunc
-	until   atomic.Int64 // unix nanoseconds when it ends if the client stays silent
-	sentAt  atomic.Int64 // unix nanoseconds
+	until   atomic.Int64 // a time.Duration from the table's beginning: when it ends if the client stays silent
+	sentAt  atomic.Int64 // likewise: when the client was last heard
+}
+
+// silence is for how long the client was not heard.
+func (a *association) silence() time.Duration {
+	return time.Since(a.table.began) - time.Duration(a.sentAt.Load())
 }
 
 // peer is where replies go: a client's socket, and the port that it talks to.
@@ -126,6 +137,7 @@ func (t *associations) open(name flowName, keyID int64, client *peer, of packets
 		return nil
 	}
 	a := &association{table: t, name: name, keyID: keyID, packets: of, out: out}
+	a.sentAt.Store(int64(time.Since(t.began)))
 	a.client.Store(client)
 	a.ctx, a.cancel = context.WithCancel(t.plane.ctx)
 	a.session, err = t.plane.ledger.Admit(keyID, a.cut)
@@ -153,24 +165,45 @@ func (t *associations) register(a *association) *association {
 	return a
 }
 
-// makeRoom ends a key's longest silent association if it has as many as it may. It reports false if the plane is full, or
-// if that association may not be forgotten yet.
+// makeRoom ends the longest silent association of a key that has as many as it may, or, when the table is full, of one that has
+// many. It reports false if none may be forgotten yet.
 func (t *associations) makeRoom(keyID int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byName) >= t.total {
+	own := t.byKey[keyID]
+	if len(own) < t.perKey {
+		if len(t.byName) < t.total {
+			return true
+		}
+		own = t.crowd()
+	}
+	if len(own) == 0 {
 		return false
 	}
-	own := t.byKey[keyID]
-	if len(own) >= t.perKey {
-		silent := slices.MinFunc(own, func(a, b *association) int { return int(a.sentAt.Load() - b.sentAt.Load()) })
-		if time.Since(time.Unix(0, silent.sentAt.Load())) < t.plane.times.remember {
-			return false
-		}
-		t.remove(silent)
-		silent.close()
+	silent := slices.MinFunc(own, func(a, b *association) int { return cmp.Compare(a.sentAt.Load(), b.sentAt.Load()) })
+	if silent.silence() < t.plane.times.remember {
+		return false
 	}
+	t.remove(silent)
+	silent.close()
 	return true
+}
+
+// crowd returns the associations of the key that has most, of those of some that are picked at random and may be forgotten. So
+// a few keys cannot keep the others out. The caller holds the lock.
+func (t *associations) crowd() (most []*association) {
+	var of *association
+	seen := 0
+	for _, a := range t.byName {
+		if own := t.byKey[a.keyID]; a.silence() >= t.plane.times.remember &&
+			(len(own) > len(most) || len(own) == len(most) && a.sentAt.Load() < of.sentAt.Load()) {
+			of, most = a, own
+		}
+		if seen++; seen == picked {
+			break
+		}
+	}
+	return most
 }
 
 // remove takes an association out of the table; the caller holds the lock.
@@ -224,31 +257,54 @@ func (a *association) send(to dataplane.Target, payload []byte) {
 		a.sendTo(netip.AddrPortFrom(to.Addr, to.Port), payload)
 		return
 	}
-	select {
-	case a.table.resolving <- struct{}{}:
-	default:
+	if !a.table.ask(a.keyID) {
 		return
 	}
 	payload = slices.Clone(payload)
 	a.table.running.Go(func() {
-		defer func() { <-a.table.resolving }()
+		defer a.table.asked(a.keyID)
 		if addrs, err := a.table.plane.egress.Resolve(a.ctx, to); err == nil {
 			a.sendTo(netip.AddrPortFrom(addrs[0], to.Port), payload)
 		}
 	})
 }
 
+// ask reports whether one more name may be resolved for a key, now or not at all; asked must follow.
+func (t *associations) ask(keyID int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.asking[keyID] >= maxResolvingPerKey {
+		return false
+	}
+	select {
+	case t.resolving <- struct{}{}:
+		t.asking[keyID]++
+		return true
+	default:
+		return false
+	}
+}
+
+func (t *associations) asked(keyID int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	<-t.resolving
+	if t.asking[keyID]--; t.asking[keyID] == 0 {
+		delete(t.asking, keyID)
+	}
+}
+
 func (a *association) sendTo(to netip.AddrPort, payload []byte) {
 	if !a.table.plane.egress.Permits(to) || !a.session.TryUp(len(payload)) {
 		return
 	}
-	now := time.Now()
-	a.sentAt.Store(now.UnixNano())
+	now := time.Since(a.table.began)
+	a.sentAt.Store(int64(now))
 	patience := a.table.plane.times.udp
 	if to.Port() == portDNS {
 		patience = a.table.plane.times.dns
 	}
-	if until := now.Add(patience).UnixNano(); until > a.until.Load() {
+	if until := int64(now + patience); until > a.until.Load() {
 		a.until.Store(until)
 	}
 	_ = a.out.WriteTo(payload, to)
@@ -263,7 +319,7 @@ func (a *association) receive() {
 		buffer, n, from, err := a.out.Receive(plane.buffers, replyStart, replySize)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			// Packets do not move the deadline, which would cost a timer each; it is looked up when it passes.
-			if until := time.Unix(0, a.until.Load()); until.After(time.Now()) {
+			if until := a.table.began.Add(time.Duration(a.until.Load())); until.After(time.Now()) {
 				_ = a.out.SetReadDeadline(until)
 				continue
 			}

@@ -2,6 +2,7 @@ package shadowsocks
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -94,15 +95,36 @@ func TestAssociationsAreBounded(t *testing.T) {
 	}
 	sendPacket(t, p, 2, append(header, 'd'))
 	expect(t, received, "d")
-	sendPacket(t, p, 3, append(header, 'e'))
-	sendPacket(t, p, 1, append(header, 'f')) // the table is full for everybody
-	time.Sleep(50 * time.Millisecond)
-	if n := len(p.datagrams.clients()); n != 3 || len(received) != 0 {
-		t.Errorf("a table with room for 3 has %d associations and passed %d packets more", n, len(received))
-	}
+	sendPacket(t, p, 3, append(header, 'e')) // the table is full
+	expect(t, received, "e")
+	var sessions []int
 	for _, u := range ledger.Usage(nil) {
-		if u.KeyID == 3 && u.Sessions != 0 {
-			t.Error("an association that was refused left a session")
+		sessions = append(sessions, u.Sessions)
+	}
+	if n := len(p.datagrams.clients()); n != 3 || fmt.Sprint(sessions) != "[1 1 1]" {
+		t.Errorf("a table with room for 3 has %d associations, %v of the keys; want one each", n, sessions)
+	}
+}
+
+// Those who have many associations make room in a full table, however busy they are: others need few, and get them.
+func TestAFullTableIsShared(t *testing.T) {
+	to, received := packetTarget(t)
+	p, _ := setUp(t, 1, 10, defaultTimes(), func(p *Plane) { p.datagrams.total, p.datagrams.perKey = 16, 16 })
+	header := targetHeader(to)
+	for id := int64(2); id <= 10; id++ {
+		sendPacket(t, p, id, append(header, 'x'))
+		expect(t, received, "x")
+	}
+	for range 64 {
+		sendPacket(t, p, 1, append(header, 'y'))
+		expect(t, received, "y")
+	}
+	for id := int64(1); id <= 10; id++ {
+		p.datagrams.mu.Lock()
+		n := len(p.datagrams.byKey[id])
+		p.datagrams.mu.Unlock()
+		if want := map[bool]int{true: 7, false: 1}[id == 1]; n != want {
+			t.Errorf("key %d has %d associations, want %d", id, n, want)
 		}
 	}
 }
@@ -186,5 +208,28 @@ func TestNamesOfPackets(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("a revoked association goes on resolving")
 		}
+	}
+}
+
+// A user whose names nobody answers for keeps none of the others from having theirs resolved.
+func TestNamesAreSharedAmongKeys(t *testing.T) {
+	to, received := packetTarget(t)
+	resolver := stuckResolver{make(chan struct{}, 2*maxResolving)}
+	p, _ := setUp(t, 1, 2, defaultTimes(), func(p *Plane) {
+		p.egress = dataplane.NewEgress(dataplane.EgressConfig{
+			AllowTargets: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Resolver: resolver,
+		})
+	})
+	conn := sendPacket(t, p, 1, append(targetHeader(to), "here"...))
+	expect(t, received, "here")
+	for range 2 * maxResolving {
+		_, _ = conn.Write(clientPacket(1, aes256GCM, randomSalt(""), []byte("\x03\x09slow.test\x00\x09x")))
+	}
+	_, _ = conn.Write(clientPacket(1, aes256GCM, randomSalt(""), append(targetHeader(to), "all"...)))
+	expect(t, received, "all")
+	sendPacket(t, p, 2, append(append([]byte("\x03\x09127.0.0.1"), byte(to.Port()>>8), byte(to.Port())), "other"...))
+	expect(t, received, "other")
+	if n := len(p.datagrams.resolving); n > maxResolvingPerKey {
+		t.Errorf("%d names of one key are being resolved, more than %d", n, maxResolvingPerKey)
 	}
 }
