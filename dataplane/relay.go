@@ -24,8 +24,7 @@ func DefaultRelay() Relay { return Relay{Idle: 35 * time.Minute, HalfIdle: 2 * t
 // streams from elsewhere ends it at once. Every byte is counted on the session and waits for its limits. When Run
 // returns both streams are closed, nothing it started is running, and the session is still open.
 func (r Relay) Run(s *Session, client, target Stream) {
-	f := &flow{idle: r.Idle, halfIdle: r.HalfIdle}
-	f.movedAt.Store(time.Now().UnixNano())
+	f := &flow{idle: r.Idle, halfIdle: r.HalfIdle, pulse: NewPulse()}
 	down := make(chan struct{})
 	go func() {
 		defer close(down)
@@ -40,7 +39,7 @@ func (r Relay) Run(s *Session, client, target Stream) {
 // flow is one run of a relay.
 type flow struct {
 	idle, halfIdle time.Duration
-	movedAt        atomic.Int64 // unix nanoseconds
+	pulse          *Pulse
 	halfClosed     atomic.Bool
 }
 
@@ -70,7 +69,7 @@ func (f *flow) move(from, to Stream, count func(int) error) error {
 			return err
 		}
 		now := time.Now()
-		f.movedAt.Store(now.UnixNano())
+		f.pulse.Beat(now)
 		if err = count(size(payload)); err == nil {
 			// Setting a deadline costs a timer, so one serves many writes: it is always between a half and a whole away.
 			if now.Sub(writeArmedAt) > f.idle/2 {
@@ -88,7 +87,7 @@ func (f *flow) move(from, to Stream, count func(int) error) error {
 
 // waitLonger moves the read deadline if the other direction was busy while this one waited.
 func (f *flow) waitLonger(from Stream) bool {
-	until := time.Unix(0, f.movedAt.Load()).Add(f.patience())
+	until := f.pulse.Last().Add(f.patience())
 	if !until.After(time.Now()) {
 		return false
 	}

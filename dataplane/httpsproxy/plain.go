@@ -18,9 +18,8 @@ type errand struct {
 	link   *dataplane.Link
 	target dataplane.Target
 	idle   time.Duration
-	// movedAt is when something last passed, in unix nanoseconds.
-	movedAt atomic.Int64
-	timer   atomic.Pointer[time.Timer]
+	pulse  *dataplane.Pulse
+	timer  atomic.Pointer[time.Timer]
 }
 
 type errandKey struct{}
@@ -56,18 +55,15 @@ func (p *Plane) forward(w http.ResponseWriter, r *http.Request, l *dataplane.Lin
 		refuse(w, l, dataplane.ErrEnded)
 		return
 	}
-	e := &errand{link: l, target: to, idle: p.relay.Idle}
-	e.moved()
+	e := &errand{link: l, target: to, idle: p.relay.Idle, pulse: dataplane.NewPulse()}
 	e.check()
 	defer func() { e.timer.Load().Stop() }()
 	p.plain.ServeHTTP(w, r.WithContext(context.WithValue(l.Context(), errandKey{}, e)))
 }
 
-func (e *errand) moved() { e.movedAt.Store(time.Now().UnixNano()) }
-
 // check ends the errand if nothing moved for too long, or looks again later.
 func (e *errand) check() {
-	left := time.Until(time.Unix(0, e.movedAt.Load()).Add(e.idle))
+	left := time.Until(e.pulse.Last().Add(e.idle))
 	if left <= 0 {
 		e.link.Cut()
 		return
@@ -96,7 +92,7 @@ type counted struct {
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.errand.moved()
+		c.errand.pulse.Beat(time.Now())
 		if endErr := c.errand.link.Session().Down(n); endErr != nil {
 			return 0, endErr
 		}
@@ -106,7 +102,7 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *counted) Write(p []byte) (int, error) {
-	c.errand.moved()
+	c.errand.pulse.Beat(time.Now())
 	if err := c.errand.link.Session().Up(len(p)); err != nil {
 		return 0, err
 	}

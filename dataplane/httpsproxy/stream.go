@@ -35,7 +35,7 @@ func (p *Plane) tunnelStream(w http.ResponseWriter, r *http.Request, l *dataplan
 		dataplane.Reset(conn)
 		return
 	}
-	client := &stream{writer: w, body: r.Body, control: control, buffers: p.buffers}
+	client := &stream{writer: w, body: r.Body, control: control, buffers: p.buffers, pulse: dataplane.NewPulse()}
 	p.relay.Run(l.Session(), client, target)
 	client.rest()
 }
@@ -58,8 +58,8 @@ type stream struct {
 	buffers *dataplane.Buffers
 	chunk   *dataplane.Buffer
 	slices  [1][]byte
-	movedAt atomic.Int64 // unix nanoseconds
-	ended   atomic.Bool  // the target has finished, so the stream has
+	pulse   *dataplane.Pulse
+	ended   atomic.Bool // the target has finished, so the stream has
 	aborted atomic.Bool
 
 	mu       sync.Mutex // holds timer and patience, and net/http's writer against use when the request is over
@@ -82,7 +82,7 @@ func (s *stream) Next() (net.Buffers, error) {
 		s.Release()
 		return nil, s.reason(err)
 	}
-	s.movedAt.Store(time.Now().UnixNano())
+	s.pulse.Beat(time.Now())
 	s.slices[0] = s.chunk[:n]
 	return s.slices[:], nil
 }
@@ -108,7 +108,7 @@ func (s *stream) Write(payload net.Buffers) error {
 			return err
 		}
 	}
-	s.movedAt.Store(time.Now().UnixNano())
+	s.pulse.Beat(time.Now())
 	return s.control.Flush()
 }
 
@@ -124,7 +124,7 @@ func (s *stream) SetReadDeadline(at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.patience = time.Until(at)
-	s.movedAt.Store(time.Now().UnixNano())
+	s.pulse.Beat(time.Now())
 	switch {
 	case s.over:
 	case s.timer == nil:
@@ -142,7 +142,7 @@ func (s *stream) check() {
 	if s.over {
 		return
 	}
-	if left := time.Until(time.Unix(0, s.movedAt.Load()).Add(s.patience)); left > 0 {
+	if left := time.Until(s.pulse.Last().Add(s.patience)); left > 0 {
 		s.timer.Reset(left)
 		return
 	}
