@@ -41,14 +41,12 @@ type Target struct {
 type EgressConfig struct {
 	// AllowTargets opens addresses that would be refused; it wins over everything but port 25.
 	AllowTargets []netip.Prefix
-	// DenyTargets closes public addresses: those of the control plane.
-	DenyTargets []netip.Prefix
 	// Resolver resolves targets; nil is the system's.
 	Resolver Resolver
 }
 
 // Egress is the only way out of a node. It resolves names itself and refuses, by the address that is really used, whatever
-// is private, special, forbidden or the node's own.
+// is private, special or the node's own.
 type Egress struct {
 	guard    *guard
 	resolver Resolver
@@ -57,7 +55,7 @@ type Egress struct {
 
 // NewEgress returns an egress of the given configuration.
 func NewEgress(c EgressConfig) *Egress {
-	g := &guard{allow: c.AllowTargets, deny: c.DenyTargets, addresses: net.InterfaceAddrs, now: time.Now}
+	g := &guard{allow: c.AllowTargets, addresses: net.InterfaceAddrs, now: time.Now}
 	e := &Egress{guard: g, resolver: c.Resolver}
 	if e.resolver == nil {
 		e.resolver = net.DefaultResolver

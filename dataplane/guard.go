@@ -20,13 +20,18 @@ const ownRefresh = 30 * time.Second
 
 // guard decides which addresses a client may reach: public unicast ones that are not the node's own.
 type guard struct {
-	allow, deny []netip.Prefix
+	allow []netip.Prefix
 
-	own       atomic.Pointer[map[netip.Addr]struct{}]
-	refreshAt atomic.Int64 // unix milliseconds after which own is read again
-	refresh   sync.Mutex
+	own       atomic.Pointer[ownAddresses]
+	refresh   sync.Mutex // held to read own
 	addresses func() ([]net.Addr, error)
 	now       func() time.Time
+}
+
+// ownAddresses are those that packets to this machine can have, as they were once.
+type ownAddresses struct {
+	list   map[netip.Addr]struct{}
+	readAt time.Time
 }
 
 // blocked4 lists what is not public unicast in IPv4 (IANA special-purpose registry), and one cloud's metadata service
@@ -86,7 +91,7 @@ func (g *guard) check(to netip.AddrPort) error {
 	if contains(g.allow, addr) {
 		return nil
 	}
-	if !isPublic(addr) || contains(g.deny, addr) || g.isOwn(addr) {
+	if !isPublic(addr) || g.isOwn(addr) {
 		return ErrForbidden
 	}
 	return nil
@@ -108,34 +113,64 @@ func contains(list []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-// isOwn reports whether an interface of this machine has the address. Addresses come and go, so the list is read again
-// by whoever finds it old; if it cannot be read the last one stays.
+// isOwn reports whether packets to the address come to this machine. Addresses come and go, so the list is read again by
+// whoever finds it old; if it cannot be read the last one stays.
 func (g *guard) isOwn(addr netip.Addr) bool {
-	if now := g.now().UnixMilli(); now >= g.refreshAt.Load() && g.refresh.TryLock() {
-		g.readOwn(now)
+	own := g.own.Load()
+	switch {
+	case own == nil:
+		g.refresh.Lock()
+		if own = g.own.Load(); own == nil {
+			own = g.readOwn()
+		}
+		g.refresh.Unlock()
+	case g.now().Sub(own.readAt).Abs() >= ownRefresh && g.refresh.TryLock():
+		own = g.readOwn()
 		g.refresh.Unlock()
 	}
-	own := g.own.Load()
 	if own == nil {
 		return true // never read: nothing may pass
 	}
-	_, found := (*own)[addr]
+	_, found := own.list[addr]
 	return found
 }
 
-func (g *guard) readOwn(now int64) {
-	list, err := g.addresses()
+// readOwn returns the list as it is now, or the last one; nil if it was never read.
+func (g *guard) readOwn() *ownAddresses {
+	interfaces, err := g.addresses()
 	if err != nil {
-		return
+		return g.own.Load()
 	}
-	own := make(map[netip.Addr]struct{}, len(list))
-	for _, entry := range list {
+	own := &ownAddresses{list: make(map[netip.Addr]struct{}, 2*len(interfaces)), readAt: g.now()}
+	for _, entry := range interfaces {
 		if network, ok := entry.(*net.IPNet); ok {
-			if addr, ok := netip.AddrFromSlice(network.IP); ok {
-				own[addr.Unmap()] = struct{}{}
-			}
+			own.add(network)
 		}
 	}
-	g.own.Store(&own)
-	g.refreshAt.Store(now + ownRefresh.Milliseconds())
+	g.own.Store(own)
+	return own
+}
+
+// add adds an interface's address, and those of its network at which this machine hears packets, too: the lowest, which is
+// every router's in IPv6 (RFC 4291, section 2.6.1) and an old broadcast address in IPv4, and IPv4's broadcast address.
+func (o *ownAddresses) add(network *net.IPNet) {
+	addr, ok := netip.AddrFromSlice(network.IP)
+	if !ok {
+		return
+	}
+	addr = addr.Unmap()
+	o.list[addr] = struct{}{}
+	ones, bits := network.Mask.Size()
+	if bits != addr.BitLen() || ones >= bits-1 { // two addresses are one at each end of a link (RFC 3021)
+		return
+	}
+	lowest := netip.PrefixFrom(addr, ones).Masked().Addr()
+	o.list[lowest] = struct{}{}
+	if highest := lowest.AsSlice(); addr.Is4() {
+		for i, b := range network.Mask {
+			highest[i] |= ^b
+		}
+		broadcast, _ := netip.AddrFromSlice(highest)
+		o.list[broadcast] = struct{}{}
+	}
 }
