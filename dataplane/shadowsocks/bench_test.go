@@ -17,7 +17,7 @@ func BenchmarkFind(b *testing.B) {
 			keys[i] = testKey(int64(i + 1))
 		}
 		f := &finder{
-			ring: newKeyring(1), sources: newSources(time.Now), replays: newReplayFilter(tcpSalts), salts: newSaltMaker(), now: time.Now,
+			ring: newKeyring(1), sources: newSources(time.Now), trials: newTrials(time.Now), replays: newReplayFilter(tcpSalts), salts: newSaltMaker(),
 			plausible: isLengthStart,
 		}
 		f.ring.apply(keys, nil, true)
@@ -42,7 +42,7 @@ func BenchmarkFind(b *testing.B) {
 						}
 						continue
 					}
-					f.total = allowance{} // what one probe costs as long as it may cost anything
+					f.trials.total = allowance{} // what one probe costs as long as it may cost anything
 					if _, ok := f.searched(&t, dataplane.Origin(i), 0); ok {
 						b.Fatal("a probe was found")
 					}

@@ -3,26 +3,20 @@ package shadowsocks
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"sync"
-	"time"
-
 	"stile/dataplane"
 )
 
 // finder finds the key of a connection or packet: by the tag in its salt, by what its address used last, and only then
 // by trying the keys of the port, which every address may cause in vain only so often. TCP and UDP have one each, so
-// that forged UDP sources cannot use up the trials of TCP.
+// that forged UDP sources cannot use up the trials of TCP; what an address used they know together.
 type finder struct {
 	ring    *keyring
 	sources *sources
+	trials  *trials
 	replays *replayFilter
 	salts   saltMaker
-	now     func() time.Time
 	// plausible says what the first byte of a first message may be.
 	plausible func(first byte) bool
-
-	mu    sync.Mutex
-	total allowance
 }
 
 // match is what a finder found: the key, the cipher of the session and the first message opened.
@@ -74,26 +68,17 @@ func (f *finder) searched(t *trial, from dataplane.Origin, bucket int) (match, b
 	var room [maxTrial]*credential
 	list := f.ring.candidates(room[:0], bucket)
 	cost := 1 + float64(len(t.sealed))/1024
-	if len(list) == 0 || !f.spend(from, cost) {
+	if len(list) == 0 || !f.trials.spend(from, cost) {
 		return match{}, false
 	}
 	for _, c := range list {
 		if m, ok := t.open(c); ok {
-			f.spend(from, -cost)
+			f.trials.spend(from, -cost)
 			f.ring.used(c)
 			return m, true
 		}
 	}
 	return match{}, false
-}
-
-func (f *finder) spend(from dataplane.Origin, cost float64) bool {
-	if !f.sources.spend(from, cost) {
-		return false
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.total.take(f.now(), cost, totalTrials, totalTrialsPerSecond)
 }
 
 // again opens a further packet under a key that is known already. It fails as find does.

@@ -33,7 +33,7 @@ func clocked(n int) (*finder, *time.Time) {
 	now := time.Unix(1000, 0)
 	clock := func() time.Time { return now }
 	f := &finder{
-		ring: newKeyring(1), sources: newSources(clock), replays: newReplayFilter(tcpSalts), salts: newSaltMaker(), now: clock,
+		ring: newKeyring(1), sources: newSources(clock), trials: newTrials(clock), replays: newReplayFilter(tcpSalts), salts: newSaltMaker(),
 		plausible: isLengthStart,
 	}
 	for id := range int64(n) {
@@ -97,7 +97,11 @@ func TestSourcesAreBounded(t *testing.T) {
 	for i := range 3 * maxSources {
 		f.sources.remember(dataplane.Origin(i), 1)
 	}
-	if n := len(f.sources.young) + len(f.sources.old); n > maxSources {
+	for i := range 3 * maxSources {
+		f.trials.spend(dataplane.Origin(i), 1)
+	}
+	of, spent := &f.sources.of, &f.trials.of
+	if n := max(len(of.young)+len(of.old), len(spent.young)+len(spent.old)); n > maxSources {
 		t.Errorf("%d addresses are remembered, more than %d", n, maxSources)
 	}
 }
@@ -121,7 +125,7 @@ func TestFailedTrialsUseUpAnAllowance(t *testing.T) {
 	if !f.foundBy(1, testSecret(1).Prefix, from) {
 		t.Error("a tagged key suffers from it")
 	}
-	f.sources = newSources(f.now)
+	f.trials = newTrials(f.trials.of.now)
 	for range failures {
 		f.foundBy(77, "", from)
 	}
@@ -151,6 +155,35 @@ func TestForgedSourcesUseUpTheTotal(t *testing.T) {
 	if !f.foundBy(1, "", 1<<41) {
 		t.Error("the total does not come back")
 	}
+}
+
+// Whoever forges the sources of packets takes nothing from TCP: not the trials of a user's address, and not what is known of it.
+func TestForgedPacketsTakeNothingFromTCP(t *testing.T) {
+	p, _ := setUp(t, 1, 1, defaultTimes())
+	const user, other dataplane.Origin = 1 << 40, 1 << 41
+	packet := func(from dataplane.Origin) { p.udp.find(randomSalt(""), make([]byte, 100), nil, from, 0) }
+	for range 2 * sourceTrials {
+		packet(user)
+		packet(other)
+	}
+	if !p.tcp.foundBy(1, "", user) {
+		t.Error("an address is refused by TCP for what packets in its name failed")
+	}
+	if !p.udp.knows(user) {
+		t.Error("what TCP learnt of an address is not known to UDP, whose packets carry no tag")
+	}
+	for i := range 2 * maxSources {
+		packet(dataplane.Origin(i))
+	}
+	if !p.udp.knows(user) {
+		t.Error("packets that failed made an address forgotten whose key was found")
+	}
+}
+
+// knows reports whether a finder has a hint for an address.
+func (f *finder) knows(from dataplane.Origin) bool {
+	_, known := f.sources.hints(from)
+	return known > 0
 }
 
 func TestReplayFilterKeepsTwoGenerations(t *testing.T) {

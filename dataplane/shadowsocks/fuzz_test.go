@@ -90,7 +90,7 @@ func FuzzStream(f *testing.F) {
 			return
 		}
 		p.tcp = &finder{
-			ring: p.ring, sources: newSources(time.Now), replays: newReplayFilter(10), salts: newSaltMaker(), now: time.Now,
+			ring: p.ring, sources: newSources(time.Now), trials: newTrials(time.Now), replays: newReplayFilter(10), salts: newSaltMaker(),
 			plausible: isLengthStart,
 		}
 		m := chacha20Poly1305

@@ -50,12 +50,12 @@ func newPlane(ctx context.Context, c Config, t times) (*Plane, error) {
 	}
 	p.ring = newKeyring(len(p.ports))
 	p.ranged = p.ring
-	salts := newSaltMaker()
+	salts, sources := newSaltMaker(), newSources(time.Now)
 	p.tcp = &finder{
-		ring: p.ring, sources: p.sources, replays: newReplayFilter(tcpSalts), salts: salts, now: time.Now, plausible: isLengthStart,
+		ring: p.ring, sources: sources, trials: newTrials(time.Now), replays: newReplayFilter(tcpSalts), salts: salts, plausible: isLengthStart,
 	}
 	p.udp = &finder{
-		ring: p.ring, sources: p.sources, replays: newReplayFilter(udpSalts), salts: salts, now: time.Now, plausible: isTargetStart,
+		ring: p.ring, sources: sources, trials: newTrials(time.Now), replays: newReplayFilter(udpSalts), salts: salts, plausible: isTargetStart,
 	}
 	return p, nil
 }

@@ -66,7 +66,6 @@ type server struct {
 	buffers *dataplane.Buffers
 
 	origins   dataplane.Origins
-	sources   *sources
 	waiting   *dataplane.Strangers
 	refused   *dataplane.Strangers
 	host      string
@@ -111,7 +110,7 @@ func (p *server) listen(ctx context.Context, c Config, t times, e edition) error
 		p.ranges = []Range{p.began}
 	}
 	p.edition, p.ledger, p.egress, p.log, p.times, p.relay = e, c.Ledger, c.Egress, c.Log, t, t.relay
-	p.buffers, p.origins, p.sources = dataplane.NewBuffers(), dataplane.NewOrigins(), newSources(time.Now)
+	p.buffers, p.origins = dataplane.NewBuffers(), dataplane.NewOrigins()
 	p.waiting = dataplane.NewStrangers(maxWaiting, maxWaitingPerOrigin)
 	p.refused = dataplane.NewStrangers(maxRefused, maxRefusedPerOrigin)
 	p.links = dataplane.NewLinks()
