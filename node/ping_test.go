@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -105,6 +106,42 @@ func TestPingBoundsHeads(t *testing.T) {
 			_, err = conn.Write([]byte("x"))
 		}
 		_ = conn.Close()
+	}
+}
+
+// However many connect and say nothing, so many stay as the bound says, and who comes then is answered.
+func TestPingBoundsConnections(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPing(listener, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	defer func() { stop(); <-ended }()
+	var silent []net.Conn
+	for range pingersPerOrigin + 10 {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		silent = append(silent, conn)
+	}
+	for i, conn := range silent[:10] { // they made room
+		_ = conn.SetReadDeadline(time.Now().Add(pingTimeout / 2))
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("connection %d: %v, want one that was closed", i, err)
+		}
+	}
+	resp, err := http.Get(p.URL("127.0.0.1"))
+	if err != nil || resp.StatusCode != http.StatusNoContent {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	_ = resp.Body.Close()
+	if n := p.pingers.Len(); n != pingersPerOrigin {
+		t.Errorf("%d connections are open, want %d", n, pingersPerOrigin)
 	}
 }
 
