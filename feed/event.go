@@ -114,8 +114,8 @@ type (
 		Rev     int64
 		Refused []int64
 	}
-	// Quarantined says that the node can hold no record like this one; it is left out until it changes.
-	Quarantined struct{ KeyID int64 }
+	// Quarantined says that the node can hold no records like these; they are left out until they change.
+	Quarantined struct{ KeyIDs []int64 }
 	// Alive carries a NodeBeat.
 	Alive struct{ Load, ActiveKeys, Sessions int64 }
 )

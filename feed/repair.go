@@ -126,9 +126,10 @@ func (s *Server) shown(f *wire.BucketPrints) []Effect {
 }
 
 // refused handles a Nack of what was sent last. The node stands at n.Rev. While a repair has sent nothing there is nothing
-// to refuse: such a Nack came twice.
+// to refuse: such a Nack came twice. So did one about keys or the disk while nothing is in flight; what the node refuses then
+// is a sign of life or a Welcome.
 func (s *Server) refused(n *wire.Nack) []Effect {
-	if s.repair != nil && !s.isInFlight {
+	if !s.isInFlight && (s.repair != nil || n.Why == wire.WhyKey || n.Why == wire.WhyDisk) {
 		return nil
 	}
 	s.isInFlight = false
@@ -154,15 +155,26 @@ func (s *Server) refused(n *wire.Nack) []Effect {
 	return append(out, s.pump()...)
 }
 
+// leaveOut has records left out until they change. A node that goes on naming others names what it never got.
+func (s *Server) leaveOut(bad []wire.BadKey) []Effect {
+	ids := make([]int64, len(bad))
+	for i, b := range bad {
+		s.quarantine[b.KeyID], ids[i] = b.Sum, b.KeyID
+	}
+	out := []Effect{Quarantined{ids}}
+	if len(s.quarantine) > wire.MaxItems {
+		clear(s.quarantine)
+		out = append(out, s.close("the node refuses more keys than there can be")...)
+	}
+	return out
+}
+
 // complain tells what a Nack is about, and leaves out what no node can hold.
 func (s *Server) complain(n *wire.Nack) []Effect {
 	var out []Effect
 	switch n.Why {
 	case wire.WhyKey:
-		for _, bad := range n.Bad {
-			s.quarantine[bad.KeyID] = bad.Sum
-			out = append(out, Quarantined{bad.KeyID})
-		}
+		return s.leaveOut(n.Bad)
 	case wire.WhyDisk:
 		out = append(out, Alarm{fmt.Sprintf("node %d cannot write its disk", s.nodeID)})
 	case wire.WhyDigest:

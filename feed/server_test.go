@@ -139,7 +139,7 @@ func TestServerLeavesARefusedRecordOutUntilItChanges(t *testing.T) {
 		Rows: []Row{{Rev: 1, Key: good}, {Rev: 2, Key: bad}}}
 	s.Step(read)
 	out := s.Step(Received{&wire.Nack{Session: session, Epoch: 1, RefusedRev: 2, Why: wire.WhyKey, Bad: []wire.BadKey{{KeyID: 2, Sum: bad.Sum()}}}})
-	if !reflect.DeepEqual(out, []Effect{Quarantined{2}, ReadChanges{After: 0, Limit: changeLimit}}) {
+	if !reflect.DeepEqual(out, []Effect{Quarantined{[]int64{2}}, ReadChanges{After: 0, Limit: changeLimit}}) {
 		t.Fatalf("after the nack: %+v", out)
 	}
 	want := &wire.Delta{ToRev: 2, Dels: []wire.Removal{{KeyID: 2, Reason: wire.ReasonQuarantined}}, Puts: []wire.Key{good},
@@ -152,6 +152,43 @@ func TestServerLeavesARefusedRecordOutUntilItChanges(t *testing.T) {
 	got := frames(s.Step(ChangesRead{Position: Position{Epoch: 1, Rev: 3, Count: 2, Digest: digestOf(good, key(2))}, Rows: []Row{{Rev: 3, Key: key(2)}}}))
 	if d := got[0].(*wire.Delta); len(d.Puts) != 1 || d.Digest != digestOf(good, key(2)) {
 		t.Errorf("the mended key: %+v", d)
+	}
+}
+
+// A node in foreign hands refuses keys that it never got, over and over: what is kept of that is bounded, and so is how often
+// operators are told.
+func TestServerBoundsWhatANodeMayRefuse(t *testing.T) {
+	q := Quarantine{}
+	s := NewServer(ServerConfig{NodeID: 1, Session: session, Quarantine: q})
+	s.Step(Ticked{Now: 1000, Wall: 50})
+	s.Step(Received{&wire.Hello{Proto: wire.Protocol, NodeID: 1, Epoch: 1, Rev: 2, Count: 1, Digest: digestOf(key(1))}})
+	s.Step(PositionRead{Position: Position{Epoch: 1, Rev: 2, Count: 1, Digest: digestOf(key(1))}})
+	next := int64(100)
+	refusal := func(why wire.Why) Event {
+		n := &wire.Nack{Session: session, Epoch: 1, Rev: 2, RefusedRev: s.SentRev(), Why: why}
+		for range wire.MaxItems {
+			n.Bad = append(n.Bad, wire.BadKey{KeyID: next})
+			next++
+		}
+		return Received{n}
+	}
+	for _, why := range []wire.Why{wire.WhyKey, wire.WhyDisk} {
+		for range 3 {
+			if out := s.Step(refusal(why)); len(out) != 0 || len(q) != 0 {
+				t.Errorf("refusal %d of nothing: %d effects, %d keys left out", why, len(out), len(q))
+			}
+		}
+	}
+	now, told := int64(1000), 0
+	for rev := int64(3); rev < 10 && s.phase == serverLive; rev++ {
+		now += Silence - 1
+		s.Step(Ticked{Now: now})
+		s.Step(Woken{})
+		s.Step(ChangesRead{Position: Position{Epoch: 1, Rev: rev}, Rows: []Row{{Rev: rev, Key: key(1)}}})
+		told += len(s.Step(refusal(wire.WhyKey)))
+	}
+	if len(q) > wire.MaxItems || told > wire.MaxItems+3 || s.phase != serverIsClosed {
+		t.Errorf("%d keys are left out and %d effects came of it, of a stream in phase %d", len(q), told, s.phase)
 	}
 }
 

@@ -310,7 +310,7 @@ func TestAKeyThatNoNodeCanHoldIsLeftOut(t *testing.T) {
 			t.Errorf("sent again: %+v", begin)
 		}
 		p.sync()
-		if !h.WaitApplied(ctx, 1, 1) || !strings.Contains(log.String(), "key=5") {
+		if !h.WaitApplied(ctx, 1, 1) || !strings.Contains(log.String(), "keys=[5]") {
 			t.Errorf("not applied, or not told: %s", log)
 		}
 		if !h.Refuses(1, 5) {

@@ -211,7 +211,7 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 	case feed.Alarm:
 		log.Error("a node needs attention", "node", s.id, "reason", f.Why)
 	case feed.Quarantined:
-		log.Error("a node cannot hold a key, which is left out until it changes", "node", s.id, "key", f.KeyID)
+		log.Error("a node cannot hold keys, which are left out until they change", "node", s.id, "count", len(f.KeyIDs), "keys", few(f.KeyIDs))
 	case feed.ReadPosition:
 		s.step(ctx, s.readPosition(ctx))
 	case feed.ReadChanges:
@@ -234,8 +234,8 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 			n.IsOnline, n.Version, n.Load, n.ActiveDevices, n.Sessions, n.At = true, s.version, 0, 0, 0, s.hub.cfg.Now()
 		})
 	case feed.Acked:
-		for _, id := range s.node.newlyRefused(f.Refused) {
-			log.Error("a node refuses a key", "node", s.id, "key", id)
+		if ids := s.node.newlyRefused(f.Refused); len(ids) > 0 {
+			log.Error("a node refuses keys", "node", s.id, "count", len(ids), "keys", few(ids))
 		}
 		s.update(true, func(n *vpn.NodeStream) {
 			n.Epoch, n.Applied = s.machine.Epoch(), f.Rev
@@ -247,6 +247,9 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		})
 	}
 }
+
+// few is what a log line names of many keys: a node says how many they are.
+func few(ids []int64) []int64 { return ids[:min(len(ids), 16)] }
 
 // update changes what is known of the node; others who wait for such a change are told at once, or within a second.
 func (s *stream) update(isAwaited bool, change func(*vpn.NodeStream)) {
