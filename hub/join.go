@@ -11,18 +11,22 @@ import (
 	"stile/wire"
 )
 
-// join redeems a token. The conditional statement behind JoinNode decides who wins; only then is a certificate signed.
+// maxCertifying bounds a request for a certificate in bytes. One of a node has 600.
+const maxCertifying = 8 << 10
+
+// join redeems a token. The conditional statement behind JoinNode decides who wins; only then is a certificate signed. The body
+// is read before there is a place for it, which whoever sends it slowly would keep.
 func (l *Listener) join(w http.ResponseWriter, r *http.Request) {
+	body := l.body(w, r, maxCertifying)
+	if body == nil {
+		return
+	}
 	leave := l.joins.enter(r.Context())
 	if leave == nil {
 		l.refuseBusy(w, l.joins)
 		return
 	}
 	defer leave()
-	body := l.body(w, r)
-	if body == nil {
-		return
-	}
 	var request wire.JoinRequest
 	if err := json.Unmarshal(body, &request); err != nil || request.NodeID <= 0 {
 		l.refuse(w, http.StatusBadRequest, wire.NodeBadRequest)
@@ -54,7 +58,7 @@ func (l *Listener) join(w http.ResponseWriter, r *http.Request) {
 
 // renew certifies a member's key for longer. It must be the key with which the node joined.
 func (l *Listener) renew(w http.ResponseWriter, r *http.Request, by caller) {
-	body := l.body(w, r)
+	body := l.body(w, r, maxCertifying)
 	if body == nil {
 		return
 	}

@@ -17,10 +17,11 @@ type memberLink struct {
 	by   caller
 	name string // in StreamHeader
 	// welcomed ends the node's admission.
-	welcomed func()
-	in       *inbox
-	closed   chan struct{}
-	once     sync.Once
+	welcomed  func()
+	in        *inbox
+	isSending sync.Mutex // held by the one request with frames under way
+	closed    chan struct{}
+	once      sync.Once
 }
 
 func newMemberLink(by caller, welcomed func()) *memberLink {
@@ -160,7 +161,12 @@ func (l *Listener) frames(w http.ResponseWriter, r *http.Request, by caller) {
 		l.refuse(w, http.StatusGone, wire.NodeNoStream)
 		return
 	}
-	body := l.body(w, r)
+	if !m.isSending.TryLock() { // nodes send one after the other
+		l.refuse(w, http.StatusGone, wire.NodeNoStream)
+		return
+	}
+	defer m.isSending.Unlock()
+	body := l.body(w, r, wire.MaxNodeBody)
 	if body == nil {
 		return
 	}

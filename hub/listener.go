@@ -251,9 +251,9 @@ func (l *Listener) fail(w http.ResponseWriter, r *http.Request, what string, nod
 	l.refuse(w, http.StatusServiceUnavailable, wire.NodeServerError)
 }
 
-// body reads a bounded body; nil after it refused one.
-func (l *Listener) body(w http.ResponseWriter, r *http.Request) []byte {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxNodeBody))
+// body reads a body of at most so many bytes; nil after it refused one.
+func (l *Listener) body(w http.ResponseWriter, r *http.Request, most int64) []byte {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err != nil {
 		status := http.StatusBadRequest
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

@@ -7,10 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,12 +124,81 @@ func TestNothingOfARequestButItsKeyIsCertified(t *testing.T) {
 
 func TestOnePastTheBoundOfABodyIsRefused(t *testing.T) {
 	l := newTestListener(t)
-	for size, want := range map[int]int{wire.MaxNodeBody: http.StatusBadRequest, wire.MaxNodeBody + 1: http.StatusRequestEntityTooLarge} {
-		w := httptest.NewRecorder()
-		l.join(w, httptest.NewRequest(http.MethodPost, wire.PathJoin, bytes.NewReader(make([]byte, size))))
-		if w.Code != want {
-			t.Errorf("%d bytes: %d, want %d", size, w.Code, want)
+	m := newMemberLink(caller{id: 1}, func() {})
+	if !l.add(m) {
+		t.Fatal("not added")
+	}
+	defer l.remove(m)
+	for name, c := range map[string]struct {
+		most int
+		call func(http.ResponseWriter, *http.Request)
+	}{
+		"join":   {maxCertifying, l.join},
+		"renew":  {maxCertifying, func(w http.ResponseWriter, r *http.Request) { l.renew(w, r, m.by) }},
+		"frames": {wire.MaxNodeBody, func(w http.ResponseWriter, r *http.Request) { l.frames(w, r, m.by) }},
+	} {
+		for size, want := range map[int]int{c.most + 1: http.StatusRequestEntityTooLarge, c.most: http.StatusBadRequest} {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest(http.MethodPost, wire.PathFrames, bytes.NewReader(make([]byte, size)))
+			r.Header.Set(wire.StreamHeader, m.name)
+			if c.call(w, r); w.Code != want {
+				t.Errorf("%s of %d bytes: %d, want %d", name, size, w.Code, want)
+			}
 		}
+	}
+}
+
+// Whoever begins to join and does not go on keeps nobody else from it.
+func TestSlowJoinsLeaveRoomForOthers(t *testing.T) {
+	l := newTestListener(t)
+	var begun sync.WaitGroup
+	defer begun.Wait()
+	for range joinsAtOnce {
+		slow, end := io.Pipe()
+		begun.Go(func() { l.join(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, wire.PathJoin, slow)) })
+		_, _ = end.Write([]byte("{")) // it is being read
+		defer end.Close()
+	}
+	body, err := json.Marshal(wire.JoinRequest{NodeID: 7, Secret: []byte("s"), Request: certificateRequest(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if l.join(w, httptest.NewRequest(http.MethodPost, wire.PathJoin, bytes.NewReader(body))); w.Code != http.StatusOK {
+		t.Errorf("answered %d", w.Code)
+	}
+}
+
+// A node sends its frames one request after the other; several at once would each hold a body.
+func TestFramesComeOneRequestAtATime(t *testing.T) {
+	l := newTestListener(t)
+	m := newMemberLink(caller{id: 1}, func() {})
+	if !l.add(m) {
+		t.Fatal("not added")
+	}
+	defer l.remove(m)
+	post := func(body io.Reader) int {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, wire.PathFrames, body)
+		r.Header.Set(wire.StreamHeader, m.name)
+		l.frames(w, r, m.by)
+		return w.Code
+	}
+	frame := wire.Append(nil, &wire.Ack{Rev: 1})
+	slow, ends := io.Pipe()
+	first := make(chan int)
+	go func() { first <- post(slow) }()
+	_, _ = ends.Write(frame[:1]) // it is being read
+	if code := post(bytes.NewReader(frame)); code != http.StatusGone {
+		t.Errorf("a second request beside the first: %d", code)
+	}
+	_, _ = ends.Write(frame[1:])
+	_ = ends.Close()
+	if code := <-first; code != http.StatusNoContent {
+		t.Errorf("the first request: %d", code)
+	}
+	if code := post(bytes.NewReader(frame)); code != http.StatusNoContent {
+		t.Errorf("the next request: %d", code)
 	}
 }
 
