@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // set is a store with one key for each of nodes 1 and 2.
 type set struct {
+	cursors       map[uint64]uint64
 	vpn.NodeStore // what the hub does not call
 
 	rev    atomic.Int64
@@ -106,7 +107,7 @@ func (s *set) CompactCursors(_ context.Context, nodeID int64, held []uint64, _ t
 
 func (*set) ForgetCursors(context.Context, time.Time) error { return nil }
 
-func (s *set) UsageCursor(context.Context, int64) (map[uint64]uint64, error) { return nil, nil }
+func (s *set) UsageCursor(context.Context, int64) (map[uint64]uint64, error) { return s.cursors, nil }
 
 // peer is the node's end of a link, driven by hand.
 type peer struct {
@@ -322,6 +323,50 @@ func TestAKeyThatNoNodeCanHoldIsLeftOut(t *testing.T) {
 		again := join(ctx, t, h, 1) // the next stream knows
 		if begin := take[*wire.SnapshotBegin](again); begin.Count != 0 {
 			t.Errorf("the next stream sends %+v", begin)
+		}
+	})
+}
+
+// A node begins a usage stream when its process starts. One in foreign hands that begins more and more of them fills no disk.
+func TestUsageStreamsOfANodeAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet()
+		s.cursors = make(map[uint64]uint64)
+		for stream := range uint64(maxUsageStreams - 1) {
+			s.cursors[stream+1] = 1
+		}
+		h, ctx, log := start(t, s)
+		p := join(ctx, t, h, 1)
+		p.sync()
+		report := func(stream, seq uint64) { p.send(&wire.Usage{Stream: stream, Seq: seq}) }
+		report(1<<40, 1)
+		report(1<<41, 1) // one past the bound
+		report(1<<42, 1)
+		report(1<<40, 2)
+		for _, want := range []wire.UsageAck{{Stream: 1 << 40, Seq: 1}, {Stream: 1 << 40, Seq: 2}} {
+			if ack := take[*wire.UsageAck](p); *ack != want {
+				t.Errorf("booked %+v, want %+v", *ack, want)
+			}
+		}
+		if n := strings.Count(log.String(), "more usage streams"); n != 1 {
+			t.Errorf("the log tells of it %d times: %s", n, log)
+		}
+	})
+}
+
+func TestABeatIsTakenWithinReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, _ := start(t, newSet())
+		p := join(ctx, t, h, 1)
+		p.sync()
+		for _, c := range []struct{ sent, load, count int64 }{
+			{-1 << 63, 0, 0}, {-1, 0, 0}, {7, 7, 7}, {100, 100, 100}, {101, 100, 101}, {1<<63 - 1, 100, maxCount},
+		} {
+			p.send(&wire.NodeBeat{Session: p.session, Load: c.sent, ActiveKeys: c.sent, Sessions: c.sent})
+			synctest.Wait()
+			if n := h.node(1).now(); int64(n.Load) != c.load || int64(n.ActiveDevices) != c.count || int64(n.Sessions) != c.count {
+				t.Errorf("of %d was kept %+v", c.sent, n)
+			}
 		}
 	})
 }

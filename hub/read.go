@@ -38,6 +38,7 @@ func (s *stream) readPosition(ctx context.Context) feed.Event {
 	if err != nil {
 		return s.failed(ctx, "usage cursors", err)
 	}
+	s.usageStreams = len(cursors)
 	return feed.PositionRead{Position: position(p), Cursors: cursors}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -49,8 +50,10 @@ type stream struct {
 
 	version string   // of the node's program
 	held    []uint64 // the usage streams of the node, guarded by node.mu
-	cancel  context.CancelCauseFunc
-	ended   chan struct{}
+	// usageStreams is how many usage streams of the node are in the database.
+	usageStreams int
+	cancel       context.CancelCauseFunc
+	ended        chan struct{}
 }
 
 // Serve drives the stream of a node, whose identity is proven, until the link or ctx ends. A newer stream of the same
@@ -243,10 +246,16 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		})
 	case feed.Alive:
 		s.update(false, func(n *vpn.NodeStream) {
-			n.Load, n.ActiveDevices, n.Sessions, n.At = int(f.Load), int(f.ActiveKeys), int(f.Sessions), s.hub.cfg.Now()
+			n.Load, n.ActiveDevices, n.Sessions, n.At = within(f.Load, 100), within(f.ActiveKeys, maxCount), within(f.Sessions, maxCount), s.hub.cfg.Now()
 		})
 	}
 }
+
+// maxCount is the most that is believed when a node counts something.
+const maxCount = math.MaxInt32
+
+// within is a number of a node, as far as it can be true.
+func within(number, most int64) int { return int(min(max(number, 0), most)) }
 
 // few is what a log line names of many keys: a node says how many they are.
 func few(ids []int64) []int64 { return ids[:min(len(ids), 16)] }
@@ -266,7 +275,19 @@ func (s *stream) send(ctx context.Context, f wire.Frame) {
 	}
 }
 
+// maxUsageStreams bounds the usage streams of a node whose cursors are kept, for 30 days: one for each time that its process
+// started and carried something.
+const maxUsageStreams = 1 << 16
+
 func (s *stream) bookUsage(ctx context.Context, u *wire.Usage) {
+	if u.Seq == 1 {
+		if s.usageStreams++; s.usageStreams > maxUsageStreams {
+			if s.usageStreams == maxUsageStreams+1 {
+				s.hub.cfg.Log.Error("a node begins more usage streams than it may; their reports are not booked", "node", s.id)
+			}
+			return
+		}
+	}
 	s.hold(u.Stream)
 	r := vpn.UsageReport{NodeID: s.id, Stream: u.Stream, Seq: u.Seq, To: time.UnixMilli(u.To), Entries: make([]vpn.UsageEntry, len(u.Entries))}
 	for i, e := range u.Entries {
