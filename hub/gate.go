@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"log/slog"
 	"math"
 	"net"
 	"net/netip"
@@ -24,8 +25,9 @@ const (
 	strangerLife    = time.Minute
 	// connectionsEach is how many connections a node may have, dead ones included that were not noticed yet.
 	connectionsEach = 16
-	// acceptPause is waited after a connection could not be accepted.
-	acceptPause = 50 * time.Millisecond
+	// acceptPause is waited after a connection could not be accepted, and acceptSilence until that is told of again.
+	acceptPause   = 50 * time.Millisecond
+	acceptSilence = time.Minute
 )
 
 // gate is a listener that gives out connections whose handshake is over. It bounds what those can hold who are not known,
@@ -37,6 +39,7 @@ type gate struct {
 	net.Listener
 	ctx    context.Context //nolint:containedctx // ends the handshakes under way, which no caller waits for
 	config *tls.Config
+	log    *slog.Logger
 	shook  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
@@ -46,10 +49,10 @@ type gate struct {
 	line                                  line
 }
 
-// newGate returns a gate that lets in who comes to inner, until ctx ends or it is closed.
-func newGate(ctx context.Context, inner net.Listener, config *tls.Config) *gate {
+// newGate returns a gate that lets in who comes to inner, until ctx ends or it is closed. log gets the failures of inner.
+func newGate(ctx context.Context, inner net.Listener, config *tls.Config, log *slog.Logger) *gate {
 	g := &gate{
-		Listener: inner, ctx: ctx, config: config, shook: make(chan net.Conn), closed: make(chan struct{}),
+		Listener: inner, ctx: ctx, config: config, log: log, shook: make(chan net.Conn), closed: make(chan struct{}),
 		waiting: newTally(waitingAtOnce, waitingAtOnce), handshakes: newTally(handshakesAtOnce, handshakesAtOnce),
 		strangers: newTally(strangersAtOnce, strangersAtOnce), nodes: newTally(math.MaxInt, connectionsEach),
 		line: line{of: make(map[any][]net.Conn)},
@@ -84,13 +87,23 @@ func (g *gate) wait() {
 
 // admit accepts connections, and puts them in line.
 func (g *gate) admit() {
+	var toldAt time.Time
 	for {
 		conn, err := g.Listener.Accept()
 		if err != nil {
 			select {
 			case <-g.closed:
 				return
-			case <-time.After(acceptPause): // out of descriptors, most likely
+			default:
+			}
+			if now := time.Now(); now.Sub(toldAt) >= acceptSilence {
+				toldAt = now
+				g.log.Error("nodes cannot connect", "error", err) // out of descriptors, most likely
+			}
+			select {
+			case <-g.closed:
+				return
+			case <-time.After(acceptPause):
 			}
 			continue
 		}

@@ -1,14 +1,19 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
+	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stile/wire"
@@ -183,4 +188,25 @@ func TestAddressesTakeTurnsInLine(t *testing.T) {
 	if order != "a1 b1 a2 a3 " {
 		t.Errorf("they went in the order %s", order)
 	}
+}
+
+// exhausted is a listener of a process without descriptors left.
+type exhausted struct{ net.Listener }
+
+func (exhausted) Accept() (net.Conn, error) {
+	return nil, os.NewSyscallError("accept4", syscall.EMFILE)
+}
+func (exhausted) Close() error { return nil }
+
+func TestAGateTellsThatNobodyCanConnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		g := newGate(t.Context(), exhausted{}, nil, slog.New(slog.NewTextHandler(&log, nil)))
+		time.Sleep(3*acceptSilence - acceptPause)
+		_ = g.Close()
+		g.wait()
+		if n := strings.Count(log.String(), "too many open files"); n != 3 {
+			t.Errorf("told %d times, want each minute: %s", n, log.String())
+		}
+	})
 }

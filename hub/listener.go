@@ -119,7 +119,7 @@ func (l *Listener) Run(ctx context.Context, listener net.Listener) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { l.watchMembers(inner) })
 	context.AfterFunc(inner, func() { _ = l.server.Close() })
-	gate := newGate(inner, listener, l.server.TLSConfig.Clone()) // net/http goes on writing into its own
+	gate := newGate(inner, listener, l.server.TLSConfig.Clone(), l.cfg.Log) // net/http goes on writing into its own
 	err := l.server.Serve(gate)
 	stop()
 	gate.wait()

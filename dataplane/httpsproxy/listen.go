@@ -8,20 +8,19 @@ import (
 	"net"
 	"strconv"
 	"time"
-)
 
-// acceptPause is how long nothing is accepted after a failure, mostly for want of file descriptors.
-const acceptPause = 50 * time.Millisecond
+	"stile/dataplane"
+)
 
 // Listener is a plane's open port. It accepts connections as *wire and says itself what fails, because net/http would
 // name addresses.
 type Listener struct {
 	*net.TCPListener
-	log *slog.Logger
+	failures *dataplane.Failures
 }
 
 // Listen opens a port on an address, empty for all, or a free port for 0. It fails if the port is busy. log gets the
-// failures of the socket, never a client's.
+// failures of the socket, never a client's; nil is slog's default.
 func Listen(ctx context.Context, host string, port int, log *slog.Logger) (*Listener, error) {
 	// Phones pay for every keep-alive with their radio, so ask rarely.
 	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
@@ -32,7 +31,7 @@ func Listen(ctx context.Context, host string, port int, log *slog.Logger) (*List
 	if err != nil {
 		return nil, fmt.Errorf("httpsproxy: %w", err)
 	}
-	return &Listener{TCPListener: tcp.(*net.TCPListener), log: log}, nil
+	return &Listener{TCPListener: tcp.(*net.TCPListener), failures: dataplane.NewFailures(log)}, nil
 }
 
 // Port is where it listens.
@@ -48,7 +47,6 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if errors.Is(err, net.ErrClosed) {
 			return nil, net.ErrClosed
 		}
-		l.log.Warn("httpsproxy: accept", "error", errors.Unwrap(err))
-		time.Sleep(acceptPause)
+		l.failures.Wait("httpsproxy: accept", err)
 	}
 }

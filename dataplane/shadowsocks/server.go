@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -32,7 +31,6 @@ const (
 	maxRefused          = 4096
 	maxRefusedPerOrigin = 64
 	holdRead            = 4096
-	acceptPause         = 50 * time.Millisecond
 )
 
 // maxPorts bounds a plane's range.
@@ -57,13 +55,13 @@ type greeting struct {
 
 // server is what both editions share: listening, holding what was refused, relaying, and ending in order.
 type server struct {
-	edition edition
-	ledger  *dataplane.Ledger
-	egress  *dataplane.Egress
-	log     *slog.Logger
-	times   times
-	relay   dataplane.Relay
-	buffers *dataplane.Buffers
+	edition  edition
+	ledger   *dataplane.Ledger
+	egress   *dataplane.Egress
+	failures *dataplane.Failures
+	times    times
+	relay    dataplane.Relay
+	buffers  *dataplane.Buffers
 
 	origins   dataplane.Origins
 	waiting   *dataplane.Strangers
@@ -109,15 +107,12 @@ func (p *server) listen(ctx context.Context, c Config, t times, e edition) error
 		p.slots, p.began = len(p.ports), Range{p.ports[0].number(), len(p.ports)}
 		p.ranges = []Range{p.began}
 	}
-	p.edition, p.ledger, p.egress, p.log, p.times, p.relay = e, c.Ledger, c.Egress, c.Log, t, t.relay
+	p.edition, p.ledger, p.egress, p.failures, p.times, p.relay = e, c.Ledger, c.Egress, dataplane.NewFailures(c.Log), t, t.relay
 	p.buffers, p.origins = dataplane.NewBuffers(), dataplane.NewOrigins()
 	p.waiting = dataplane.NewStrangers(maxWaiting, maxWaitingPerOrigin)
 	p.refused = dataplane.NewStrangers(maxRefused, maxRefusedPerOrigin)
 	p.links = dataplane.NewLinks()
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if p.log == nil {
-		p.log = slog.Default()
-	}
 	p.datagrams = newAssociations(p)
 	return nil
 }

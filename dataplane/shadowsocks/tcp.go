@@ -23,8 +23,7 @@ func (p *server) serveTCP(listener *net.TCPListener, bucket int) {
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) { // handed over
 			return
 		}
-		p.log.Warn("shadowsocks: accept", "error", errors.Unwrap(err)) // out of file descriptors, mostly
-		time.Sleep(acceptPause)
+		p.failures.Wait("shadowsocks: accept", err)
 	}
 }
 

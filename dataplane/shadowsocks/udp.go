@@ -111,8 +111,7 @@ func (p *server) serveUDP(conn *net.UDPConn, bucket int) {
 			return
 		}
 		if err != nil {
-			p.log.Warn("shadowsocks: receive", "error", errors.Unwrap(err))
-			time.Sleep(acceptPause)
+			p.failures.Wait("shadowsocks: receive", err)
 			continue
 		}
 		p.edition.receive(conn, clientKey{addr, bucket}, packet[:n], plain[:0])
