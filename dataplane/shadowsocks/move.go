@@ -115,19 +115,8 @@ func (p *server) Serve(o *Opened) {
 }
 
 // handOver gives up the open ports of a range to another plane. What came by them goes on.
-func (p *server) handOver(r Range) (given []port) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.isClosed {
-		return nil
-	}
-	p.ports = slices.DeleteFunc(p.ports, func(one port) bool {
-		isGiven := r.holds(one.number())
-		if isGiven {
-			given = append(given, one)
-		}
-		return isGiven
-	})
+func (p *server) handOver(r Range) []port {
+	given := p.takeOut(r)
 	now := time.Now()
 	for _, one := range given {
 		_ = one.tcp.SetDeadline(now)
@@ -139,6 +128,23 @@ func (p *server) handOver(r Range) (given []port) {
 		_ = given[i].udp.SetReadDeadline(time.Time{})
 	}
 	return given
+}
+
+// takeOut takes the open ports of a range out of the plane, so that its Close leaves them open.
+func (p *server) takeOut(r Range) (taken []port) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isClosed {
+		return nil
+	}
+	p.ports = slices.DeleteFunc(p.ports, func(one port) bool {
+		isTaken := r.holds(one.number())
+		if isTaken {
+			taken = append(taken, one)
+		}
+		return isTaken
+	})
+	return taken
 }
 
 // forget takes a range out, if it is served, and leaves its ports open.

@@ -180,3 +180,34 @@ func TestOpeningIsAllOrNothing(t *testing.T) {
 		t.Error("what was served is not any more")
 	}
 }
+
+// Ports can be handed over while the plane closes: neither waits for the other.
+func TestPortsAreHandedOverWhileClosing(t *testing.T) {
+	p, _ := setUp(t, 1, 1, defaultTimes())
+	first, count := p.Ports()
+	handedOver, ended := make(chan []port, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.links.Close(t.Context(), func() { // no connection can be let in or turned away now
+			conn, err := net.Dial("tcp", p.ports[0].tcp.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			time.Sleep(20 * time.Millisecond) // it is waiting for that
+			go func() { handedOver <- p.handOver(Range{first, count}) }()
+			time.Sleep(20 * time.Millisecond) // and the ports for it
+			p.mu.Lock()
+			p.mu.Unlock() //nolint:staticcheck // as Close does
+		})
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the plane does not close")
+	}
+	for _, one := range <-handedOver {
+		one.close()
+	}
+}
