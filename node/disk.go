@@ -48,6 +48,9 @@ func openDisk(dir string) (d *disk, s *feed.State, damaged error, err error) {
 		return nil, nil, nil, fmt.Errorf("node: state directory: %w", err)
 	}
 	d = &disk{dir: dir, sync: fsync}
+	if err := d.clearAway(); err != nil {
+		return nil, nil, nil, fmt.Errorf("node: clear state directory: %w", err)
+	}
 	s = feed.NewState()
 	content, err := os.ReadFile(d.path(baseName))
 	switch {
@@ -77,6 +80,22 @@ func openDisk(dir string) (d *disk, s *feed.State, damaged error, err error) {
 func (d *disk) path(name string) string { return filepath.Join(d.dir, name) }
 
 func (d *disk) close() error { return d.log.Close() }
+
+// clearAway removes what is left of files that a process was writing when it was killed.
+func (d *disk) clearAway() error {
+	for _, pattern := range []string{"*" + unfinished + "*", probeName + "*"} {
+		left, err := filepath.Glob(d.path(pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range left {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // replay applies the changes of the log as far as it is whole.
 func (d *disk) replay(s *feed.State, log []byte) {

@@ -276,3 +276,27 @@ func FuzzCutRecord(f *testing.F) {
 		}
 	})
 }
+
+// What a process left that was killed while it wrote is cleared away, the seeds in it too.
+func TestDiskClearsAwayWhatWasLeft(t *testing.T) {
+	dir := t.TempDir()
+	d, _ := open(t, dir)
+	if err := d.save(feed.Persist{Next: testState(5, 1)}, feed.NewState()); err != nil {
+		t.Fatal(err)
+	}
+	_ = d.close()
+	left := []string{baseName + unfinished + "17", configuredName + unfinished + "4", probeName + "3"}
+	for _, name := range left {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("half of"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, s := open(t, dir); s.Rev != 5 {
+		t.Errorf("restored %+v", s)
+	}
+	for _, name := range left {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+}

@@ -48,6 +48,9 @@ type segment struct {
 
 func (s *segment) last() uint64 { return s.first + uint64(len(s.offsets)) - 1 }
 
+// age is how far its beginning is from now, either way: clocks are set back, too.
+func (s *segment) age(now time.Time) time.Duration { return now.Sub(s.beganAt).Abs() }
+
 // openJournal reads which reports there are.
 func openJournal(dir string) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -141,7 +144,7 @@ func (j *journal) append(u *wire.Usage) error {
 	record := appendRecord(nil, wire.Encode(u))
 	if j.file != nil {
 		s := j.segments[len(j.segments)-1]
-		isYoung := time.UnixMilli(u.To).Sub(s.beganAt) < maxSegmentAge
+		isYoung := s.age(time.UnixMilli(u.To)) < maxSegmentAge
 		if isYoung && s.stream == u.Stream && s.last()+1 == u.Seq && s.size+int64(len(record)) <= maxSegment {
 			return j.write(s, record)
 		}
@@ -248,7 +251,7 @@ func (j *journal) prune(now time.Time) ([]uint64, error) {
 	var gone []uint64
 	var failed error
 	writing := len(j.segments) - 1
-	if j.file != nil && now.Sub(j.segments[writing].beganAt) >= maxSegmentAge {
+	if j.file != nil && j.segments[writing].age(now) >= maxSegmentAge {
 		failed = j.close()
 	}
 	if j.file == nil {

@@ -199,3 +199,23 @@ func TestJournalPrunesASegmentThatNeverFills(t *testing.T) {
 		t.Errorf("read %+v, %v", got, err)
 	}
 }
+
+// A clock that was ahead and is set right keeps no segment open for as long as it was ahead.
+func TestJournalEndsASegmentOfAnotherTime(t *testing.T) {
+	j := openTestJournal(t, t.TempDir())
+	report := func(seq uint64, at time.Time) {
+		u := usage(7, seq, 1)
+		u.To = at.UnixMilli()
+		add(t, j, u)
+	}
+	now := time.UnixMilli(0)
+	report(1, now.Add(8760*time.Hour))
+	report(2, now)
+	if n := len(j.segments); n != 2 {
+		t.Errorf("%d segments, want one of each time", n)
+	}
+	now = now.Add(-8760 * time.Hour)
+	if _, err := j.prune(now); err != nil || j.file != nil {
+		t.Errorf("a segment of a later time is still being written, %v", err)
+	}
+}

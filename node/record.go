@@ -53,9 +53,12 @@ func syncDir(dir string, sync func(*os.File) error) error {
 	return sync(d)
 }
 
+// unfinished is in the names of files that are being written, behind the names that they will have.
+const unfinished = ".new-"
+
 // writeWhole puts a file in place of another, durably: either all of it is there afterwards or the old one.
 func writeWhole(path string, content []byte, sync func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+unfinished+"*") // mode 0600
 	if err != nil {
 		return err
 	}

@@ -82,12 +82,15 @@ func (a *Agent) Ready(ctx context.Context) error {
 	return a.probe()
 }
 
+// probeName begins the names of probe's files.
+const probeName = ".probe-"
+
 // probeBytes is more than a full disk has room for.
 const probeBytes = 16 << 10
 
 // probe writes to the disk what it removes again.
 func (a *Agent) probe() error {
-	f, err := os.CreateTemp(a.cfg.Dir, ".probe-*")
+	f, err := os.CreateTemp(a.cfg.Dir, probeName+"*")
 	if err != nil {
 		return fmt.Errorf("node: the disk cannot be written: %w", err)
 	}
