@@ -31,6 +31,8 @@ type set struct {
 	epoch  atomic.Int64 // less 1
 	key    vpn.NodeKey
 	isDown atomic.Bool
+	// isFaulty makes the reading of cursors panic.
+	isFaulty atomic.Bool
 
 	mu        sync.Mutex
 	entombed  []int64
@@ -107,7 +109,12 @@ func (s *set) CompactCursors(_ context.Context, nodeID int64, held []uint64, _ t
 
 func (*set) ForgetCursors(context.Context, time.Time) error { return nil }
 
-func (s *set) UsageCursor(context.Context, int64) (map[uint64]uint64, error) { return s.cursors, nil }
+func (s *set) UsageCursor(context.Context, int64) (map[uint64]uint64, error) {
+	if s.isFaulty.Load() {
+		panic("a fault")
+	}
+	return s.cursors, nil
+}
 
 // peer is the node's end of a link, driven by hand.
 type peer struct {
@@ -367,6 +374,27 @@ func TestABeatIsTakenWithinReason(t *testing.T) {
 			if n := h.node(1).now(); int64(n.Load) != c.load || int64(n.ActiveDevices) != c.count || int64(n.Sessions) != c.count {
 				t.Errorf("of %d was kept %+v", c.sent, n)
 			}
+		}
+	})
+}
+
+// A fault over one node's stream ends that stream. The node comes back, and the others go on.
+func TestAPanicEndsItsStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet()
+		h, ctx, log := start(t, s)
+		other := join(ctx, t, h, 2)
+		other.sync()
+		s.isFaulty.Store(true)
+		p := join(ctx, t, h, 1)
+		if err := <-p.ended; err == nil || !strings.Contains(log.String(), "readPosition") {
+			t.Errorf("ended with %v; the log, which should say where: %s", err, log)
+		}
+		s.isFaulty.Store(false)
+		again := join(ctx, t, h, 1)
+		again.sync()
+		if !h.WaitApplied(ctx, 1, 1) || !h.Live(2).IsOnline {
+			t.Error("the node does not come back, or another one is offline")
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 var (
 	errDraining = errors.New("hub: the control plane hands its nodes over")
 	errReplaced = errors.New("hub: the node opened another stream")
+	errPanicked = errors.New("hub: a panic")
 )
 
 // outlet is the sending half of a link.
@@ -107,7 +109,7 @@ func (h *Hub) serve(ctx context.Context, nodeID int64, link outlet, in *inbox) e
 	if h.isDraining.Load() { // since before Drain looked for streams, or this one is among them
 		cancel(errDraining)
 	}
-	s.loop(working)
+	s.drive(working)
 	cancel(nil)
 	h.end(ctx, s, errors.Is(context.Cause(working), errDraining))
 	if ctx.Err() != nil {
@@ -120,6 +122,18 @@ func (h *Hub) serve(ctx context.Context, nodeID int64, link outlet, in *inbox) e
 func (s *stream) poke() { poke(s.wake) }
 
 func (s *stream) stop() { s.cancel(errReplaced) }
+
+// drive runs the machine until ctx ends, or until it panics: that ends this stream, which its node can open again, and nothing
+// else.
+func (s *stream) drive(ctx context.Context) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.hub.cfg.Log.Error("a node's stream panicked", "node", s.id, "error", fmt.Errorf("%v\n%s", cause, debug.Stack()))
+			s.cancel(errPanicked)
+		}
+	}()
+	s.loop(ctx)
+}
 
 func (s *stream) loop(ctx context.Context) {
 	ticker := time.NewTicker(tickInterval)
