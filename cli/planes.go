@@ -80,7 +80,7 @@ func (p *openPlanes) describe(server *vpn.Server) {
 func (p *openPlanes) finish(ctx context.Context, door accesskey.Door, old []node.OldPorts) ([]dataplane.Plane, error) {
 	if p.https != nil {
 		plane, err := httpsproxy.New(httpsproxy.Config{
-			Listener: p.listener, TLS: p.https.tls, Door: door, Site: p.https.site, Ledger: p.ledger, Egress: p.egress,
+			Listener: p.listener, TLS: p.https.tls, Door: door, Site: p.https.site, Ledger: p.ledger, Egress: p.egress, Log: p.shared.Log,
 		})
 		if err != nil {
 			return nil, err

@@ -2,7 +2,9 @@ package dataplane
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -15,14 +17,29 @@ const (
 	failureSilence = time.Minute
 )
 
-// Failures tells the log of the failures of a plane's listening sockets, and slows their loops down. What the log gets names
-// no address.
+// Failures tells the log of what fails in a plane and is no client's fault: listening sockets, whose loops it slows down, and
+// the program itself. What the log gets names no address.
 type Failures struct {
 	log *slog.Logger
 
-	mu     sync.Mutex
-	toldAt time.Time
+	mu              sync.Mutex
+	sockets, panics told
+}
+
+// told is when something was told last, and how often it happened since.
+type told struct {
+	at     time.Time
 	untold int
+}
+
+// isDue reports whether it is time to tell again, and how often there was nothing told before. The caller holds the lock.
+func (t *told) isDue(now time.Time) (before int, is bool) {
+	if !t.at.IsZero() && now.Sub(t.at) < failureSilence {
+		t.untold++
+		return 0, false
+	}
+	before, t.at, t.untold = t.untold, now, 0
+	return before, true
 }
 
 // NewFailures tells a log; nil is slog's default.
@@ -35,16 +52,32 @@ func NewFailures(log *slog.Logger) *Failures {
 
 // Wait notes that a call on a socket failed, tells of it unless one was told of a moment ago, and pauses.
 func (f *Failures) Wait(call string, err error) {
-	f.mu.Lock()
-	if now := time.Now(); f.toldAt.IsZero() || now.Sub(f.toldAt) >= failureSilence {
-		if inner := errors.Unwrap(err); inner != nil {
-			err = inner // the outer one names the socket's addresses
-		}
-		f.log.Warn("a listening socket fails", "call", call, "error", err, "untold_before", f.untold)
-		f.toldAt, f.untold = now, 0
-	} else {
-		f.untold++
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner // the outer one names the socket's addresses
 	}
+	f.mu.Lock()
+	before, isDue := f.sockets.isDue(time.Now())
 	f.mu.Unlock()
+	if isDue {
+		f.log.Warn("a listening socket fails", "call", call, "error", err, "untold_before", before)
+	}
 	time.Sleep(failurePause)
+}
+
+// Contain is deferred by the goroutine of one flow. A panic ends that flow, by end, and not the process with everybody's.
+func (f *Failures) Contain(end func()) {
+	if cause := recover(); cause != nil {
+		f.Panicked(cause)
+		end()
+	}
+}
+
+// Panicked tells of a panic that was recovered, with the stack of the caller, unless one was told of a moment ago.
+func (f *Failures) Panicked(cause any) {
+	f.mu.Lock()
+	before, isDue := f.panics.isDue(time.Now())
+	f.mu.Unlock()
+	if isDue {
+		f.log.Error("a session panicked", "error", fmt.Errorf("%v\n%s", cause, debug.Stack()), "untold_before", before)
+	}
 }

@@ -32,3 +32,21 @@ func TestFailuresAreToldOncePerMinute(t *testing.T) {
 		}
 	})
 }
+
+func TestPanicsAreContainedAndTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		f := NewFailures(slog.New(slog.NewTextHandler(&log, nil)))
+		ended := 0
+		for range 5 {
+			func() {
+				defer f.Contain(func() { ended++ })
+				panic("a fault")
+			}()
+			func() { defer f.Contain(func() { t.Error("ended without a panic") }) }()
+		}
+		if n := strings.Count(log.String(), "failures_test.go"); ended != 5 || strings.Count(log.String(), "a fault") != 1 || n == 0 {
+			t.Errorf("%d of 5 flows ended, and told was: %s", ended, log.String())
+		}
+	})
+}

@@ -2,9 +2,11 @@ package dataplane
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -25,15 +27,14 @@ func DefaultRelay() Relay { return Relay{Idle: 35 * time.Minute, HalfIdle: 2 * t
 // returns both streams are closed, nothing it started is running, and the session is still open.
 func (r Relay) Run(s *Session, client, target Stream) {
 	f := &flow{idle: r.Idle, halfIdle: r.HalfIdle, pulse: NewPulse()}
-	down := make(chan struct{})
-	go func() {
-		defer close(down)
-		f.pump(target, client, s.Down)
-	}()
-	f.pump(client, target, s.Up)
-	<-down
+	down := make(chan error)
+	go func() { down <- f.pump(target, client, s.Down) }()
+	fault := errors.Join(f.pump(client, target, s.Up), <-down)
 	_ = client.Close()
 	_ = target.Close()
+	if fault != nil {
+		panic(fault) // in the goroutine of the session, which contains it
+	}
 }
 
 // flow is one run of a relay.
@@ -43,8 +44,16 @@ type flow struct {
 	halfClosed     atomic.Bool
 }
 
-// pump moves one direction until its source has finished; any other end closes both streams and so ends the other pump.
-func (f *flow) pump(from, to Stream, count func(int) error) {
+// pump moves one direction until its source has finished; any other end closes both streams and so ends the other pump. It
+// returns what it panicked with.
+func (f *flow) pump(from, to Stream, count func(int) error) (fault error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			fault = fmt.Errorf("%v\n%s", cause, debug.Stack())
+			_ = from.Close()
+			_ = to.Close()
+		}
+	}()
 	err := f.move(from, to, count)
 	if errors.Is(err, io.EOF) {
 		err = to.CloseWrite()
@@ -55,6 +64,7 @@ func (f *flow) pump(from, to Stream, count func(int) error) {
 		_ = from.Close()
 		_ = to.Close()
 	}
+	return nil
 }
 
 func (f *flow) move(from, to Stream, count func(int) error) error {

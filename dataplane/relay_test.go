@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,5 +178,47 @@ func TestSourceTakesABufferOnlyWhenReadable(t *testing.T) {
 	buffers.Return(chunk)
 	if _, _, err := source.Read(10); err != io.EOF {
 		t.Errorf("at the end: %v", err)
+	}
+}
+
+// faulty is a stream in which the program fails when it writes.
+type faulty struct{ *TCPStream }
+
+func (faulty) Write(net.Buffers) error { panic("a fault") }
+
+// A panic of either direction reaches the goroutine of the session, once, when both have ended.
+func TestRelayHandsAPanicToItsCaller(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	for _, side := range []string{"client", "target"} {
+		l := NewLedger(time.Now)
+		l.Apply([]Key{{ID: 1}}, nil, false)
+		session, err := l.Admit(1, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, inner := pair(t)
+		target, outer := pair(t)
+		buffers := NewBuffers()
+		near, errNear := NewTCPStream(inner, buffers)
+		far, errFar := NewTCPStream(outer, buffers)
+		if errNear != nil || errFar != nil {
+			t.Fatal(errNear, errFar)
+		}
+		cause := make(chan any, 1)
+		go func() {
+			defer func() { cause <- recover() }()
+			if side == "client" {
+				DefaultRelay().Run(session, faulty{near}, far)
+			} else {
+				DefaultRelay().Run(session, near, faulty{far})
+			}
+		}()
+		_, _ = map[string]*net.TCPConn{"client": target, "target": client}[side].Write([]byte("x"))
+		if err, ok := (<-cause).(error); !ok || !strings.Contains(err.Error(), "a fault") || !strings.Contains(err.Error(), "relay_test.go") {
+			t.Errorf("%s: panicked with %v, want what happened and where", side, err)
+		}
+		if _, err := client.Read(make([]byte, 1)); err == nil {
+			t.Errorf("%s: the client's connection is open", side)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 // ServeHTTP decides what a request is: a user's, or anybody's.
 func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer p.contain()
 	keyID, issued := int64(0), false
 	if shown := r.Header["Proxy-Authorization"]; len(shown) == 1 {
 		keyID, issued = p.ring.judge(shown[0])
@@ -29,6 +30,18 @@ func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.visit(w, r)
 	}
+}
+
+// contain tells of a panic what net/http would tell with a client's address, and has it end the request alone.
+func (p *Plane) contain() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if err, ok := cause.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+		p.failures.Panicked(cause)
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // challenge asks a browser for credentials: those it has not sent yet, or newer ones.
@@ -82,8 +95,13 @@ func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, targe
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
 		return
 	}
+	goesOn := false
+	defer func() {
+		if !goesOn {
+			p.links.Leave(l)
+		}
+	}()
 	if err := l.Admit(p.ledger, keyID); err != nil {
-		p.links.Leave(l)
 		refuse(w, l, err)
 		return
 	}
@@ -91,7 +109,7 @@ func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, targe
 	case r.Method != http.MethodConnect:
 		p.forward(w, r, l, target) //nolint:contextcheck // a link holds the request's context
 	case r.ProtoMajor == 1:
-		p.tunnel(w, l, target)
+		goesOn = p.tunnel(w, l, target)
 	default:
 		p.tunnelStream(w, r, l, target)
 	}

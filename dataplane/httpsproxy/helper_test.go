@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,19 +29,38 @@ type house struct {
 	plane  *httpsproxy.Plane
 	ledger *dataplane.Ledger
 	keys   []dataplane.Key
+	faults *faults // what the plane tells of panics
+}
+
+// faults is a log that many write.
+type faults struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (f *faults) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all.Write(p)
+}
+
+func (f *faults) String() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all.String()
 }
 
 // newHouse serves a plane with keys 1 to n; 127.0.0.1 may be reached, and site.test is it.
 func newHouse(t testing.TB, n int) *house {
 	t.Helper()
-	h := &house{TB: t, ca: testca.New(t), ledger: dataplane.NewLedger(time.Now)}
+	h := &house{TB: t, ca: testca.New(t), ledger: dataplane.NewLedger(time.Now), faults: new(faults)}
 	log := new(strings.Builder)
 	listener, err := httpsproxy.Listen(t.Context(), "127.0.0.1", 0, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.plane, err = httpsproxy.New(httpsproxy.Config{
-		Listener: listener, TLS: h.ca.Server(t, "127.0.0.1"), Door: door, Ledger: h.ledger,
+		Listener: listener, TLS: h.ca.Server(t, "127.0.0.1"), Door: door, Ledger: h.ledger, Log: slog.New(slog.NewTextHandler(h.faults, nil)),
 		Egress: dataplane.NewEgress(dataplane.EgressConfig{
 			AllowTargets: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Resolver: resolver{},
 		}),
@@ -104,6 +124,9 @@ type resolver struct{}
 func (resolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
 	if host == "site.test" {
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	}
+	if host == "fail.test" {
+		panic("a fault")
 	}
 	return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 }

@@ -49,7 +49,6 @@ func errandOf(ctx context.Context) *errand { return ctx.Value(errandKey{}).(*err
 
 // forward serves a request for an http:// URL.
 func (p *Plane) forward(w http.ResponseWriter, r *http.Request, l *dataplane.Link, to dataplane.Target) {
-	defer p.links.Leave(l)
 	control := http.NewResponseController(w)
 	if !l.Attach(func() { abort(control) }) {
 		refuse(w, l, dataplane.ErrEnded)
@@ -71,14 +70,15 @@ func (e *errand) check() {
 	e.timer.Store(time.AfterFunc(left, e.check))
 }
 
-// dialErrand reaches the target of the request that the context belongs to.
-func (p *Plane) dialErrand(ctx context.Context, _, _ string) (net.Conn, error) {
+// dialErrand reaches the target of the request that the context belongs to, on a goroutine of the transport.
+func (p *Plane) dialErrand(ctx context.Context, _, _ string) (conn net.Conn, err error) {
+	defer p.failures.Contain(func() { conn, err = nil, dataplane.ErrUnreachable })
 	e := errandOf(ctx)
-	conn, err := e.link.Dial(p.egress, e.target)
+	target, err := e.link.Dial(p.egress, e.target)
 	if err != nil {
 		return nil, err
 	}
-	return &counted{Conn: conn, errand: e}, nil
+	return &counted{Conn: target, errand: e}, nil
 }
 
 // counted is a target's connection whose bytes are counted and wait for the key's limits. It hides the ReadFrom of a TCP

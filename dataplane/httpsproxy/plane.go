@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -23,7 +24,7 @@ import (
 	"stile/dataplane"
 )
 
-// Config is what a plane needs; all fields but Listener and Site are required.
+// Config is what a plane needs; all fields but Listener, Site and Log are required.
 type Config struct {
 	// Listener is the plane's from now on; nil = it listens nowhere before Serve. It is made first, because a door belongs to
 	// a server that knows its port.
@@ -37,6 +38,8 @@ type Config struct {
 	// Ledger admits sessions and Egress reaches targets.
 	Ledger *dataplane.Ledger
 	Egress *dataplane.Egress
+	// Log gets the program's own faults, never a client's; nil is slog's default.
+	Log *slog.Logger
 }
 
 const (
@@ -64,13 +67,14 @@ const (
 
 // Plane serves the proxy. It implements dataplane.Plane.
 type Plane struct {
-	ledger  *dataplane.Ledger
-	egress  *dataplane.Egress
-	site    http.Handler
-	ring    *keyring
-	relay   dataplane.Relay
-	buffers *dataplane.Buffers
-	plain   *httputil.ReverseProxy
+	ledger   *dataplane.Ledger
+	egress   *dataplane.Egress
+	failures *dataplane.Failures
+	site     http.Handler
+	ring     *keyring
+	relay    dataplane.Relay
+	buffers  *dataplane.Buffers
+	plain    *httputil.ReverseProxy
 
 	server  *http.Server
 	serving sync.WaitGroup
@@ -95,7 +99,7 @@ func New(c Config) (*Plane, error) {
 		c.Site = http.HandlerFunc(emptySite)
 	}
 	p := &Plane{
-		ledger: c.Ledger, egress: c.Egress, site: c.Site, ring: newKeyring(c.Door), relay: dataplane.DefaultRelay(),
+		ledger: c.Ledger, egress: c.Egress, failures: dataplane.NewFailures(c.Log), site: c.Site, ring: newKeyring(c.Door), relay: dataplane.DefaultRelay(),
 		buffers: dataplane.NewBuffers(), links: dataplane.NewLinks(),
 		origins: dataplane.NewOrigins(), strangers: dataplane.NewStrangers(maxStrangers, maxStrangersPerOrigin),
 	}

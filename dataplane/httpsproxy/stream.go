@@ -14,7 +14,6 @@ import (
 
 // tunnelStream serves a CONNECT in HTTP/2, on a stream of a connection that others use.
 func (p *Plane) tunnelStream(w http.ResponseWriter, r *http.Request, l *dataplane.Link, to dataplane.Target) {
-	defer p.links.Leave(l)
 	conn, err := l.Dial(p.egress, to)
 	if err != nil {
 		refuse(w, l, err)

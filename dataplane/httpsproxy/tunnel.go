@@ -15,30 +15,30 @@ import (
 // smallRead is what a tunnel holds while it waits for its client; a larger buffer is taken when this one fills.
 const smallRead = 4 << 10
 
-// tunnel serves a CONNECT in HTTP/1.1. The connection leaves net/http, whose buffers and goroutine end with the request.
-func (p *Plane) tunnel(w http.ResponseWriter, l *dataplane.Link, to dataplane.Target) {
+// tunnel serves a CONNECT in HTTP/1.1. The connection leaves net/http, whose buffers and goroutine end with the request; the
+// link goes on then, in a goroutine that ends it.
+func (p *Plane) tunnel(w http.ResponseWriter, l *dataplane.Link, to dataplane.Target) (goesOn bool) {
 	target, err := l.Dial(p.egress, to)
 	if err != nil {
 		refuse(w, l, err)
-		p.links.Leave(l)
-		return
+		return false
 	}
 	conn, ahead, err := http.NewResponseController(w).Hijack()
 	client, isTLS := conn.(*tls.Conn)
 	if err != nil || !isTLS {
 		dataplane.Reset(target)
-		p.links.Leave(l)
-		return
+		return false
 	}
 	stream := newTLSStream(client, ahead.Reader, p.buffers)
 	if !l.Attach(func() { dataplane.Reset(stream.wire.TCPConn) }) {
-		p.links.Leave(l)
-		return
+		return false
 	}
 	go func() {
 		defer p.links.Leave(l)
+		defer p.failures.Contain(l.Cut)
 		p.run(l, stream, target)
 	}()
+	return true
 }
 
 // run answers the CONNECT and moves bytes until the tunnel ends.

@@ -198,3 +198,29 @@ func serve(t testing.TB, handle func(net.Conn)) string {
 	}()
 	return listener.Addr().String()
 }
+
+// A fault over one request ends it, and no other of its connection; the log tells where it was, and neither a name nor an address.
+func TestAPanicEndsItsRequest(t *testing.T) {
+	h := newHouse(t, 1)
+	site := h.site()
+	_, port, _ := net.SplitHostPort(site.Listener.Addr().String())
+	head := "CONNECT fail.test:443 HTTP/1.1\r\nHost: fail.test:443\r\nProxy-Authorization: " + header(h.keys[0]).Get("Proxy-Authorization") + "\r\n\r\n"
+	if got := h.raw(head); got != "" {
+		t.Errorf("HTTP/1.1: answered %q", got)
+	}
+	if resp, err := h.ask(http.MethodConnect, "fail.test:443", "", header(h.keys[0])); err == nil {
+		t.Errorf("HTTP/2: answered %v", resp)
+	}
+	if resp, err := h.ask(http.MethodGet, "fail.test", "/", header(h.keys[0])); err != nil || resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("a plain request: %v, %v", resp, err)
+	}
+	if resp, err := h.ask(http.MethodGet, "site.test:"+port, "/", header(h.keys[0])); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("the next request: %v, %v", resp, err)
+	}
+	if text := h.faults.String(); !strings.Contains(text, "helper_test.go") || strings.Contains(text, "fail.test") || strings.Contains(text, "127.0.0.1") {
+		t.Errorf("told was: %s", text)
+	}
+	if n := h.ledger.Totals().Sessions; n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}

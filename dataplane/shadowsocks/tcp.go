@@ -37,6 +37,7 @@ func (p *server) start(conn *net.TCPConn, bucket int) {
 	l.Attach(func() { dataplane.Reset(conn) })
 	go func() {
 		defer p.links.Leave(l)
+		defer p.failures.Contain(l.Cut)
 		p.serveLink(l, conn, bucket)
 	}()
 }
@@ -45,6 +46,7 @@ func (p *server) start(conn *net.TCPConn, bucket int) {
 func (p *server) serveLink(l *dataplane.Link, conn *net.TCPConn, bucket int) {
 	from := p.origins.OfPeer(conn)
 	stranger := p.waiting.Enter(from, func() { _ = conn.Close() })
+	defer stranger.Leave()
 	_ = conn.SetReadDeadline(time.Now().Add(p.times.handshake))
 	g, err := p.edition.handshake(conn, from, bucket)
 	stranger.Leave()

@@ -114,8 +114,14 @@ func (p *server) serveUDP(conn *net.UDPConn, bucket int) {
 			p.failures.Wait("shadowsocks: receive", err)
 			continue
 		}
-		p.edition.receive(conn, clientKey{addr, bucket}, packet[:n], plain[:0])
+		p.take(conn, clientKey{addr, bucket}, packet[:n], plain[:0])
 	}
+}
+
+// take takes one packet. A panic over it drops it.
+func (p *server) take(conn *net.UDPConn, client clientKey, packet, dst []byte) {
+	defer p.failures.Contain(func() {})
+	p.edition.receive(conn, client, packet, dst)
 }
 
 // find returns an association, or nil.
@@ -262,6 +268,7 @@ func (a *association) send(to dataplane.Target, payload []byte) {
 	payload = slices.Clone(payload)
 	a.table.running.Go(func() {
 		defer a.table.asked(a.keyID)
+		defer a.table.plane.failures.Contain(a.cut)
 		if addrs, err := a.table.plane.egress.Resolve(a.ctx, to); err == nil {
 			a.sendTo(netip.AddrPortFrom(addrs[0], to.Port), payload)
 		}
@@ -311,8 +318,9 @@ func (a *association) sendTo(to netip.AddrPort, payload []byte) {
 
 // receive carries replies until the client was silent for too long or the association is closed.
 func (a *association) receive() {
-	defer a.end()
 	plane := a.table.plane
+	defer a.end()
+	defer plane.failures.Contain(a.cut)
 	_ = a.out.SetReadDeadline(time.Now().Add(plane.times.dns))
 	for {
 		buffer, n, from, err := a.out.Receive(plane.buffers, replyStart, replySize)
