@@ -17,11 +17,21 @@ func (e *commitError) Unwrap() error { return e.err }
 // mayRepeat reports whether a failed transaction surely left nothing behind and can do better at once. One that waited
 // busyWait for a lock or a connection cannot: its tasks would each wait as long, one after the other.
 func (w *writer) mayRepeat(err error) bool {
-	if w.store.dialect.isBusy(err) || errors.Is(err, context.DeadlineExceeded) {
+	if w.store.dialect.isBusy(err) || isVain(err) {
 		return false
 	}
+	return !isUnknown(err) || w.store.dialect.isRolledBack(err)
+}
+
+// isUnknown reports that what failed was the commit.
+func isUnknown(err error) bool {
 	_, atCommit := errors.AsType[*commitError](err)
-	return !atCommit || w.store.dialect.isRolledBack(err)
+	return atCommit
+}
+
+// isLost reports that a connection, which may have ended long before, took a transaction along that surely left nothing behind.
+func (w *writer) isLost(err error) bool {
+	return w.conn == nil && isAway(err) && w.mayRepeat(err) && !errors.As(err, new(*unreached))
 }
 
 // outcome is what a task of a committed transaction answers.
@@ -32,10 +42,13 @@ func (t *task) outcome() error {
 	return t.refused
 }
 
-// transact runs tasks in one transaction; a second time when there was a live key that was said not to be there. Then all look, so
-// that it is not found out of one after the other.
+// transact runs tasks in one transaction; a second time on another connection when the first was lost before its commit, and when there
+// was a live key that was said not to be there. Then all look, so that it is not found out of one after the other.
 func (w *writer) transact(tasks []*task) error {
 	err := w.transactOnce(tasks)
+	if w.isLost(err) {
+		err = w.transactOnce(tasks)
+	}
 	if !errors.Is(err, errKeyThere) {
 		return err
 	}
@@ -48,6 +61,8 @@ func (w *writer) transact(tasks []*task) error {
 }
 
 func (w *writer) transactOnce(tasks []*task) error {
+	w.watch.begin()
+	defer w.watch.end()
 	if err := w.connect(); err != nil {
 		return err
 	}
@@ -147,7 +162,8 @@ func (w *writer) connect() error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	w.conn, w.statements, w.preparations, w.changes = conn, map[string]*sql.Stmt{}, preparations{}, 0
-	if w.store.dialect.impatient != "" {
+	err = w.watch.hold(conn)
+	if err == nil && w.store.dialect.impatient != "" {
 		_, err = conn.ExecContext(ctx, w.store.dialect.impatient)
 	}
 	if err == nil {

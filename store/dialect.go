@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,6 +42,8 @@ type dialect struct {
 	origin string
 	// isForbidden reports that a question may not be asked, or has no answer here.
 	isForbidden func(error) bool
+	// fits refuses a server or a database that is not for Stile, while nobody else migrates; nil = there is nothing to ask.
+	fits func(context.Context, *sql.Conn) error
 	// migrating makes a transaction the only one that migrates.
 	migrating string
 	// skipIDs makes the ids that a table hands out follow the largest it holds, after some were given; %s is the table.
@@ -68,7 +69,7 @@ type dialect struct {
 	readers int
 	// lookups is how many more are for what requests ask all the time, and openLookup opens one.
 	lookups    int
-	openLookup func(ctx context.Context, d *dialect, dsn string) (lookupEngine, error)
+	openLookup func(ctx context.Context, d *dialect, dsn string, away *far) (lookupEngine, error)
 }
 
 var sqliteDialect = dialect{
@@ -131,6 +132,7 @@ var postgresDialect = dialect{
 	begin:             "BEGIN",
 	origin:            postgresOrigin,
 	isForbidden:       postgresClass(""),
+	fits:              fitsPostgres,
 	migrating:         "SELECT pg_advisory_xact_lock(7526413)",
 	skipIDs:           "SELECT setval(s, GREATEST(pg_sequence_last_value(s::regclass), (SELECT MAX(id) FROM %[1]s))) FROM pg_get_serial_sequence('%[1]s', 'id') AS s",
 	snapshot:          &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
@@ -181,15 +183,18 @@ func postgresClass(prefix string) func(error) bool {
 // file, so that readers are safe.
 const readerMap = "1073741824"
 
-// engine picks the dialect of a DSN and returns what opens a connection for the writer and one for readers.
-func engine(dsn string) (d *dialect, writer, reader driver.Connector, err error) {
+// engine picks the dialect of a DSN and returns what opens a connection for the writer and one for readers. away is where a far
+// server is remembered not to answer.
+func engine(dsn string, away *far) (d *dialect, writer, reader driver.Connector, err error) {
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		config, err := postgresConfig(dsn)
 		if err != nil {
 			return &postgresDialect, nil, nil, err
 		}
-		writer = stdlib.GetConnector(*config)
-		return &postgresDialect, writer, writer, nil
+		writer = farConnector{stdlib.GetConnector(*config), away, &config.Config}
+		reading := config.Copy()
+		impatiently(&reading.Config, readWait)
+		return &postgresDialect, writer, farConnector{stdlib.GetConnector(*reading), away, &config.Config}, nil
 	}
 	if err := createPrivate(dsn); err != nil {
 		return nil, nil, nil, err
@@ -246,7 +251,17 @@ func isPostgresAnswer(err error) bool {
 func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL address: %w", err) // pgx keeps the password out of it
+		return nil, unreadable(err)
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectWait
+	}
+	config.DialFunc = dialFar(config.ConnectTimeout)
+	lookUpHost := config.LookupFunc
+	config.LookupFunc = func(ctx context.Context, host string) ([]string, error) { // which the time-out does not cover
+		ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
+		defer cancel()
+		return lookUpHost(ctx, host)
 	}
 	config.RuntimeParams["application_name"] = "stile"
 	config.RuntimeParams["enable_seqscan"] = "off"

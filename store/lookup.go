@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"time"
 
 	"stile/vpn"
 )
@@ -57,9 +56,10 @@ func (q *question) give(row scanner) (err error) {
 	return q.each(row)
 }
 
-// lookupEngine answers the questions of one group, which have all been asked when it begins: each gets its err.
+// lookupEngine answers the questions of one group, which have all been asked when it begins: each gets its err. away says that
+// whoever waits for the next group would wait in vain.
 type lookupEngine interface {
-	answer(group []*question)
+	answer(group []*question) (away error)
 	close() error
 }
 
@@ -94,6 +94,10 @@ func (l *lookups) ask(q *question) error {
 	if l.isClosed {
 		l.mu.Unlock()
 		return ErrClosed
+	}
+	if len(l.waiting) >= maxWaiting {
+		l.mu.Unlock()
+		return errCrowd
 	}
 	l.waiting = append(l.waiting, q)
 	if l.isGathering || len(l.free) == 0 {
@@ -130,12 +134,21 @@ func (l *lookups) lead(own *question) {
 	}
 	l.mu.Unlock()
 	engine := own.engine
-	engine.answer(group[:n])
+	away := engine.answer(group[:n])
+	var late []*question
 	l.mu.Lock()
+	if away != nil && !l.isGathering { // else the next leader's own question is among them
+		late = append(late, l.waiting...)
+		l.waiting = l.waiting[:0]
+	}
 	l.free = append(l.free, engine)
 	l.handOn()
 	l.freed.Broadcast()
 	l.mu.Unlock()
+	for _, q := range late {
+		q.err = away
+		q.turn <- true
+	}
 	for _, q := range group[:n] {
 		if q != own {
 			q.turn <- true
@@ -238,15 +251,12 @@ func assign(row columns, dest []any) error {
 	return nil
 }
 
-// lookupWait bounds one group on a far engine.
-const lookupWait = 30 * time.Second
-
 // openLookups opens the engines.
 func (s *Store) openLookups(ctx context.Context) error {
 	engines := make([]lookupEngine, s.dialect.lookups)
 	for i := range engines {
 		var err error
-		if engines[i], err = s.dialect.openLookup(context.WithoutCancel(ctx), s.dialect, s.dsn); err != nil {
+		if engines[i], err = s.dialect.openLookup(context.WithoutCancel(ctx), s.dialect, s.dsn, s.away); err != nil {
 			for _, e := range engines[:i] {
 				_ = e.close()
 			}

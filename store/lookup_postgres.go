@@ -16,6 +16,7 @@ type postgresLookups struct {
 	ctx        context.Context //nolint:containedctx // the values of the store's own context; never ends
 	dialect    *dialect
 	config     *pgconn.Config
+	away       *far
 	conn       *pgconn.PgConn
 	texts      map[sized]string
 	statements preparations
@@ -31,7 +32,7 @@ type part struct {
 	values    [][]byte // the same as PostgreSQL has them
 }
 
-func openPostgresLookups(ctx context.Context, d *dialect, dsn string) (lookupEngine, error) {
+func openPostgresLookups(ctx context.Context, d *dialect, dsn string, away *far) (lookupEngine, error) {
 	config, err := postgresConfig(dsn)
 	if err != nil {
 		return nil, err
@@ -39,8 +40,9 @@ func openPostgresLookups(ctx context.Context, d *dialect, dsn string) (lookupEng
 	// A lookup joins what it finds by its keys. Without these there is one way to do so, whatever the statistics say.
 	config.RuntimeParams["enable_hashjoin"] = "off"
 	config.RuntimeParams["enable_mergejoin"] = "off"
-	p := &postgresLookups{ctx: ctx, dialect: d, config: &config.Config, texts: map[sized]string{}}
-	if err := p.connect(ctx); err != nil {
+	impatiently(&config.Config, lookupWait)
+	p := &postgresLookups{ctx: ctx, dialect: d, config: &config.Config, away: away, texts: map[sized]string{}}
+	if err := p.connect(); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -48,32 +50,39 @@ func openPostgresLookups(ctx context.Context, d *dialect, dsn string) (lookupEng
 
 // connect puts another connection in the place of one that has ended. When there is none to be had, the ended one stays, and the
 // next group asks for another again.
-func (p *postgresLookups) connect(ctx context.Context) error {
-	conn, err := pgconn.ConnectConfig(ctx, p.config)
-	if err != nil {
-		return fmt.Errorf("look up: %w", err)
-	}
-	p.conn, p.statements = conn, preparations{}
-	return nil
+func (p *postgresLookups) connect() error {
+	return p.away.connect(p.ctx, p.config, func() error {
+		conn, err := pgconn.ConnectConfig(p.ctx, p.config)
+		if err == nil {
+			p.conn, p.statements = conn, preparations{}
+		}
+		return err
+	})
 }
 
-// answer implements lookupEngine. What a lost connection spoils is asked again on another one.
-func (p *postgresLookups) answer(group []*question) {
-	ctx, cancel := context.WithTimeout(p.ctx, lookupWait)
-	defer cancel()
+// answer implements lookupEngine. What a lost connection spoils is asked again on another one, but not where an answer was waited
+// for in vain.
+func (p *postgresLookups) answer(group []*question) (away error) {
 	p.isGiven = false
 	p.sort(group)
-	err := p.try(ctx)
-	if err != nil && p.conn.IsClosed() && !p.isGiven {
-		if err = p.connect(ctx); err == nil {
-			err = p.try(ctx)
+	err := p.try(p.ctx)
+	if err != nil && p.conn.IsClosed() && !p.isGiven && !isVain(err) {
+		if err = p.connect(); err == nil {
+			err = p.try(p.ctx)
 		}
+	}
+	if err != nil {
+		err = unavailable(fmt.Errorf("look up: %w", err))
+	}
+	if p.conn.IsClosed() {
+		away = err
 	}
 	for _, q := range group {
 		if q.err == nil {
 			q.err = err
 		}
 	}
+	return away
 }
 
 // sort parts the questions by what they ask.
@@ -99,11 +108,11 @@ func (p *postgresLookups) try(ctx context.Context) (err error) {
 		part := &p.parts[i]
 		keys, size := filledUp(nil, part.keys, len(part.questions[0].key))
 		if part.values, err = postgresValues(keys); err != nil {
-			return fmt.Errorf("look up: %w", err)
+			return err
 		}
 		statement, err := p.statements.prepared(ctx, p.conn, p.text(part.lookup, size))
 		if err != nil {
-			return fmt.Errorf("look up: %w", err)
+			return err
 		}
 		queries[i] = query{statement: statement, values: part.values, each: func(row postgresRow) error {
 			p.isGiven = true

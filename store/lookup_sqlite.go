@@ -26,7 +26,7 @@ type sqliteLookups struct {
 const lookupRoom = 256
 
 // openSQLiteLookups opens a file that is there and migrated.
-func openSQLiteLookups(_ context.Context, d *dialect, path string) (_ lookupEngine, err error) {
+func openSQLiteLookups(_ context.Context, d *dialect, path string, _ *far) (_ lookupEngine, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
@@ -112,13 +112,13 @@ func (s *sqliteLookups) run(stmt uintptr) error {
 }
 
 // answer implements lookupEngine. A group is one transaction: it takes the file's locks once.
-func (s *sqliteLookups) answer(group []*question) {
+func (s *sqliteLookups) answer(group []*question) (away error) {
 	if len(group) > 1 {
 		if err := s.run(s.begin); err != nil {
 			for _, q := range group {
 				q.err = err
 			}
-			return
+			return nil
 		}
 	}
 	for _, q := range group {
@@ -129,6 +129,7 @@ func (s *sqliteLookups) answer(group []*question) {
 			_ = s.command("ROLLBACK") // nothing was written: the answers stand
 		}
 	}
+	return nil
 }
 
 var errLookupKey = errors.New("look up: a key is made of int64 and at most 256 bytes")

@@ -102,6 +102,11 @@ func (s *Store) schemaVersion(ctx context.Context, conn *sql.Conn) (int64, error
 	if _, err := conn.ExecContext(ctx, s.dialect.migrating); err != nil {
 		return 0, err
 	}
+	if s.dialect.fits != nil {
+		if err := s.dialect.fits(ctx, conn); err != nil {
+			return 0, err
+		}
+	}
 	if _, err := conn.ExecContext(ctx, s.dialect.text.Replace(`
 		CREATE TABLE IF NOT EXISTS schema_migrations (
 			version    {{key}},

@@ -12,7 +12,7 @@ import (
 
 // queries is what reads on behalf of a transaction and reads outside of one have in common.
 type queries interface {
-	row(query string, args ...any) *sql.Row
+	row(query string, args ...any) scanner
 	rows(query string, args ...any) (*sql.Rows, error)
 }
 
@@ -56,13 +56,25 @@ func (r *reader) prepared(ctx context.Context, query string) (*sql.Stmt, error) 
 	return made, nil
 }
 
-func (r reading) row(query string, args ...any) *sql.Row {
+func (r reading) row(query string, args ...any) scanner {
 	stmt, err := r.reader.prepared(r.ctx, query)
 	if err != nil {
-		return r.reader.db.QueryRowContext(r.ctx, query, args...) // fails in the same way, and a Row carries the error
+		return failedRow{unavailable(err)}
 	}
-	return stmt.QueryRowContext(r.ctx, args...)
+	return readRow{stmt.QueryRowContext(r.ctx, args...)}
 }
+
+// failedRow is a row that was not had.
+type failedRow struct{ err error }
+
+// Scan returns why.
+func (r failedRow) Scan(...any) error { return r.err }
+
+// readRow is a row that says so when the server is away.
+type readRow struct{ *sql.Row }
+
+// Scan is that of sql.Row.
+func (r readRow) Scan(dest ...any) error { return unavailable(r.Row.Scan(dest...)) }
 
 func (r reading) rows(query string, args ...any) (*sql.Rows, error) {
 	stmt, err := r.reader.prepared(r.ctx, query)
@@ -73,7 +85,7 @@ func (r reading) rows(query string, args ...any) (*sql.Rows, error) {
 }
 
 // one scans the only row of a query; vpn.ErrNotFound when there is none.
-func one(row *sql.Row, dest ...any) error {
+func one(row scanner, dest ...any) error {
 	err := row.Scan(dest...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return vpn.ErrNotFound
@@ -87,7 +99,7 @@ type scanner interface{ Scan(dest ...any) error }
 // each calls f for every row and closes rows. It takes what queries.rows returned.
 func each(rows *sql.Rows, err error, f func(scanner) error) error {
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
@@ -95,7 +107,7 @@ func each(rows *sql.Rows, err error, f func(scanner) error) error {
 			return err
 		}
 	}
-	return rows.Err()
+	return unavailable(rows.Err())
 }
 
 // list collects every row of a query.

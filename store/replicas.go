@@ -28,7 +28,7 @@ const (
 	claimConns   = 2
 	// maxPublished bounds the rows of one statement.
 	maxPublished = 1000
-	// listenPause is waited before another attempt to listen.
+	// listenPause is waited after the end of a connection, and awayFor after an attempt in vain.
 	listenPause = 100 * time.Millisecond
 )
 
@@ -38,6 +38,7 @@ const databaseMillis = `(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT`
 // replicas is a vpn.Replicas on PostgreSQL.
 type replicas struct {
 	db     *sql.DB
+	away   *far
 	listen *pgx.ConnConfig
 	log    *slog.Logger
 	claims chan struct{} // a place for each that is under way
@@ -62,11 +63,12 @@ func (s *Store) openReplicas(dsn string, log *slog.Logger) error {
 	listen.RuntimeParams["application_name"] = "stile listen"
 	// What is told is told again or read again: no disk is waited for.
 	config.RuntimeParams["synchronous_commit"] = "off"
-	db := sql.OpenDB(stdlib.GetConnector(*config))
+	impatiently(&config.Config, lookupWait)
+	db := sql.OpenDB(farConnector{stdlib.GetConnector(*config), s.away, &config.Config})
 	db.SetMaxOpenConns(replicaConns)
 	db.SetMaxIdleConns(replicaConns)
 	s.pools = append(s.pools, db)
-	s.replicas = &replicas{db: db, listen: listen, log: log, claims: make(chan struct{}, claimConns)}
+	s.replicas = &replicas{db: db, away: s.away, listen: listen, log: log, claims: make(chan struct{}, claimConns)}
 	return nil
 }
 
@@ -204,18 +206,26 @@ func (r *replicas) Wake(ctx context.Context, replica int64, nodeIDs []int64) err
 // Listen implements vpn.Replicas. It has a connection of its own and makes another one when that breaks.
 func (r *replicas) Listen(ctx context.Context, replica int64, heard func(vpn.ReplicaNotice)) {
 	for ctx.Err() == nil {
+		pause := listenPause
 		if err := r.listenOnce(ctx, replica, heard); err != nil && ctx.Err() == nil {
 			r.log.Warn("other replicas are not heard until the next attempt", "error", err)
+			if errors.As(err, new(*unreached)) {
+				pause = awayFor
+			}
 		}
 		select {
-		case <-time.After(listenPause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}
 }
 
 func (r *replicas) listenOnce(ctx context.Context, replica int64, heard func(vpn.ReplicaNotice)) (err error) {
-	conn, err := pgx.ConnectConfig(ctx, r.listen)
+	var conn *pgx.Conn
+	err = r.away.connect(ctx, &r.listen.Config, func() (err error) {
+		conn, err = pgx.ConnectConfig(ctx, r.listen)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 func (s *Store) snapshot(ctx context.Context, f func(queries) error) error {
 	tx, err := s.reader.db.BeginTx(ctx, s.dialect.snapshot)
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
 	defer func() { _ = tx.Rollback() }() // it only read
 	return f(reads{ctx: ctx, tx: tx, text: s.dialect.text})
@@ -24,8 +24,8 @@ type reads struct {
 	text *strings.Replacer
 }
 
-func (r reads) row(query string, args ...any) *sql.Row {
-	return r.tx.QueryRowContext(r.ctx, r.text.Replace(query), args...)
+func (r reads) row(query string, args ...any) scanner {
+	return readRow{r.tx.QueryRowContext(r.ctx, r.text.Replace(query), args...)}
 }
 
 func (r reads) rows(query string, args ...any) (*sql.Rows, error) {

@@ -34,6 +34,7 @@ type Config struct {
 type Store struct {
 	dialect *dialect
 	dsn     string
+	away    *far       // the server, where it is a far one
 	water   *highWater // nil where there is none
 	now     func() time.Time
 	aead    cipher.AEAD
@@ -57,11 +58,12 @@ var _ vpn.Store = (*Store)(nil)
 // Open opens the database and brings its schema up to date. Two processes may open the same one at once. It refuses a
 // database whose schema is newer than this program, and one whose seeds were sealed with another secret.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	d, toWrite, toRead, err := engine(c.DSN)
+	away := new(far)
+	d, toWrite, toRead, err := engine(c.DSN, away)
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
 	}
-	s := &Store{dialect: d, dsn: c.DSN, now: c.Now, aead: newAEAD(c.Secret), doors: doors{secret: c.Secret}, observe: c.Observe}
+	s := &Store{dialect: d, dsn: c.DSN, away: away, now: c.Now, aead: newAEAD(c.Secret), doors: doors{secret: c.Secret}, observe: c.Observe}
 	if s.observe == nil {
 		s.observe = func(int, time.Duration) {}
 	}
@@ -77,6 +79,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		err = s.openReplicas(c.DSN, log)
 	}
 	if err != nil {
+		if c, isFar := toWrite.(farConnector); isFar {
+			err = c.explained(err)
+		}
 		if s.lookups != nil {
 			_ = s.lookups.close()
 		}

@@ -115,10 +115,10 @@ func (t *tx) prepared(query string) (*sql.Stmt, error) {
 	return t.writer.prepared(query)
 }
 
-func (t *tx) row(query string, args ...any) *sql.Row {
+func (t *tx) row(query string, args ...any) scanner {
 	stmt, err := t.prepared(query)
 	if err != nil {
-		return t.writer.conn.QueryRowContext(t.ctx, query, args...) // fails in the same way, and a Row carries the error
+		return failedRow{err}
 	}
 	return stmt.QueryRowContext(t.ctx, args...)
 }

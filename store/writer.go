@@ -37,6 +37,9 @@ type writer struct {
 	stop  chan struct{} // closed: take nothing more
 	ended chan struct{} // closed: everyone is answered
 	once  sync.Once
+	watch *watch
+	// callers is how many wait for their outcomes.
+	callers atomic.Int64
 
 	// Below: the goroutine's own.
 	water      *highWater // nil where there is none
@@ -79,6 +82,7 @@ func newWriter(ctx context.Context, s *Store, db *sql.DB, water *highWater, log 
 		queue: make(chan *task, maxQueue), stop: make(chan struct{}), ended: make(chan struct{}),
 		texts: map[sized]string{},
 	}
+	w.watch = newWatch(w.queue, s.dialect.hasPeers)
 	go w.loop() //nolint:contextcheck // it outlives the call: w.ctx
 	return w
 }
@@ -106,6 +110,10 @@ func (w *writer) do(ctx context.Context, t *task) error {
 		return fmt.Errorf("store: %s: %w", t.name, ErrClosed)
 	default:
 	}
+	if err := w.enter(); err != nil {
+		return fmt.Errorf("store: %s: %w", t.name, err)
+	}
+	defer w.callers.Add(-1)
 	select {
 	case w.queue <- t:
 	case <-ctx.Done():
@@ -117,7 +125,7 @@ func (w *writer) do(ctx context.Context, t *task) error {
 	switch {
 	case err == nil, isRefusal(err):
 		return err
-	case w.store.dialect.isFull(err):
+	case w.isUnavailable(err):
 		return fmt.Errorf("store: %s: %w: %w", t.name, vpn.ErrUnavailable, err)
 	default:
 		return fmt.Errorf("store: %s: %w", t.name, err)
@@ -166,6 +174,7 @@ func (w *writer) loop() {
 			return
 		case first := <-w.queue:
 			group = w.gather(group[:0], first)
+			w.watch.serve(group)
 			began := time.Now()
 			for rest := group; len(rest) > 0; {
 				n := w.unit(rest)
@@ -173,6 +182,7 @@ func (w *writer) loop() {
 				rest = rest[n:]
 			}
 			w.took = time.Since(began)
+			w.watch.serve(nil)
 			w.store.observe(len(group), w.took)
 			w.expected, w.last = max(w.last, len(group)), len(group)
 		}

@@ -24,9 +24,9 @@ var ErrCodeTaken = errors.New("the code was taken")
 // ErrLimit is returned by Store.AddToken when the user has as many tokens as allowed.
 var ErrLimit = errors.New("limit reached")
 
-// ErrUnavailable is wrapped by writes that the database cannot take now, such as on a full disk. Nothing was changed, and
-// reads go on.
-var ErrUnavailable = errors.New("the database takes no changes now")
+// ErrUnavailable is wrapped where the database is out of reach, and by writes that it cannot take now, such as on a full disk, when
+// reads go on. Nothing was changed.
+var ErrUnavailable = errors.New("the database is not available")
 
 // Store keeps the state. Every method is one transaction; a method that returned nil has made its change durable.
 // Methods that change something take the Audit entry that is written with it. Contexts end waiting, never a commit
