@@ -192,9 +192,7 @@ func engine(dsn string, away *far) (d *dialect, writer, reader driver.Connector,
 			return &postgresDialect, nil, nil, err
 		}
 		writer = farConnector{stdlib.GetConnector(*config), away, &config.Config}
-		reading := config.Copy()
-		impatiently(&reading.Config, readWait)
-		return &postgresDialect, writer, farConnector{stdlib.GetConnector(*reading), away, &config.Config}, nil
+		return &postgresDialect, writer, farConnector{readingConnector(config), away, &config.Config}, nil
 	}
 	if err := createPrivate(dsn); err != nil {
 		return nil, nil, nil, err

@@ -13,7 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"stile/vpn"
 )
@@ -51,6 +53,27 @@ func impatiently(config *pgconn.Config, within time.Duration) {
 	config.AfterNetConnect = func(_ context.Context, _ *pgconn.Config, conn net.Conn) (net.Conn, error) {
 		return &impatient{Conn: conn, within: within}, nil
 	}
+}
+
+// readingConnector connects the pool of readers. What has been idle for a second is proved to work before it is used, and for that a
+// server has no longer than for a new connection.
+func readingConnector(config *pgx.ConnConfig) driver.Connector {
+	config = config.Copy()
+	impatiently(&config.Config, readWait)
+	wait := func(conn *pgx.Conn, within time.Duration) {
+		if line, ok := conn.PgConn().Conn().(*impatient); ok {
+			line.within = within
+		}
+	}
+	return stdlib.GetConnector(*config,
+		stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
+			wait(p.Conn, connectWait)
+			return p.IdleDuration > time.Second
+		}),
+		stdlib.OptionResetSession(func(_ context.Context, conn *pgx.Conn) error { // comes after that
+			wait(conn, readWait)
+			return nil
+		}))
 }
 
 // impatient is a connection whose every Read and Write has a deadline of its own: that of the socket, which costs no timer and
