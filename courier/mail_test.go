@@ -433,14 +433,20 @@ func TestMailGoesOverTLS(t *testing.T) {
 	if got := p.got(); len(got) != 1 || !p.isTLS[0] || p.users[0] != "stile" || read(t, got[0].raw).text != "Здравствуйте!\n\nПочта работает.\n" {
 		t.Errorf("got %+v, TLS %v, users %v", got, p.isTLS, p.users)
 	}
-	for name, try := range map[string]vpn.Mailer{
-		"a wrong password":        mailer(t, "smtp://stile:wrong-password@"+p.address, roots),
-		"an unknown certificate":  mailer(t, "smtp://stile:pass%20word%2F1@"+p.address, nil),
-		"a server without TLS":    mailer(t, "smtps://"+deliver(t, nil).address, nil),
-		"a password without TLS":  mailer(t, "smtp://stile:pass%20word%2F1@"+deliver(t, nil).address, nil),
-		"a server that is not up": mailer(t, "smtp://127.0.0.1:1", nil),
+	for name, try := range map[string]struct {
+		mailer vpn.Mailer
+		remedy string
+	}{
+		"a wrong password":        {mailer(t, "smtp://stile:wrong-password@"+p.address, roots), p.address + ": "},
+		"an unknown certificate":  {mailer(t, "smtp://stile:pass%20word%2F1@"+p.address, nil), "as it is in the server's certificate"},
+		"a server without TLS":    {mailer(t, "smtps://"+deliver(t, nil).address, nil), "smtp:// is STARTTLS"},
+		"a password without TLS":  {mailer(t, "smtp://stile:pass%20word%2F1@"+deliver(t, nil).address, nil), "smtp:// is STARTTLS"},
+		"a server that is not up": {mailer(t, "smtp://127.0.0.1:1", nil), "nobody listens there"},
 	} {
-		err := try.Send(t.Context(), m)
+		err := try.mailer.Send(t.Context(), m)
+		if err == nil || strings.Count(err.Error(), try.remedy) != 1 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v; want %q", name, err, try.remedy)
+		}
 		if err == nil || errors.Is(err, vpn.ErrMailRejected) || strings.Contains(err.Error(), "wrong-password") || strings.Contains(err.Error(), "pass word") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -7,11 +7,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	netmail "net/mail"
 	"net/netip"
+	"net/textproto"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/wneessen/go-mail"
@@ -37,6 +41,7 @@ const smtpTimeout = 20 * time.Second
 // SMTP is a vpn.Mailer on a mail server. Each mail has a connection of its own.
 type SMTP struct {
 	host    string
+	port    int
 	options []mail.Option
 	from    string
 }
@@ -74,7 +79,7 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 	if c.TLS != nil {
 		options = append(options, mail.WithTLSConfig(c.TLS))
 	}
-	return &SMTP{host: u.Hostname(), options: options, from: c.From}, nil
+	return &SMTP{host: u.Hostname(), port: port, options: options, from: c.From}, nil
 }
 
 func isLoopback(host string) bool {
@@ -104,13 +109,34 @@ func (s *SMTP) Send(ctx context.Context, m vpn.Mail) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("courier: smtp: %w", ctx.Err())
 	case !isRefusal:
-		return fmt.Errorf("courier: smtp: %w", err)
+		return fmt.Errorf("courier: smtp: %s: %w: %s", net.JoinHostPort(s.host, strconv.Itoa(s.port)), err, remedy(err))
 	case refusal.ErrorCode() >= 500 && refusal.Reason != mail.ErrSMTPMailFrom: // the sender is the operator's to put right
 		err = vpn.ErrMailRejected
 	default:
 		err = errors.New("courier: smtp")
 	}
 	return fmt.Errorf("%w: %s: status %d", err, refusal.Reason, refusal.ErrorCode()) // the server's words may name the user
+}
+
+// remedy is what can be done where a mail server was not reached, or not talked into taking a mail.
+func remedy(err error) string {
+	reply, isReply := errors.AsType[*textproto.Error](err)
+	_, isUntrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, isUnknown := errors.AsType[*net.DNSError](err)
+	switch {
+	case isUnknown:
+		return "correct the host in --smtp-url"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nobody listens there: correct host and port in --smtp-url, or start the mail server"
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return "no answer: correct host and port in --smtp-url; many networks drop what is sent to port 25"
+	case isUntrusted:
+		return "name the host in --smtp-url as it is in the server's certificate, which an authority known to this machine must have signed"
+	case isReply && reply.Code >= 534 && reply.Code <= 535:
+		return "correct user and password in --smtp-url, and escape special characters as in any URL"
+	default:
+		return "does the server speak what --smtp-url says? smtps:// is TLS from the start (port 465), smtp:// is STARTTLS (port 587)"
+	}
 }
 
 // message writes a mail as RFC 5322 and MIME have it: the text, and the same as HTML.

@@ -165,7 +165,7 @@ func (w *writer) findOrigin() (o origin, err error) {
 	if err == nil {
 		err = stmt.QueryRowContext(w.ctx).Scan(&o.name, &o.timeline)
 	}
-	if err != nil && w.store.dialect.isForbidden(err) {
+	if err != nil && w.store.dialect.isForbidden(err) && !isAway(err) {
 		w.log.Warn("PostgreSQL does not say on which timeline it is: run `stile restore` after each failover and restore", "error", err)
 		return origin{}, nil
 	}

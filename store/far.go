@@ -62,7 +62,7 @@ func readingConnector(config *pgx.ConnConfig) driver.Connector {
 	impatiently(&config.Config, readWait)
 	wait := func(conn *pgx.Conn, within time.Duration) {
 		if line, ok := conn.PgConn().Conn().(*impatient); ok {
-			line.within = within
+			line.set(within)
 		}
 	}
 	return stdlib.GetConnector(*config,
@@ -80,8 +80,8 @@ func readingConnector(config *pgx.ConnConfig) driver.Connector {
 // no goroutine for each query, as a context would.
 type impatient struct {
 	net.Conn
-	within  time.Duration
 	mu      sync.Mutex
+	within  time.Duration
 	isFixed bool // somebody set a deadline, which holds until it is taken back
 }
 
@@ -106,6 +106,12 @@ func (c *impatient) extend() error {
 		return nil
 	}
 	return c.Conn.SetDeadline(time.Now().Add(c.within))
+}
+
+func (c *impatient) set(within time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.within = within
 }
 
 // SetDeadline is how the driver ends a query whose context ended.

@@ -1,16 +1,19 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +31,8 @@ type gate struct {
 	server  string // its socket
 	mu      sync.Mutex
 	isShut  bool
+	isGone  bool
+	carried map[net.Conn]bool
 	opened  sync.Cond
 }
 
@@ -42,7 +47,7 @@ func openGate(t *testing.T, dsn string) (g *gate, through string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g = &gate{address: listener.Addr().String(), server: filepath.Join(u.Query().Get("host"), ".s.PGSQL.5432")}
+	g = &gate{address: listener.Addr().String(), server: filepath.Join(u.Query().Get("host"), ".s.PGSQL.5432"), carried: map[net.Conn]bool{}}
 	g.opened.L = &g.mu
 	t.Cleanup(func() { g.set(false); _ = listener.Close() })
 	go func() {
@@ -64,6 +69,37 @@ func (g *gate) set(isShut bool) {
 	g.opened.Broadcast()
 }
 
+// end ends all connections, and those that come until begin.
+func (g *gate) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.isGone = true
+	for conn := range g.carried {
+		_ = conn.Close()
+	}
+}
+
+func (g *gate) begin() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.isGone = false
+}
+
+// enter notes a connection, if there are any to be.
+func (g *gate) enter(conn net.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.carried[conn] = true
+	return !g.isGone
+}
+
+func (g *gate) leave(conn net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.carried, conn)
+	_ = conn.Close()
+}
+
 func (g *gate) pass() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -73,10 +109,13 @@ func (g *gate) pass() {
 }
 
 func (g *gate) carry(near net.Conn) {
+	defer g.leave(near)
+	if !g.enter(near) {
+		return
+	}
 	g.pass()
 	far, err := net.Dial("unix", g.server)
 	if err != nil {
-		_ = near.Close()
 		return
 	}
 	forward := func(to, from net.Conn) {
@@ -182,7 +221,7 @@ func TestImpatience(t *testing.T) {
 			t.Fatalf("after a pause: %v", err)
 		}
 	}
-	c.within = time.Hour
+	c.set(time.Hour)
 	if err := c.SetDeadline(time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -289,3 +328,54 @@ func TestGroupOnALostConnection(t *testing.T) {
 		t.Errorf("%d users, %v", len(page.Users), err)
 	}
 }
+
+// TestNothingIsDoneOutsideOfATransaction has a transaction that can't be opened: what it was to hold is not done without it.
+func TestNothingIsDoneOutsideOfATransaction(t *testing.T) {
+	s := openInside(t, storetest.Postgres(t))
+	err := s.write(t.Context(), "unopened", func(t *tx) error {
+		t.opening = "BEGIN ISOLATION LEVEL NONE"
+		return t.row(`
+			INSERT INTO counter (name, next_id)
+			VALUES ('outside', 1)
+			RETURNING next_id`).Scan(new(int))
+	})
+	if err == nil {
+		t.Error("no error of a transaction that is none")
+	}
+	var n int
+	if err := s.read(t.Context()).row("SELECT COUNT(*) FROM counter WHERE name = 'outside'").Scan(&n); err != nil || n != 0 {
+		t.Errorf("%d rows written, %v", n, err)
+	}
+}
+
+// TestListeningIsNotTriedWithoutPause has a server away: whoever listens tries once a second, and hears again when it is back.
+func TestListeningIsNotTriedWithoutPause(t *testing.T) {
+	g, dsn := openGate(t, storetest.Postgres(t))
+	s := openInside(t, dsn)
+	var log lines
+	s.replicas.log = slog.New(slog.NewTextHandler(&log, nil))
+	heard := make(chan vpn.ReplicaNotice, 16)
+	ctx, stop := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() { s.replicas.Listen(ctx, 1, func(n vpn.ReplicaNotice) { heard <- n }) })
+	<-heard
+	g.end()
+	began := time.Now()
+	for log.count() < 3 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if took := time.Since(began); took < awayFor {
+		t.Errorf("three attempts in %v", took)
+	}
+	g.begin()
+	<-heard
+	stop()
+	listening.Wait()
+}
+
+// lines counts what is logged.
+type lines struct{ n atomic.Int64 }
+
+func (l *lines) Write(p []byte) (int, error) { l.n.Add(1); return len(p), nil }
+
+func (l *lines) count() int64 { return l.n.Load() }
