@@ -64,6 +64,21 @@ func TestDatabaseAddressStaysSecret(t *testing.T) {
 	}
 }
 
+// A database that can't be reached is told in one line, whatever command asks for it: what was tried, what came back, what to do.
+func TestUnreachableDatabaseIsNamed(t *testing.T) {
+	m := &machine{t: t, data: t.TempDir(), dsn: "postgres://stile:hunter2@127.0.0.1:1/vpn"}
+	want := `127.0.0.1:1, database "vpn", user "stile": nobody listens there: start PostgreSQL`
+	for _, args := range [][]string{
+		{"serve", "--listen", "127.0.0.1:0", "--shadowsocks-ports", "0"},
+		{"user", "list"}, {"mail", "notices", "user@example.com", "off"}, {"settings", "show"}, {"restore"},
+	} {
+		said := m.refusal(args...)
+		if strings.Count(said, want) != 1 || strings.Count(said, "\n") != 1 || strings.Contains(said, "hunter2") {
+			t.Errorf("%v: says %q, want %q once, in one line", args, said, want)
+		}
+	}
+}
+
 func TestFilesAreTheOwnersAlone(t *testing.T) {
 	m := &machine{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(lockedBuffer)}
 	m.start()
