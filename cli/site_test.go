@@ -42,7 +42,7 @@ func TestSetupLinkMakesTheFirstOperator(t *testing.T) {
 		t.Fatalf("the page behind %s: %d\n%s", link, status, body)
 	}
 	form := url.Values{"email": {"root@example.com"}, "password": {"password123"}}
-	if status, path, body := visit(link, form); status != http.StatusOK || path != "/account" {
+	if status, path, body := visit(link, form); status != http.StatusOK || path != "/admin" {
 		t.Fatalf("the set-up leads to %s: %d\n%s", path, status, body)
 	}
 	if status, _, _ := visit(link, form); status != http.StatusNotFound {

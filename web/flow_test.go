@@ -52,7 +52,7 @@ func setupFlow(t *testing.T, f flow) {
 	f.fill("input[name=password]", password)
 	f.click("form.card button.primary")
 	f.sees("вы — оператор", "you are this service’s operator")
-	f.audit("overview of an operator")
+	f.audit("console after the set-up")
 	f.open("/setup/" + secret)
 	f.sees("Ссылка больше не действует", "This link no longer works")
 }
@@ -253,6 +253,12 @@ func otherPages(w *world, b *tab) {
 	b.click("#signout-all button.solid")
 	b.sees("Вы вышли во всех браузерах.", "You are signed out in all browsers.")
 	b.audit("signed out")
+	b.open("/sign-up")
+	b.sees("Регистрация здесь закрыта", "Sign-up is closed here")
+	b.forget("404")
+	b.audit("sign-up closed")
+	b.click("main a.button")
+	b.sees("Забыли пароль?", "Forgot the password?")
 	for range 6 {
 		_, _ = w.service.SignInBrowser(b.t.Context(), vpn.BrowserSignIn{Email: userEmail, Password: "wrong", Address: netip.MustParseAddr("192.0.2.1")})
 	}

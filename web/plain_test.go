@@ -67,8 +67,8 @@ func TestSetupPage(t *testing.T) {
 	v.open("/setup/x"+secret).says(404, "Ссылка больше не действует")
 	p := v.open("/setup/"+secret).says(200, "Первый оператор")
 	p = v.submit(p, "/setup/"+secret, "email", "root@example.com", "password", "short").says(422, "не меньше 8")
-	p = v.submit(p, "/setup/"+secret, "email", "root@example.com", "name", "Root", "password", password).says(200, "Здравствуйте, Root", "вы — оператор")
-	if p.path != "/account" {
+	p = v.submit(p, "/setup/"+secret, "email", "root@example.com", "name", "Root", "password", password).says(200, "Сервис", "вы — оператор")
+	if p.path != "/admin" {
 		t.Errorf("the set-up leads to %s", p.path)
 	}
 	w.visitor("en").open("/setup/"+secret).says(404, "This link no longer works")

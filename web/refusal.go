@@ -27,6 +27,7 @@ var (
 	errServer      = &pageError{http.StatusInternalServerError, "server"}
 	errFull        = &pageError{http.StatusServiceUnavailable, "unavailable"}
 	errSetup       = &pageError{http.StatusNotFound, "setup"}
+	errClosed      = &pageError{http.StatusNotFound, "closed"}
 	errInvitation  = &pageError{http.StatusNotFound, "invitation"}
 	errSignUp      = &pageError{http.StatusNotFound, "sign_up"}
 	errReset       = &pageError{http.StatusNotFound, "reset"}
@@ -62,6 +63,8 @@ type refusalPage struct {
 	Status      int
 	Title, Text string
 	RequestID   string // "" unless the fault is ours
+	// ToSignIn: who has an account comes in elsewhere.
+	ToSignIn bool
 }
 
 // refuse answers with the page of an error.
@@ -90,6 +93,7 @@ func (v *visit) refuse(err error) {
 		v.err, page = err, errServer
 	}
 	shown := refusalPage{Status: page.status, Title: v.t("error." + page.key + ".title"), Text: v.t("error." + page.key + ".text")}
+	shown.ToSignIn = page == errClosed && v.actor == nil
 	if v.err != nil {
 		shown.RequestID = v.id
 	}

@@ -37,5 +37,5 @@ func (s *Site) setup(v *visit) error {
 		})
 	}
 	v.begin(secret)
-	return v.done("/account", "setup")
+	return v.done("/admin", "setup")
 }

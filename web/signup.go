@@ -36,7 +36,7 @@ func (s *Site) newSignUp(v *visit) (signUpForm, error) {
 		Mode: s.service.Settings(v.r.Context()).SignUp, ByMail: s.service.SendsMail(v.r.Context()), Invitation: v.r.PathValue("invitation"),
 	}
 	if form.Mode == vpn.SignUpClosed {
-		return form, errNoPage
+		return form, errClosed
 	}
 	if form.Invitation == "" {
 		return form, nil
@@ -52,7 +52,7 @@ func (s *Site) newSignUp(v *visit) (signUpForm, error) {
 func (s *Site) signUp(v *visit) error {
 	address := s.address(v.r)
 	if err := s.service.MaySignUp(v.r.Context(), address); vpn.CodeOf(err) == vpn.CodeNotFound {
-		return errNoPage
+		return errClosed
 	}
 	form, err := s.newSignUp(v)
 	if err != nil {

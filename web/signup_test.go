@@ -45,9 +45,18 @@ func TestSignUpIsClosed(t *testing.T) {
 		t.Error("the sign-in leads to a sign-up")
 	}
 	form := url.Values{"email": {"new@example.com"}, "password": {password}}
-	for _, path := range []string{"/sign-up", "/sign-up/" + invitation, "/sign-up/confirm/x"} {
-		v.open(path).says(404)
-		v.do(http.MethodPost, path, form).says(404)
+	for path, says := range map[string]string{
+		"/sign-up": "Sign-up is closed here", "/sign-up/" + invitation: "Sign-up is closed here", "/sign-up/confirm/x": "This link no longer works",
+	} {
+		v.open(path).says(404, says)
+		v.do(http.MethodPost, path, form).says(404, says)
+	}
+	if v.open("/sign-up").find("a", "href", "/signin") == nil {
+		t.Error("the page does not lead to the sign-in")
+	}
+	w.visitor("ru").open("/sign-up").says(404, "Регистрация здесь закрыта", "войдите")
+	if p := w.signedIn(userEmail, "en").open("/sign-up").says(404, "closed"); p.find("a", "href", "/signin") != nil {
+		t.Error("who is signed in is sent to sign in")
 	}
 	if _, err := w.service.FindUser(t.Context(), vpn.Shell(), "new@example.com"); vpn.CodeOf(err) != vpn.CodeNotFound {
 		t.Errorf("an account was made: %v", err)
