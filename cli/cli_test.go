@@ -63,7 +63,8 @@ func TestHelpAndMisuse(t *testing.T) {
 		{"plan add x --devices 0 --data " + t.TempDir(), 1, "devices: want 1 to 10000"},
 		{"user add nobody --data " + t.TempDir(), 1, "email: want one e-mail address"},
 		{"user block ghost@example.com --data " + t.TempDir(), 1, "no user ghost@example.com; `stile user list`"},
-		{"server add x --data " + t.TempDir(), 1, "country: want an ISO 3166-1 code"},
+		{"server add x --data " + t.TempDir(), 1, "country: want a code of two letters that ISO 3166-1 assigns"},
+		{"server add x --country QQ --host x.example.net --data " + t.TempDir(), 1, "country: want a code of two letters that ISO 3166-1 assigns"},
 	} {
 		var out bytes.Buffer
 		code := Run(t.Context(), strings.Fields(c.args), &Terminal{In: strings.NewReader(""), Out: &out, Err: &out})

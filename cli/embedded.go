@@ -181,9 +181,6 @@ func (d dataDir) saveNodeName(name string) error {
 // localServer is the name that the embedded node's server has at first.
 const localServer = "local"
 
-// unknownCountry is CLDR's code for an unknown region, until an operator says where the machine is.
-const unknownCountry = "ZZ"
-
 // findLocal returns the embedded node's server; nil at the first start. It is known by its nodeName, so that operators may
 // rename it.
 func findLocal(ctx context.Context, s *vpn.Service, known, host string) (*vpn.Server, error) {
@@ -204,7 +201,7 @@ func findLocal(ctx context.Context, s *vpn.Service, known, host string) (*vpn.Se
 // later ones; its ports follow what the node says, as any node's.
 func ensureLocal(ctx context.Context, s *vpn.Service, local *vpn.Server, host, pingURL string, planes *openPlanes) (vpn.Server, error) {
 	if local == nil {
-		server := vpn.Server{Name: localServer, CountryCode: unknownCountry, Host: host, PingURL: pingURL}
+		server := vpn.Server{Name: localServer, CountryCode: vpn.UnknownCountry, Host: host, PingURL: pingURL}
 		planes.describe(&server)
 		return s.AddServer(ctx, shell, server)
 	}

@@ -21,7 +21,7 @@ var fieldHelp = map[string]string{
 	"grace":       "want 0 to 365 days",
 	"traffic":     "want 0 (unlimited) or a size such as 100GB",
 	"speed":       "want 0 (unlimited) to 1000000 Mbit/s",
-	"country":     "want an ISO 3166-1 code of two letters, such as NL",
+	"country":     "want a code of two letters that ISO 3166-1 assigns to a country, such as NL or GB; ZZ where it is not known",
 	"host":        "want the public name or address of the server",
 	"latitude":    "want -90 to 90 degrees",
 	"longitude":   "want -180 to 180 degrees",

@@ -21,7 +21,7 @@ type ServerCmd struct {
 
 // serverFlags are the values of a server.
 type serverFlags struct {
-	Country  string     `help:"ISO 3166-1 code, such as NL."`
+	Country  string     `help:"ISO 3166-1 code, such as NL; ZZ where it is not known."`
 	City     string     `help:"City in English."`
 	CityRu   string     `help:"City in Russian."`
 	Lat      *float64   `help:"Latitude in degrees."`
@@ -186,6 +186,14 @@ func serverRowOf(s *vpn.Server) serverRow {
 	}
 }
 
+// orUnknown is the code of a country for people.
+func orUnknown(country string) string {
+	if country == vpn.UnknownCountry {
+		return "unknown"
+	}
+	return country
+}
+
 // Run lists the servers.
 func (c *ServerListCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
@@ -199,7 +207,7 @@ func (c *ServerListCmd) Run(ctx context.Context, t *Terminal) error {
 			r := serverRowOf(&servers[i].Server)
 			rows = append(rows, r)
 			cells = append(cells, []string{
-				id(r.ID), r.Name, r.Country, r.City, r.Host, r.Ports, orUnlimited(int64(r.Capacity)), fmt.Sprint(r.Tier), r.State,
+				id(r.ID), r.Name, orUnknown(r.Country), r.City, r.Host, r.Ports, orUnlimited(int64(r.Capacity)), fmt.Sprint(r.Tier), r.State,
 			})
 		}
 		if c.JSON {

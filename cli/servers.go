@@ -89,7 +89,11 @@ func (t *Terminal) printServers(servers []wire.Server, pings map[int64]time.Dura
 				state += ": " + *s.LockedReason
 			}
 		}
-		row := []string{id(s.ID), s.Name, s.CountryCode + " " + s.Country, s.City, strconv.Itoa(s.ActiveConnections), fmt.Sprintf("%d %%", s.Load), state}
+		country := orUnknown(s.CountryCode)
+		if country == s.CountryCode {
+			country += " " + s.Country
+		}
+		row := []string{id(s.ID), s.Name, country, s.City, strconv.Itoa(s.ActiveConnections), fmt.Sprintf("%d %%", s.Load), state}
 		if pings != nil {
 			text := "no answer"
 			if ping, ok := pings[s.ID]; ok {

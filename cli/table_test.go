@@ -2,8 +2,11 @@ package cli
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
+
+	"stile/wire"
 )
 
 func TestTablesAlignWideText(t *testing.T) {
@@ -36,5 +39,17 @@ func TestHumanBytes(t *testing.T) {
 	}
 	if got := milliseconds(12_345 * time.Microsecond); got != "12 ms" {
 		t.Errorf("milliseconds = %q", got)
+	}
+}
+
+// People are not shown the code of an unknown country.
+func TestServersOfAnUnknownCountry(t *testing.T) {
+	var out bytes.Buffer
+	(&Terminal{Out: &out}).printServers([]wire.Server{
+		{ID: 1, Name: "local", Country: "ZZ", CountryCode: "ZZ", Status: "online", Accessible: true},
+		{ID: 2, Name: "Amsterdam 1", Country: "Netherlands", CountryCode: "NL", Status: "online", Accessible: true},
+	}, nil)
+	if said := out.String(); strings.Contains(said, "ZZ") || !strings.Contains(said, "unknown") || !strings.Contains(said, "NL Netherlands") {
+		t.Error(said)
 	}
 }

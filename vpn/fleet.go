@@ -18,6 +18,9 @@ func (s *Service) AddServer(ctx context.Context, a *Actor, server Server) (Serve
 	if err := checkServer(&server); err != nil {
 		return Server{}, err
 	}
+	if !isCountry(server.CountryCode) {
+		return Server{}, invalid("country", "in")
+	}
 	added, err := s.store.AddServer(ctx, server, a.audit("server.add", 0))
 	if errors.Is(err, ErrTaken) {
 		return Server{}, &Error{Code: CodeConflict, Field: "name", Rule: "unique"}
@@ -64,6 +67,9 @@ func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) err
 	if err := checkServer(&server); err != nil {
 		return err
 	}
+	if err := s.checkCountry(ctx, &server); err != nil {
+		return err
+	}
 	if err := s.movePorts(ctx, a, &server); err != nil {
 		return err
 	}
@@ -79,6 +85,22 @@ func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) err
 		return fmt.Errorf("server saved, keys not: %w", err)
 	}
 	return nil
+}
+
+// checkCountry refuses a code that is no country's, but for one that the server has already: who changes something else of it need
+// not mend that.
+func (s *Service) checkCountry(ctx context.Context, server *Server) error {
+	if isCountry(server.CountryCode) {
+		return nil
+	}
+	known, err := s.NodeServer(ctx, server.ID)
+	if errors.Is(err, ErrNotMember) {
+		return Refusal(CodeNotFound)
+	}
+	if err == nil && known.CountryCode != server.CountryCode {
+		err = invalid("country", "in")
+	}
+	return err
 }
 
 // movePorts publishes a server's ports, if its node takes configurations and neither serves these nor is about to: who changes

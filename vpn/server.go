@@ -29,7 +29,7 @@ const (
 type Server struct {
 	ID          int64
 	Name        string
-	CountryCode string // ISO 3166-1 alpha-2, upper case
+	CountryCode string // ISO 3166-1 alpha-2, upper case; UnknownCountry when nobody said
 	City        Text
 	Latitude    float64 // degrees, WGS 84
 	Longitude   float64

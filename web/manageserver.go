@@ -57,7 +57,9 @@ func (s *Site) showFleet(v *visit, status int, form serverForm) error {
 // serverForm is a server as it is typed.
 type serverForm struct {
 	Name, Country, CityRU, CityEN, Host, Ports, Method, HTTPSPort, PingURL, Capacity, Tier, Latitude, Longitude string
-	Problem                                                                                                     problem
+	// IsSomewhere: nobody said yet in which country the server is, and who changes it need not either: an empty Country leaves that so.
+	IsSomewhere bool
+	Problem     problem
 }
 
 func (v *visit) serverForm() serverForm {
@@ -69,8 +71,12 @@ func (v *visit) serverForm() serverForm {
 }
 
 func serverFormOf(s *vpn.Server) serverForm {
+	country, isSomewhere := s.CountryCode, s.CountryCode == vpn.UnknownCountry
+	if isSomewhere {
+		country = ""
+	}
 	return serverForm{
-		Name: s.Name, Country: s.CountryCode, CityRU: s.City.RU, CityEN: s.City.EN, Host: s.Host, Ports: portsText(s.ShadowsocksPort, s.ShadowsocksPorts), Method: s.ShadowsocksMethod, HTTPSPort: strconv.Itoa(s.HTTPSPort),
+		Name: s.Name, Country: country, IsSomewhere: isSomewhere, CityRU: s.City.RU, CityEN: s.City.EN, Host: s.Host, Ports: portsText(s.ShadowsocksPort, s.ShadowsocksPorts), Method: s.ShadowsocksMethod, HTTPSPort: strconv.Itoa(s.HTTPSPort),
 		PingURL: s.PingURL, Capacity: strconv.Itoa(s.Capacity), Tier: strconv.Itoa(s.Tier), Latitude: fmt.Sprint(s.Latitude), Longitude: fmt.Sprint(s.Longitude),
 	}
 }
@@ -80,7 +86,10 @@ func (f serverForm) Methods() []string { return accesskey.Methods() }
 
 // put writes what was typed over a server. CodeValidationFailed names what is no number.
 func (f *serverForm) put(s *vpn.Server) error {
-	s.Name, s.CountryCode, s.City, s.Host, s.PingURL = f.Name, f.Country, vpn.Text{RU: f.CityRU, EN: f.CityEN}, f.Host, f.PingURL
+	if f.IsSomewhere = s.CountryCode == vpn.UnknownCountry; f.Country != "" || !f.IsSomewhere {
+		s.CountryCode = f.Country
+	}
+	s.Name, s.City, s.Host, s.PingURL = f.Name, vpn.Text{RU: f.CityRU, EN: f.CityEN}, f.Host, f.PingURL
 	s.ShadowsocksMethod = f.Method
 	if s.PingURL == "" && s.Host != "" {
 		s.PingURL = "https://" + s.Host + "/ping"

@@ -65,25 +65,26 @@ func (p *pages) page(l locale.Lang, name string) (*template.Template, error) {
 // functions are what templates of one language may call.
 func functions(t *texts, a *assets, l locale.Lang) template.FuncMap {
 	return template.FuncMap{
-		"t":       func(key string, pairs ...string) string { return t.In(l, key, pairs...) },
-		"n":       func(key string, n int) string { return t.Count(l, key, n) },
-		"has":     func(key string) bool { return t.Has(l, key) },
-		"date":    func(at time.Time) string { return t.date(l, at) },
-		"day":     func(at time.Time) string { return t.dayOfMonth(l, at) },
-		"size":    func(bytes int64) string { return t.size(l, bytes) },
-		"country": func(code string) string { return t.Country(l, code) },
-		"local":   func(text vpn.Text) string { return text.In(string(l)) },
-		"flag":    countryFlag,
-		"asset":   a.path,
-		"isoDay":  func(at time.Time) string { return at.Format(time.DateOnly) },
-		"among":   slices.Contains[[]string],
-		"list":    func(words ...string) []string { return words },
-		"lower":   strings.ToLower,
-		"int":     func(n int64) int { return int(n) },
-		"clock":   func(at time.Time) string { return at.UTC().Format("15:04:05") },
-		"ago":     func(at, now time.Time) string { return t.ago(l, at, now) },
-		"samples": func(o *operation, base string) []sample { return o.samples(base) },
-		"text":    func(v any) string { return fmt.Sprint(v) },
+		"t":         func(key string, pairs ...string) string { return t.In(l, key, pairs...) },
+		"n":         func(key string, n int) string { return t.Count(l, key, n) },
+		"has":       func(key string) bool { return t.Has(l, key) },
+		"date":      func(at time.Time) string { return t.date(l, at) },
+		"day":       func(at time.Time) string { return t.dayOfMonth(l, at) },
+		"size":      func(bytes int64) string { return t.size(l, bytes) },
+		"country":   func(code string) string { return t.Country(l, code) },
+		"local":     func(text vpn.Text) string { return text.In(string(l)) },
+		"flag":      countryFlag,
+		"isUnknown": func(country string) bool { return country == vpn.UnknownCountry },
+		"asset":     a.path,
+		"isoDay":    func(at time.Time) string { return at.Format(time.DateOnly) },
+		"among":     slices.Contains[[]string],
+		"list":      func(words ...string) []string { return words },
+		"lower":     strings.ToLower,
+		"int":       func(n int64) int { return int(n) },
+		"clock":     func(at time.Time) string { return at.UTC().Format("15:04:05") },
+		"ago":       func(at, now time.Time) string { return t.ago(l, at, now) },
+		"samples":   func(o *operation, base string) []sample { return o.samples(base) },
+		"text":      func(v any) string { return fmt.Sprint(v) },
 		"dialog": func(id, title, text, action, button string) dialog {
 			return dialog{ID: id, Title: title, Text: text, Action: action, Button: button}
 		},
@@ -95,7 +96,7 @@ type dialog struct{ ID, Title, Text, Action, Button string }
 
 // countryFlag is the emoji of a country: its code in regional indicator symbols.
 func countryFlag(code string) string {
-	if len(code) != 2 || code == "ZZ" {
+	if len(code) != 2 || code == vpn.UnknownCountry {
 		return "🌐"
 	}
 	const regionalA = '🇦'

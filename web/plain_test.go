@@ -251,6 +251,32 @@ func TestServersPage(t *testing.T) {
 	w.signedIn(operatorEmail, "ru").open("/account/servers").says(200, "У вас нет подписки.")
 }
 
+// Where a server is that nobody said of, no page calls ZZ; an operator may leave it so, and may say it.
+func TestAnUnknownCountry(t *testing.T) {
+	w := setup(t).populate()
+	local := must(w.service.AddServer(t.Context(), vpn.Shell(), vpn.Server{
+		Name: "local", CountryCode: vpn.UnknownCountry, Host: "127.0.0.1", PingURL: w.server.URL + "/ping", ShadowsocksPort: 8388, ShadowsocksPorts: 16,
+	}))(t)
+	for lang, says := range map[string]string{"en": "Country unknown", "ru": "Страна неизвестна"} {
+		if p := w.signedIn(userEmail, lang).open("/account/servers").says(200, "local", says); strings.Contains(p.text(), "ZZ") {
+			t.Errorf("users see ZZ:\n%s", p.text())
+		}
+	}
+	v, at := w.signedIn(operatorEmail, "en"), "/admin/servers/"+number(local.ID)
+	p := v.open(at).says(200, "Users see none until you say which.")
+	if got := p.form(at).values().Get("country"); got != "" || p.find("input", "name", "country").has("required") {
+		t.Errorf("the form holds the country %q, or asks for one", got)
+	}
+	p = v.submit(p, at, "country", "QQ").says(422, "Country code: there is no such country.", "Users see none")
+	v.submit(p, at, "country", "", "capacity", "70").says(200, "The server is saved.")
+	if got := must(w.service.NodeServer(t.Context(), local.ID))(t); got.CountryCode != vpn.UnknownCountry || got.Capacity != 70 {
+		t.Errorf("%+v", got)
+	}
+	p = v.submit(v.open(at), at, "country", "is").says(200, "The server is saved.")
+	v.submit(p, at, "country", "").says(422, "there is no such country")
+	w.signedIn(userEmail, "en").open("/account/servers").says(200, "IS · Iceland")
+}
+
 func TestDownloads(t *testing.T) {
 	w := setup(t)
 	v := w.visitor("en")

@@ -1,0 +1,36 @@
+package vpn_test
+
+import (
+	"testing"
+
+	"stile/vpn"
+)
+
+// A server whose code is none of ISO 3166-1, from before that was looked at, is changed as any other; another such code it doesn't get.
+func TestAnUnassignedCountryMayStay(t *testing.T) {
+	b := setup(t)
+	old, err := b.store.AddServer(t.Context(), vpn.Server{Name: "old", CountryCode: "QQ", Host: "old.example.net", State: vpn.ServerActive, ShadowsocksPort: 8388, ShadowsocksPorts: 1}, vpn.Audit{Action: "server.add"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Capacity = 70
+	if err := b.UpdateServer(t.Context(), shell, old); err != nil {
+		t.Errorf("the code that was there: %v", err)
+	}
+	old.CountryCode = "XX"
+	if err := b.UpdateServer(t.Context(), shell, old); vpn.CodeOf(err) != vpn.CodeValidationFailed {
+		t.Errorf("another such code: %v", err)
+	}
+	old.CountryCode = "is"
+	if err := b.UpdateServer(t.Context(), shell, old); err != nil {
+		t.Errorf("a country: %v", err)
+	}
+	old.CountryCode = "QQ"
+	if err := b.UpdateServer(t.Context(), shell, old); vpn.CodeOf(err) != vpn.CodeValidationFailed {
+		t.Errorf("the code of before: %v", err)
+	}
+	old.ID = 999
+	if err := b.UpdateServer(t.Context(), shell, old); vpn.CodeOf(err) != vpn.CodeNotFound {
+		t.Errorf("no such server: %v", err)
+	}
+}
