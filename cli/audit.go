@@ -24,7 +24,7 @@ type AuditCmd struct {
 type AuditListCmd struct {
 	databaseFlags
 	Before int64 `help:"Only entries older than this number."`
-	Limit  int   `default:"50" help:"At most this many, up to 1000."`
+	Limit  int   `range:"1..1000" default:"50" help:"At most this many, up to 1000."`
 	JSON   bool  `name:"json" help:"Print JSON."`
 }
 
@@ -39,7 +39,7 @@ type auditRow struct {
 // Run shows the newest entries first.
 func (c *AuditListCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
-		entries, err := s.AuditLog(ctx, shell, c.Before, min(max(c.Limit, 1), 1000))
+		entries, err := s.AuditLog(ctx, shell, c.Before, c.Limit)
 		if err != nil {
 			return err
 		}

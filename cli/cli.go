@@ -78,7 +78,7 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(joinNegatives(args))
 	switch {
 	case exit >= 0: // --help or --version has answered
 		return exit
@@ -110,7 +110,7 @@ func helpFor(err error) string {
 }
 
 func newParser(ctx context.Context, terminal *Terminal, exit func(int)) (*kong.Kong, error) {
-	return kong.New(&commands{},
+	return kong.New(&commands{}, append(numbers(),
 		kong.Name("stile"), kong.Description(description), kong.DefaultEnvars("STILE"), kong.UsageOnError(),
 		kong.Writers(terminal.Out, terminal.Err), kong.Exit(exit),
 		kong.Vars{
@@ -124,5 +124,5 @@ func newParser(ctx context.Context, terminal *Terminal, exit func(int)) (*kong.K
 			{Key: "use", Title: "Use it"},
 		}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(terminal),
-	)
+	)...)
 }

@@ -25,11 +25,11 @@ type ConfigPublishCmd struct {
 	databaseFlags
 	Ports   *portRange    `placeholder:"PORTS" help:"Shadowsocks ports, such as 8388-8403; by default each node keeps its own."`
 	Method  string        `enum:",aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" default:"" help:"Shadowsocks method, as in 'stile server add --help'; by default each node keeps its own. Ports that are kept speak the new one at once."`
-	HTTPS   *int          `name:"https-port" placeholder:"PORT" help:"Port of the HTTPS proxy, 0 for none; by default each node keeps its own."`
+	HTTPS   *int          `range:"0..65535" name:"https-port" placeholder:"PORT" help:"Port of the HTTPS proxy, 0 for none; by default each node keeps its own."`
 	Server  []int64       `placeholder:"ID" help:"Only for this server; repeatable. By default all."`
 	First   int64         `placeholder:"ID" help:"Server whose node gets it first; by default the one that is online with the fewest devices."`
-	Hold    time.Duration `default:"1m" help:"How long every node of a stage must have served it before the next stage begins."`
-	KeepOld time.Duration `default:"24h" help:"How long ports of before go on taking connections: clients ask for their key once a day."`
+	Hold    time.Duration `range:"0s..168h" default:"1m" help:"How long every node of a stage must have served it before the next stage begins."`
+	KeepOld time.Duration `range:"1m..720h" default:"24h" help:"How long ports of before go on taking connections: clients ask for their key once a day."`
 	JSON    bool          `name:"json" help:"Print JSON."`
 }
 
@@ -84,11 +84,11 @@ type rolloutRow struct {
 	Stage string `json:"stage"`
 	// Ports and HTTPS are null where each node keeps its own.
 	Ports     *string   `json:"ports"`
-	HTTPS     *int      `json:"https_port"`
+	HTTPS     *int      `range:"0..65535" json:"https_port"`
 	Method    string    `json:"shadowsocks_method,omitempty"`
 	Undoes    int64     `json:"undoes,omitempty"`
-	Hold      float64   `json:"hold_seconds"`
-	KeepOld   float64   `json:"keep_old_seconds"`
+	Hold      float64   `range:"0s..168h" json:"hold_seconds"`
+	KeepOld   float64   `range:"1m..720h" json:"keep_old_seconds"`
 	Why       string    `json:"why,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	ChangedAt time.Time `json:"changed_at"`
@@ -145,7 +145,7 @@ type configNodeRow struct {
 	IsOnline bool   `json:"online"`
 	Ports    string `json:"ports"`
 	Method   string `json:"shadowsocks_method"`
-	HTTPS    int    `json:"https_port"`
+	HTTPS    int    `range:"0..65535" json:"https_port"`
 	Rev      int64  `json:"rev"`
 	Refusal  string `json:"refusal,omitempty"`
 }
@@ -226,14 +226,14 @@ func orNone(port int) string {
 // ConfigHistoryCmd is `stile config history`.
 type ConfigHistoryCmd struct {
 	databaseFlags
-	Limit int  `default:"20" help:"How many at the most."`
+	Limit int  `range:"1..1000" default:"20" help:"How many at the most."`
 	JSON  bool `name:"json" help:"Print JSON."`
 }
 
 // Run lists what was published.
 func (c *ConfigHistoryCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
-		all, err := s.Rollouts(ctx, shell, 0, max(1, c.Limit))
+		all, err := s.Rollouts(ctx, shell, 0, c.Limit)
 		if err != nil {
 			return err
 		}

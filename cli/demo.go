@@ -30,7 +30,7 @@ type DemoCmd struct {
 	Listen         string         `default:"127.0.0.1:8000" help:"Address of the API; a free port is taken when this one is busy."`
 	Once           bool           `help:"Exit after the round: 0 when every step worked."`
 	AllowTarget    []netip.Prefix `placeholder:"CIDR" help:"Addresses that the node may reach although it otherwise never does, such as 127.0.0.2/32; repeatable."`
-	SignInFailures int            `default:"1000" help:"Failed sign-ins a minute that an account may have from one address."`
+	SignInFailures int            `range:"1..1000000" default:"1000" help:"Failed sign-ins a minute that an account may have from one address."`
 }
 
 // Run boots everything, makes the round, and stays up unless Once.

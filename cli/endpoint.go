@@ -55,10 +55,7 @@ func (f *endpointFlags) isCertified() bool { return f.TLSCert != "" || f.ACME }
 
 // checkHTTPSPort checks the port of an HTTPS proxy, 0 for none, which needs the endpoint's certificate.
 func checkHTTPSPort(port int, f *endpointFlags) error {
-	switch {
-	case port < 0 || port > 65_535:
-		return errors.New("--https-port: want 1 to 65535")
-	case port != 0 && !f.isCertified():
+	if port != 0 && !f.isCertified() {
 		return errors.New("--https-port needs --tls-cert and --tls-key, or --acme")
 	}
 	return nil

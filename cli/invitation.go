@@ -3,7 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 	"time"
 
@@ -36,18 +36,20 @@ type InvitationAddCmd struct {
 	linkFlags
 	Email   string `help:"Whom it is for; by default anybody who has it."`
 	Plan    string `placeholder:"CODE" help:"Begin with periods of this plan."`
-	Periods int    `default:"1" help:"How many periods."`
-	Days    int    `default:"7" help:"For how many days it holds, 1 to 365."`
+	Periods *int   `range:"1..1200" placeholder:"N" help:"How many periods; one by default."`
+	Days    int    `range:"1..365" default:"7" help:"For how many days it holds, 1 to 365."`
 	Note    string `help:"What it is for; shown to operators."`
 }
 
 // Run makes the invitation.
 func (c *InvitationAddCmd) Run(ctx context.Context, t *Terminal) error {
-	if c.Days < 1 || c.Days > vpn.MaxInvitationDays {
-		return fmt.Errorf("--days: want 1 to %d", vpn.MaxInvitationDays)
+	if c.Periods != nil && c.Plan == "" {
+		return errors.New("--periods: say of which plan, with --plan")
 	}
 	return c.use(ctx, func(s *vpn.Service) error {
-		i, secret, err := s.Invite(ctx, shell, vpn.NewInvitation{Email: c.Email, Plan: c.Plan, Periods: c.Periods, Days: c.Days, Note: c.Note})
+		in := vpn.NewInvitation{Email: c.Email, Plan: c.Plan, Periods: 1, Days: c.Days, Note: c.Note}
+		setFrom(&in.Periods, c.Periods)
+		i, secret, err := s.Invite(ctx, shell, in)
 		if err != nil {
 			return err
 		}
@@ -63,7 +65,7 @@ func (c *InvitationAddCmd) Run(ctx context.Context, t *Terminal) error {
 // InvitationListCmd is `stile invitation list`.
 type InvitationListCmd struct {
 	databaseFlags
-	Limit int  `default:"100" help:"How many at the most."`
+	Limit int  `range:"1..100000" default:"100" help:"How many at the most."`
 	JSON  bool `name:"json" help:"Print JSON."`
 }
 
@@ -71,7 +73,7 @@ type invitationRow struct {
 	ID        int64      `json:"id"`
 	Email     string     `json:"email"`
 	PlanID    int64      `json:"plan_id"`
-	Periods   int        `json:"periods"`
+	Periods   int        `range:"1..1200" json:"periods"`
 	Note      string     `json:"note"`
 	ExpiresAt time.Time  `json:"expires_at"`
 	UsedAt    *time.Time `json:"used_at"`

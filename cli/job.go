@@ -26,9 +26,9 @@ type JobStartCmd struct {
 	Action string   `arg:"" enum:"block,unblock,sign-out,extend,plan" help:"block, unblock, sign-out, extend (by --days) or plan (gives --periods of --plan)."`
 	Emails []string `arg:"" optional:"" name:"email" help:"The accounts, at most 1000; or choose them by the flags below."`
 
-	Days    int    `placeholder:"N" help:"How many days to extend by."`
+	Days    int    `range:"1..36500" placeholder:"N" help:"How many days to extend by."`
 	Plan    string `placeholder:"CODE" help:"Which plan to give."`
-	Periods int    `default:"1" help:"How many periods of it."`
+	Periods *int   `range:"1..1200" placeholder:"N" help:"How many periods of it; one by default."`
 
 	All           bool   `help:"All accounts, or those of them that the following flags leave."`
 	Search        string `help:"Part of the e-mail or the name."`
@@ -43,20 +43,12 @@ type JobStartCmd struct {
 
 // Run begins the job.
 func (c *JobStartCmd) Run(ctx context.Context, t *Terminal) error {
-	if len(c.Emails) == 0 && !c.All {
-		return errors.New("name the accounts, or choose them with --all and, to leave some out, --search, --status, --plan-is, --expires-after or --expires-before")
-	}
-	if len(c.Emails) > 0 && c.All {
-		return errors.New("--all: name the accounts or choose them, not both")
-	}
-	switch {
-	case c.Action == "extend" && c.Days == 0:
-		return errors.New("--days: say how many days to extend by")
-	case c.Action == "plan" && c.Plan == "":
-		return errors.New("--plan: say which plan to give; `stile plan list` shows them")
+	if err := c.check(); err != nil {
+		return err
 	}
 	return c.use(ctx, func(s *vpn.Service) error {
-		bulk := vpn.Bulk{Action: vpn.BulkAction(strings.ReplaceAll(c.Action, "-", "_")), Days: c.Days, Plan: c.Plan, Periods: c.Periods}
+		bulk := vpn.Bulk{Action: vpn.BulkAction(strings.ReplaceAll(c.Action, "-", "_")), Days: c.Days, Plan: c.Plan, Periods: 1}
+		setFrom(&bulk.Periods, c.Periods)
 		for _, email := range c.Emails {
 			u, err := s.FindUser(ctx, shell, email)
 			if err != nil {
@@ -77,6 +69,27 @@ func (c *JobStartCmd) Run(ctx context.Context, t *Terminal) error {
 		}
 		return t.printJob(&j, c.JSON)
 	})
+}
+
+// check names what is missing, and what would do nothing.
+func (c *JobStartCmd) check() error {
+	switch {
+	case len(c.Emails) == 0 && !c.All:
+		return errors.New("name the accounts, or choose them with --all and, to leave some out, --search, --status, --plan-is, --expires-after or --expires-before")
+	case len(c.Emails) > 0 && c.All:
+		return errors.New("--all: name the accounts or choose them, not both")
+	case len(c.Emails) > 0 && c.Search+c.Status+c.PlanIs+c.ExpiresAfter+c.ExpiresBefore != "":
+		return errors.New("--search, --status, --plan-is, --expires-after and --expires-before choose among --all; accounts are named without them")
+	case c.Action == "extend" && c.Days == 0:
+		return errors.New("--days: say how many days to extend by")
+	case c.Action == "plan" && c.Plan == "":
+		return errors.New("--plan: say which plan to give; `stile plan list` shows them")
+	case c.Action != "extend" && c.Days != 0:
+		return fmt.Errorf("--days is for extend: %s takes none", c.Action)
+	case c.Action != "plan" && (c.Plan != "" || c.Periods != nil):
+		return fmt.Errorf("--plan and --periods are for plan: %s takes none; --plan-is chooses who has one", c.Action)
+	}
+	return nil
 }
 
 // filter is what the flags choose; nil when the accounts are named.
@@ -115,9 +128,9 @@ func (c *JobStartCmd) filter(ctx context.Context, s *vpn.Service) (*vpn.UserFilt
 type jobRow struct {
 	ID        int64      `json:"id"`
 	Action    string     `json:"action"`
-	Days      int        `json:"days,omitempty"`
+	Days      int        `range:"1..36500" json:"days,omitempty"`
 	Plan      string     `json:"plan,omitempty"`
-	Periods   int        `json:"periods,omitempty"`
+	Periods   int        `range:"1..1200" json:"periods,omitempty"`
 	State     string     `json:"state"` // selecting, running, done, cancelled or failed
 	Selected  int64      `json:"selected"`
 	Done      int64      `json:"done"`
@@ -202,14 +215,14 @@ func awaitJob(ctx context.Context, t *Terminal, s *vpn.Service, id int64, asJSON
 type JobListCmd struct {
 	databaseFlags
 	Before int64 `help:"Only those with a smaller number."`
-	Limit  int   `default:"50" help:"At most this many, up to 1000."`
+	Limit  int   `range:"1..1000" default:"50" help:"At most this many, up to 1000."`
 	JSON   bool  `name:"json" help:"Print JSON."`
 }
 
 // Run lists jobs.
 func (c *JobListCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
-		jobs, err := s.Jobs(ctx, shell, c.Before, min(max(c.Limit, 1), 1000))
+		jobs, err := s.Jobs(ctx, shell, c.Before, c.Limit)
 		if err != nil {
 			return err
 		}
@@ -265,7 +278,7 @@ func (c *JobShowCmd) Run(ctx context.Context, t *Terminal) error {
 type JobRefusalsCmd struct {
 	jobRef
 	After int64 `help:"Start after this account."`
-	Limit int   `default:"100" help:"At most this many, up to 1000."`
+	Limit int   `range:"1..1000" default:"100" help:"At most this many, up to 1000."`
 	JSON  bool  `name:"json" help:"Print JSON."`
 }
 
@@ -279,7 +292,7 @@ type refusalRow struct {
 // Run lists the refusals.
 func (c *JobRefusalsCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
-		refused, err := s.JobRefusals(ctx, shell, c.ID, c.After, min(max(c.Limit, 1), 1000))
+		refused, err := s.JobRefusals(ctx, shell, c.ID, c.After, c.Limit)
 		if err != nil {
 			return c.unfound(err)
 		}

@@ -21,9 +21,9 @@ type nodeRunFlags struct {
 	monitorFlags
 	NodeListen       string         `placeholder:"ADDRESS" help:"Address to carry traffic on; by default all."`
 	ShadowsocksPorts *portRange     `placeholder:"PORTS" help:"Ports for Shadowsocks; by default those of the server."`
-	HTTPSPort        *int           `name:"https-port" placeholder:"PORT" help:"Port of the HTTPS proxy, which browsers use, 0 for none; needs --tls-cert or --acme. By default that of the server."`
+	HTTPSPort        *int           `range:"0..65535" name:"https-port" placeholder:"PORT" help:"Port of the HTTPS proxy, which browsers use, 0 for none; needs --tls-cert or --acme. By default that of the server."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that users may reach although they otherwise never do; repeatable."`
-	UsageEvery       time.Duration  `default:"3s" help:"How often traffic is reported: who has used up a quota is cut one report later."`
+	UsageEvery       time.Duration  `range:"100ms..1h" default:"3s" help:"How often traffic is reported: who has used up a quota is cut one report later."`
 	LogFormat        string         `enum:"text,json" default:"text" help:"text or json."`
 	LogLevel         string         `enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
 }
@@ -58,9 +58,6 @@ var errRefused = errors.New("this node was shut out: it was revoked, its server 
 
 // runNode carries traffic as the node of a directory, until ctx ends or the control plane shuts the node out.
 func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) error {
-	if flags.UsageEvery < 100*time.Millisecond || flags.UsageEvery > time.Hour {
-		return errors.New("--usage-every: want 100ms to 1h")
-	}
 	if err := flags.endpointFlags.check(); err != nil {
 		return err
 	}

@@ -18,13 +18,13 @@ type PlanCmd struct {
 type planFlags struct {
 	Name    string  `help:"Name in English."`
 	NameRu  string  `help:"Name in Russian."`
-	Days    *int    `help:"Length of a period; 0 is for life. New plans: 30."`
-	Grace   *int    `help:"Days that keys go on working after the expiry."`
+	Days    *int    `range:"0..36500" help:"Length of a period; 0 is for life. New plans: 30."`
+	Grace   *int    `range:"0..365" help:"Days that keys go on working after the expiry."`
 	Trial   *bool   `negatable:"" help:"The plan is a trial."`
-	Devices *int    `help:"Devices signed in at once. New plans: 5."`
+	Devices *int    `range:"1..10000" help:"Devices signed in at once. New plans: 5."`
 	Traffic *size   `help:"Traffic a month, such as 100GB; 0 is unlimited."`
-	Speed   *int    `help:"Mbit/s per device and direction; 0 is unlimited."`
-	Tier    *int    `help:"Opens servers up to this tier."`
+	Speed   *int    `range:"0..1000000" help:"Mbit/s per device and direction; 0 is unlimited."`
+	Tier    *int    `range:"0..2147483647" help:"Opens servers up to this tier."`
 	Next    *string `placeholder:"CODE" help:"Plan that follows, for one period, when a subscription and its grace have ended; '' is none."`
 
 	TrafficByPeriod  *bool `negatable:"" help:"Traffic is for each period instead of each month."`
@@ -158,13 +158,13 @@ type planRow struct {
 	Code    string `json:"code"`
 	Name    string `json:"name"`
 	NameRU  string `json:"name_ru"`
-	Days    int    `json:"days"`
-	Grace   int    `json:"grace_days"`
+	Days    int    `range:"0..36500" json:"days"`
+	Grace   int    `range:"0..365" json:"grace_days"`
 	IsTrial bool   `json:"is_trial"`
-	Devices int    `json:"devices"`
+	Devices int    `range:"1..10000" json:"devices"`
 	Traffic int64  `json:"traffic_bytes"`
-	Speed   int    `json:"speed_mbps"`
-	Tier    int    `json:"tier"`
+	Speed   int    `range:"0..1000000" json:"speed_mbps"`
+	Tier    int    `range:"0..2147483647" json:"tier"`
 	// TrafficByPeriod, StartsAtFirstUse and NextPlanID are as in vpn.Plan.
 	TrafficByPeriod  bool  `json:"traffic_by_period"`
 	StartsAtFirstUse bool  `json:"starts_at_first_use"`

@@ -30,7 +30,7 @@ type ServeCmd struct {
 	Language       string         `enum:"ru,en" default:"ru" help:"ru or en: the extension's language for browsers that speak neither."`
 	SupportURL     string         `name:"support-url" placeholder:"URL" help:"Page or address where users find help; by default as set in the settings."`
 	PaymentSecret  string         `placeholder:"SECRET" help:"Shared secret, of at least 32 characters, that payments are signed with; without it none are taken. Better set by STILE_PAYMENT_SECRET."`
-	SignInFailures int            `default:"5" help:"Failed sign-ins a minute that an account may have from one address; an address may have six times as many."`
+	SignInFailures int            `range:"1..1000000" default:"5" help:"Failed sign-ins a minute that an account may have from one address; an address may have six times as many."`
 
 	NodesListen string `placeholder:"ADDRESS" help:"Address where nodes on other machines dial in, such as :8443; by default none do."`
 	NodesURL    string `name:"nodes-url" placeholder:"URL" help:"Address of that for join tokens, such as https://control.example.net:8443; by default by the host of --public-url or --node-host."`
@@ -40,9 +40,9 @@ type ServeCmd struct {
 	NodeHost         string         `default:"127.0.0.1" help:"Public name or address of this machine, for keys of the embedded node."`
 	NodeListen       string         `placeholder:"ADDRESS" help:"Address that the embedded node listens on; by default all, or loopback when --node-host is loopback."`
 	ShadowsocksPorts *portRange     `placeholder:"PORTS" help:"Ports of the embedded node, which no configuration then moves; by default 8388-8403 until 'stile config' says otherwise."`
-	HTTPSPort        *int           `name:"https-port" placeholder:"PORT" help:"Port of the embedded node's HTTPS proxy, which browsers use, such as 443, and which no configuration then moves; needs --tls-cert or --acme. None by default."`
+	HTTPSPort        *int           `range:"0..65535" name:"https-port" placeholder:"PORT" help:"Port of the embedded node's HTTPS proxy, which browsers use, such as 443, and which no configuration then moves; needs --tls-cert or --acme. None by default."`
 	AllowTarget      []netip.Prefix `placeholder:"CIDR" help:"Addresses that the node may reach although it otherwise never does; repeatable."`
-	UsageEvery       time.Duration  `default:"3s" help:"How often the embedded node reports traffic."`
+	UsageEvery       time.Duration  `range:"100ms..1h" default:"3s" help:"How often the embedded node reports traffic."`
 	endpointFlags
 	monitorFlags
 
@@ -114,9 +114,6 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	if n := len(c.PaymentSecret); n > 0 && n < 32 {
 		return cfg, errors.New("--payment-secret: want at least 32 characters")
 	}
-	if c.SignInFailures < 1 {
-		return cfg, errors.New("--sign-in-failures: want at least 1")
-	}
 	if err := c.endpointFlags.check(); err != nil {
 		return cfg, err
 	}
@@ -126,9 +123,6 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	}
 	if c.NoNode {
 		return cfg, nil
-	}
-	if c.UsageEvery < 100*time.Millisecond || c.UsageEvery > time.Hour {
-		return cfg, errors.New("--usage-every: want 100ms to 1h")
 	}
 	cfg.node = &nodeConfig{
 		planesConfig: planesConfig{listen: c.NodeListen, allow: c.AllowTarget},

@@ -24,15 +24,15 @@ type serverFlags struct {
 	Country  string     `help:"ISO 3166-1 code, such as NL; ZZ where it is not known."`
 	City     string     `help:"City in English."`
 	CityRu   string     `help:"City in Russian."`
-	Lat      *float64   `help:"Latitude in degrees."`
-	Lon      *float64   `help:"Longitude in degrees."`
+	Lat      *float64   `range:"-90..90" help:"Latitude in degrees."`
+	Lon      *float64   `range:"-180..180" help:"Longitude in degrees."`
 	Host     string     `help:"Public name or address that keys point to."`
 	Ports    *portRange `help:"Shadowsocks ports, such as 8388-8403."`
 	Method   string     `enum:",aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" default:"" help:"Shadowsocks method: aes-256-gcm (the default), chacha20-ietf-poly1305, or of Shadowsocks 2022, which Outline's apps can't read, 2022-blake3-aes-128-gcm or 2022-blake3-aes-256-gcm."`
-	HTTPS    *int       `name:"https-port" help:"Port of its HTTPS proxy; 0 is none."`
+	HTTPS    *int       `range:"0..65535" name:"https-port" help:"Port of its HTTPS proxy; 0 is none."`
 	PingURL  string     `name:"ping-url" help:"URL that clients time; by default https://HOST/ping, at --https-port."`
-	Capacity *int       `help:"Active devices it is meant for; 0 is unlimited."`
-	Tier     *int       `help:"Lowest plan tier that may use it."`
+	Capacity *int       `range:"0..2147483647" help:"Active devices it is meant for; 0 is unlimited."`
+	Tier     *int       `range:"0..2147483647" help:"Lowest plan tier that may use it."`
 	State    string     `help:"active, maintenance (listed, refuses new keys) or drained (not listed)."`
 }
 
@@ -172,10 +172,10 @@ type serverRow struct {
 	Host     string `json:"host"`
 	Ports    string `json:"ports"`
 	Method   string `json:"shadowsocks_method"`
-	HTTPS    int    `json:"https_port"`
+	HTTPS    int    `range:"0..65535" json:"https_port"`
 	PingURL  string `json:"ping_url"`
-	Capacity int    `json:"capacity"`
-	Tier     int    `json:"tier"`
+	Capacity int    `range:"0..2147483647" json:"capacity"`
+	Tier     int    `range:"0..2147483647" json:"tier"`
 	State    string `json:"state"`
 }
 

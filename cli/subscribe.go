@@ -12,7 +12,7 @@ import (
 type UserSubscribeCmd struct {
 	userRef
 	Plan    string `arg:"" help:"Code of the plan."`
-	Periods int    `default:"1" help:"How many periods; a running subscription of the same plan is extended."`
+	Periods int    `range:"1..1200" default:"1" help:"How many periods; a running subscription of the same plan is extended."`
 }
 
 // Run gives the periods.

@@ -195,7 +195,7 @@ func (c *UserSignOutCmd) Run(ctx context.Context, t *Terminal) error {
 type UserTokenCmd struct {
 	userRef
 	Name  string   `arg:"" help:"What the token is for."`
-	Days  int      `help:"Expires after this many days; 0 is never."`
+	Days  int      `range:"0..36500" help:"Expires after this many days; 0 is never."`
 	Scope []string `enum:"account,account:read,servers:read,keys,admin:read,admin:write" default:"account" help:"What it is good for, within what the account may do: account (all of the user's own), account:read, servers:read, keys, admin:read, admin:write."`
 }
 

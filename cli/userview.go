@@ -15,7 +15,7 @@ type UserListCmd struct {
 	databaseFlags
 	Search string `help:"Part of the e-mail or the name."`
 	After  int64  `help:"Start after this id."`
-	Limit  int    `default:"100" help:"At most this many, up to 1000."`
+	Limit  int    `range:"1..1000" default:"100" help:"At most this many, up to 1000."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
@@ -32,7 +32,7 @@ type userRow struct {
 // Run lists accounts.
 func (c *UserListCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.use(ctx, func(s *vpn.Service) error {
-		page, err := s.Users(ctx, shell, vpn.UserFilter{Search: c.Search, After: c.After, Limit: min(max(c.Limit, 1), 1000)})
+		page, err := s.Users(ctx, shell, vpn.UserFilter{Search: c.Search, After: c.After, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ type accountView struct {
 	Access    bool       `json:"access"`
 	Reason    string     `json:"reason,omitempty"`
 	Used      int64      `json:"used_bytes"`
-	Limit     int64      `json:"limit_bytes,omitempty"`
+	Limit     int64      `range:"1..1000" json:"limit_bytes,omitempty"`
 	// Factor tells whether sign-ins need a code; Codes are the recovery codes that are left.
 	Factor   bool        `json:"second_factor"`
 	Codes    int         `json:"recovery_codes"`

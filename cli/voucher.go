@@ -19,10 +19,10 @@ type VoucherCmd struct {
 type VoucherAddCmd struct {
 	databaseFlags
 	Plan    string `arg:"" help:"Code of the plan."`
-	Periods int    `default:"1" help:"How many periods a code gives."`
-	Uses    int    `default:"1" help:"How many accounts may redeem a code, each once."`
-	Count   int    `default:"1" help:"How many codes to make."`
-	Days    int    `help:"Codes expire after this many days; 0 is never."`
+	Periods int    `range:"1..1200" default:"1" help:"How many periods a code gives."`
+	Uses    int    `range:"1..1000000" default:"1" help:"How many accounts may redeem a code, each once."`
+	Count   int    `range:"1..10000" default:"1" help:"How many codes to make."`
+	Days    int    `range:"0..36500" help:"Codes expire after this many days; 0 is never."`
 	Note    string `help:"What they are for; shown to operators."`
 }
 
@@ -48,15 +48,15 @@ func (c *VoucherAddCmd) Run(ctx context.Context, t *Terminal) error {
 // VoucherListCmd is `stile voucher list`.
 type VoucherListCmd struct {
 	databaseFlags
-	Limit int  `default:"100" help:"How many at the most."`
+	Limit int  `range:"1..100000" default:"100" help:"How many at the most."`
 	JSON  bool `name:"json" help:"Print JSON."`
 }
 
 type voucherRow struct {
 	ID        int64      `json:"id"`
 	Plan      string     `json:"plan"`
-	Periods   int        `json:"periods"`
-	Uses      int        `json:"uses"`
+	Periods   int        `range:"1..1200" json:"periods"`
+	Uses      int        `range:"1..1000000" json:"uses"`
 	Used      int        `json:"used"`
 	Note      string     `json:"note"`
 	ExpiresAt *time.Time `json:"expires_at"`

@@ -151,7 +151,7 @@ func (c *WebhookRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 // WebhookTestCmd is `stile webhook test`.
 type WebhookTestCmd struct {
 	webhookRef
-	Wait time.Duration `default:"20s" help:"How long to wait for the running service to send it."`
+	Wait time.Duration `range:"0s..1h" default:"20s" help:"How long to wait for the running service to send it."`
 }
 
 // Run puts a test event in line, which the running service sends.
@@ -189,7 +189,7 @@ func (c *WebhookTestCmd) Run(ctx context.Context, t *Terminal) error {
 type WebhookDeliveriesCmd struct {
 	webhookRef
 	Before int64 `help:"Only those with a smaller number."`
-	Limit  int   `default:"50" help:"At most this many, up to 1000."`
+	Limit  int   `range:"1..1000" default:"50" help:"At most this many, up to 1000."`
 	JSON   bool  `name:"json" help:"Print JSON."`
 }
 
@@ -223,7 +223,7 @@ func (c *WebhookDeliveriesCmd) Run(ctx context.Context, t *Terminal) error {
 		if _, err := s.Webhook(ctx, shell, c.ID); err != nil {
 			return c.unfound(err)
 		}
-		list, err := s.Deliveries(ctx, shell, c.ID, c.Before, min(max(c.Limit, 1), 1000))
+		list, err := s.Deliveries(ctx, shell, c.ID, c.Before, c.Limit)
 		if err != nil {
 			return err
 		}
