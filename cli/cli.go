@@ -87,7 +87,7 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 		return 2
 	}
 	if err := parsed.Run(); err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {
-		_, _ = fmt.Fprintf(terminal.Err, "stile: %s\n", explain(err))
+		_, _ = fmt.Fprintf(terminal.Err, "stile: %s\n", explain(err, parsed.Selected()))
 		if errors.Is(err, errRefused) {
 			return exitRefused
 		}

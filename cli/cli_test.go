@@ -53,6 +53,8 @@ func TestHelpAndMisuse(t *testing.T) {
 		{"config publish --data " + t.TempDir(), 1, "nothing is published"},
 		{"server remove 9 --data " + t.TempDir(), 1, "no server 9; `stile server list`"},
 		{"webhook deliveries 9 --data " + t.TempDir(), 1, "no webhook 9; `stile webhook list`"},
+		{"server join 9 --data " + t.TempDir(), 1, "no server 9; `stile server list`"},
+		{"config rollback --data " + t.TempDir(), 1, "no roll-out is in a state for that"},
 		{"job show 9 --data " + t.TempDir(), 1, "no job 9; `stile job list`"},
 		{"voucher remove 9 --data " + t.TempDir(), 1, "no voucher 9; `stile voucher list`"},
 		{"invitation remove 9 --data " + t.TempDir(), 1, "no invitation 9; `stile invitation list`"},
@@ -74,7 +76,7 @@ func TestHelpAndMisuse(t *testing.T) {
 		{"invitation add --periods 2", 1, "--periods: say of which plan"},
 		{"user add nobody --data " + t.TempDir(), 1, "email: want one e-mail address"},
 		{"user block ghost@example.com --data " + t.TempDir(), 1, "no user ghost@example.com; `stile user list`"},
-		{"server add x --data " + t.TempDir(), 1, "country: want a code of two letters that ISO 3166-1 assigns"},
+		{"server add x --data " + t.TempDir(), 1, "--country: want a code of two letters that ISO 3166-1 assigns"},
 		{"server add x --country QQ --host x.example.net --data " + t.TempDir(), 1, "country: want a code of two letters that ISO 3166-1 assigns"},
 	} {
 		var out bytes.Buffer
@@ -93,7 +95,7 @@ func TestUserAddWithAMistypedPlanMakesNothing(t *testing.T) {
 		code int
 		want string
 	}{
-		{"user add bob@example.com --plan gold --data " + data, 1, "plan: no such plan"},
+		{"user add bob@example.com --plan gold --data " + data, 1, "--plan: no such plan"},
 		{"user show bob@example.com --data " + data, 1, "no user bob@example.com"},
 	} {
 		var out bytes.Buffer

@@ -26,7 +26,7 @@ type ConfigPublishCmd struct {
 	Ports   *portRange    `placeholder:"PORTS" help:"Shadowsocks ports, such as 8388-8403; by default each node keeps its own."`
 	Method  string        `enum:",aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" default:"" help:"Shadowsocks method, as in 'stile server add --help'; by default each node keeps its own. Ports that are kept speak the new one at once."`
 	HTTPS   *int          `range:"0..65535" name:"https-port" placeholder:"PORT" help:"Port of the HTTPS proxy, 0 for none; by default each node keeps its own."`
-	Server  []int64       `placeholder:"ID" help:"Only for this server; repeatable. By default all."`
+	Server  []int64       `field:"servers" placeholder:"ID" help:"Only for this server; repeatable. By default all."`
 	First   int64         `placeholder:"ID" help:"Server whose node gets it first; by default the one that is online with the fewest devices."`
 	Hold    time.Duration `range:"0s..168h" default:"1m" help:"How long every node of a stage must have served it before the next stage begins."`
 	KeepOld time.Duration `range:"1m..720h" default:"24h" help:"How long ports of before go on taking connections: clients ask for their key once a day."`

@@ -3,6 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"stile/vpn"
 )
@@ -47,6 +50,8 @@ var fieldHelp = map[string]string{
 	"support_url": "want an address such as https://example.com, or mailto:help@example.com",
 	"sign_up":     "want closed, invitation, voucher or open",
 	"mail_from":   "want an address such as vpn@example.net or VPN <vpn@example.net>",
+	"search":      "this takes too long to look for: say more of it, or leave out what is seldom met together",
+	"ids":         "want 1 to 1000 accounts",
 	"webhooks":    "there are 100 already, which is the most",
 }
 
@@ -61,18 +66,33 @@ func unfound(err error, what, list string) error {
 // errNothing says that a command was told of nothing to change.
 var errNothing = errors.New("nothing is changed: say what, by the flags that --help lists")
 
-// explain turns an error into what a person at the shell can act on.
-func explain(err error) string {
+// flagOf is what a command calls a field: its flag of that name, or the one that says field:"NAME".
+func flagOf(field string, command *kong.Node) string {
+	if command != nil {
+		for _, flag := range command.Flags {
+			if flag.Tag.Get("field") == field || flag.Name == strings.ReplaceAll(field, "_", "-") {
+				return "--" + flag.Name
+			}
+		}
+	}
+	return field
+}
+
+// explain turns an error into what a person at the shell can act on, who has given a command; nil where that does not matter.
+func explain(err error, command *kong.Node) string {
 	refusal, ok := errors.AsType[*vpn.Error](err)
 	if !ok {
 		return err.Error()
 	}
 	switch refusal.Code {
 	case vpn.CodeRolloutState:
-		return "the newest roll-out is not in a state for that; see `stile config status`, and resume, abort or roll it back"
+		return "no roll-out is in a state for that: `stile config status` shows the newest, if there is one, and what can be done with it"
 	case vpn.CodeValidationFailed:
-		return fmt.Sprintf("%s: %s", refusal.Field, fieldHelp[refusal.Field])
+		return fmt.Sprintf("%s: %s", flagOf(refusal.Field, command), fieldHelp[refusal.Field])
 	case vpn.CodeConflict:
+		if refusal.Max > 0 {
+			return fmt.Sprintf("there are %d %s already, which is the most", refusal.Max, refusal.Field)
+		}
 		return fmt.Sprintf("this %s is taken already", refusal.Field)
 	case vpn.CodeLastOwner:
 		return "nobody else is an owner: make one first with `stile user role EMAIL owner`"

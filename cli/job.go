@@ -328,7 +328,7 @@ func whyLeftOut(code vpn.Code) string {
 	case vpn.CodeValidationFailed:
 		return "the subscription has no end, or it would be too far away"
 	default:
-		return explain(vpn.Refusal(code))
+		return explain(vpn.Refusal(code), nil)
 	}
 }
 

@@ -42,6 +42,9 @@ func (c *RestoreCmd) Run(ctx context.Context, t *Terminal) error {
 	}
 	epoch, err := c.begin(ctx)
 	if err != nil {
+		if c.Backup != "" {
+			err = fmt.Errorf("%s is not put in place: %w", c.Backup, err)
+		}
 		return errors.Join(err, undo())
 	}
 	t.printf("The database begins epoch %d. Nodes give back what they know to be revoked when they next connect.\n", epoch)

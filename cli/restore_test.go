@@ -95,7 +95,9 @@ func TestRestoreKeepsWhatItCannotReplace(t *testing.T) {
 	if err := os.WriteFile(junk, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.refusal("restore", junk)
+	if said := m.refusal("restore", junk); !strings.Contains(said, junk+" is not put in place") {
+		t.Errorf("says %q", said)
+	}
 	m.refusal("restore", junk+".none")
 	if said := m.stile("plan", "list"); !strings.Contains(said, "standard") {
 		t.Errorf("after a restore that failed: %q", said)

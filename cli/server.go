@@ -24,11 +24,11 @@ type serverFlags struct {
 	Country  string     `help:"ISO 3166-1 code, such as NL; ZZ where it is not known."`
 	City     string     `help:"City in English."`
 	CityRu   string     `help:"City in Russian."`
-	Lat      *float64   `range:"-90..90" help:"Latitude in degrees."`
-	Lon      *float64   `range:"-180..180" help:"Longitude in degrees."`
+	Lat      *float64   `field:"latitude" range:"-90..90" help:"Latitude in degrees."`
+	Lon      *float64   `field:"longitude" range:"-180..180" help:"Longitude in degrees."`
 	Host     string     `help:"Public name or address that keys point to."`
 	Ports    *portRange `help:"Shadowsocks ports, such as 8388-8403."`
-	Method   string     `enum:",aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" default:"" help:"Shadowsocks method: aes-256-gcm (the default), chacha20-ietf-poly1305, or of Shadowsocks 2022, which Outline's apps can't read, 2022-blake3-aes-128-gcm or 2022-blake3-aes-256-gcm."`
+	Method   string     `field:"shadowsocks_method" enum:",aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" default:"" help:"Shadowsocks method: aes-256-gcm (the default), chacha20-ietf-poly1305, or of Shadowsocks 2022, which Outline's apps can't read, 2022-blake3-aes-128-gcm or 2022-blake3-aes-256-gcm."`
 	HTTPS    *int       `range:"0..65535" name:"https-port" help:"Port of its HTTPS proxy; 0 is none."`
 	PingURL  string     `name:"ping-url" help:"URL that clients time; by default https://HOST/ping, at --https-port."`
 	Capacity *int       `range:"0..2147483647" help:"Active devices it is meant for; 0 is unlimited."`

@@ -88,7 +88,7 @@ func (c *UserAddCmd) Run(ctx context.Context, t *Terminal) error {
 		}
 		if c.Plan != "" {
 			if _, err := s.Subscribe(ctx, shell, u.ID, c.Plan, 1); err != nil {
-				return fmt.Errorf("account %d made, but: %s", u.ID, explain(err))
+				return fmt.Errorf("account %d made, but: %s", u.ID, explain(err, nil))
 			}
 		}
 		if c.JSON {
