@@ -79,7 +79,7 @@ type app struct {
 func newApp(ctx context.Context, cfg appConfig) (*app, error) {
 	a := &app{cfg: cfg}
 	var err error
-	if a.store, err = cfg.openObserved(ctx, cfg.monitor.committed()); err != nil {
+	if a.store, err = cfg.openOrMake(ctx, cfg.monitor.committed()); err != nil {
 		return nil, err
 	}
 	if err := a.join(ctx); err != nil {

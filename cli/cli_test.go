@@ -36,6 +36,7 @@ func TestEveryFlagHasAnEnvironmentTwin(t *testing.T) {
 }
 
 func TestHelpAndMisuse(t *testing.T) {
+	data := t.TempDir()
 	for _, c := range []struct {
 		args string
 		code int
@@ -46,21 +47,22 @@ func TestHelpAndMisuse(t *testing.T) {
 		{"--version", 0, ""},
 		{"serve --no-such-flag", 2, "unknown flag --no-such-flag"},
 		{"user add", 2, "expected \"<email>\"\n`stile user add --help` explains it."},
-		{"plan set standard --data " + t.TempDir(), 1, "nothing is changed"},
-		{"server set 1 --data " + t.TempDir(), 1, "nothing is changed"},
-		{"webhook set 1 --data " + t.TempDir(), 1, "nothing is changed"},
-		{"settings set --data " + t.TempDir(), 1, "nothing is changed"},
-		{"config publish --data " + t.TempDir(), 1, "nothing is published"},
-		{"server remove 9 --data " + t.TempDir(), 1, "no server 9; `stile server list`"},
-		{"webhook deliveries 9 --data " + t.TempDir(), 1, "no webhook 9; `stile webhook list`"},
-		{"server join 9 --data " + t.TempDir(), 1, "no server 9; `stile server list`"},
-		{"config rollback --data " + t.TempDir(), 1, "no roll-out is in a state for that"},
-		{"job show 9 --data " + t.TempDir(), 1, "no job 9; `stile job list`"},
-		{"voucher remove 9 --data " + t.TempDir(), 1, "no voucher 9; `stile voucher list`"},
-		{"invitation remove 9 --data " + t.TempDir(), 1, "no invitation 9; `stile invitation list`"},
-		{"job start extend --all --data " + t.TempDir(), 1, "--days: say how many"},
-		{"job start plan --all --data " + t.TempDir(), 1, "--plan: say which"},
-		{"audit verify --head zzz --data " + t.TempDir(), 1, "--head: want the 64 hex digits"},
+		{"plan add other --data " + data, 0, "A new data directory is made: " + data},
+		{"plan set standard --data " + data, 1, "nothing is changed"},
+		{"server set 1 --data " + data, 1, "nothing is changed"},
+		{"webhook set 1 --data " + data, 1, "nothing is changed"},
+		{"settings set --data " + data, 1, "nothing is changed"},
+		{"config publish --data " + data, 1, "nothing is published"},
+		{"server remove 9 --data " + data, 1, "no server 9; `stile server list`"},
+		{"webhook deliveries 9 --data " + data, 1, "no webhook 9; `stile webhook list`"},
+		{"server join 9 --data " + data, 1, "no server 9; `stile server list`"},
+		{"config rollback --data " + data, 1, "no roll-out is in a state for that"},
+		{"job show 9 --data " + data, 1, "no job 9; `stile job list`"},
+		{"voucher remove 9 --data " + data, 1, "no voucher 9; `stile voucher list`"},
+		{"invitation remove 9 --data " + data, 1, "no invitation 9; `stile invitation list`"},
+		{"job start extend --all --data " + data, 1, "--days: say how many"},
+		{"job start plan --all --data " + data, 1, "--plan: say which"},
+		{"audit verify --head zzz --data " + data, 1, "--head: want the 64 hex digits"},
 		{"serve --sign-in-failures 0", 2, "--sign-in-failures: want 1 to 1000000, not"},
 		{"plan add x --devices 0", 2, "--devices: want 1 to 10000, not \"0\"\n`stile plan add --help` explains it."},
 		{"plan add x --speed -1", 2, "--speed: want 0 to 1000000, not \"-1\""},
@@ -74,10 +76,10 @@ func TestHelpAndMisuse(t *testing.T) {
 		{"node show x", 2, "<id>: want a number, 0 or more, not"},
 		{"audit --limit 1001", 2, "--limit: want 1 to 1000, not"},
 		{"invitation add --periods 2", 1, "--periods: say of which plan"},
-		{"user add nobody --data " + t.TempDir(), 1, "email: want one e-mail address"},
-		{"user block ghost@example.com --data " + t.TempDir(), 1, "no user ghost@example.com; `stile user list`"},
-		{"server add x --data " + t.TempDir(), 1, "--country: want a code of two letters that ISO 3166-1 assigns"},
-		{"server add x --country QQ --host x.example.net --data " + t.TempDir(), 1, "country: want a code of two letters that ISO 3166-1 assigns"},
+		{"user add nobody --data " + data, 1, "email: want one e-mail address"},
+		{"user block ghost@example.com --data " + data, 1, "no user ghost@example.com; `stile user list`"},
+		{"server add x --data " + data, 1, "--country: want a code of two letters that ISO 3166-1 assigns"},
+		{"server add x --country QQ --host x.example.net --data " + data, 1, "country: want a code of two letters that ISO 3166-1 assigns"},
 	} {
 		var out bytes.Buffer
 		code := Run(t.Context(), strings.Fields(c.args), &Terminal{In: strings.NewReader(""), Out: &out, Err: &out})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -18,23 +20,47 @@ type databaseFlags struct {
 	Database string `placeholder:"postgres://…" help:"Keep the state in PostgreSQL 15 or newer instead of SQLite in the data directory."`
 }
 
-// open makes the data directory if need be and opens the store.
-func (f databaseFlags) open(ctx context.Context) (*store.Store, error) {
-	return f.openObserved(ctx, nil)
+// dsn is where the store is.
+func (f databaseFlags) dsn() (string, error) {
+	switch {
+	case f.Database == "":
+		return dataDir(f.Data).sqlite(), nil
+	case !strings.HasPrefix(f.Database, "postgres://") && !strings.HasPrefix(f.Database, "postgresql://"):
+		return "", errors.New("--database: want postgres://USER:PASSWORD@HOST/NAME") // what was given may hold a password
+	}
+	return f.Database, nil
 }
 
-// openObserved is open for a store that tells of its writes.
-func (f databaseFlags) openObserved(ctx context.Context, observe func(writes int, took time.Duration)) (*store.Store, error) {
+// isNew reports whether there is nothing yet: no database in the data directory nor, where that is elsewhere, its secret.
+func (f databaseFlags) isNew() bool {
+	file := dataDir(f.Data).sqlite()
+	if f.Database != "" {
+		file = dataDir(f.Data).secret()
+	}
+	_, err := os.Stat(file)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// open opens the store that there is. A slip in --data must not make another.
+func (f databaseFlags) open(ctx context.Context) (*store.Store, error) {
+	if _, err := f.dsn(); err != nil {
+		return nil, err
+	}
+	if f.isNew() {
+		return nil, dataDir(f.Data).missing()
+	}
+	return f.openOrMake(ctx, nil)
+}
+
+// openOrMake is open that makes the data directory and the store if need be. observe, if it is not nil, is told of writes.
+func (f databaseFlags) openOrMake(ctx context.Context, observe func(writes int, took time.Duration)) (*store.Store, error) {
+	dsn, err := f.dsn()
+	if err != nil {
+		return nil, err
+	}
 	dir := dataDir(f.Data)
 	if err := dir.create(); err != nil {
 		return nil, err
-	}
-	dsn := f.Database
-	switch {
-	case dsn == "":
-		dsn = dir.sqlite()
-	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://"):
-		return nil, errors.New("--database: want postgres://USER:PASSWORD@HOST/NAME") // what was given may hold a password
 	}
 	secret, err := dir.loadSecret()
 	if err != nil {
@@ -54,6 +80,23 @@ func (f databaseFlags) useStore(ctx context.Context, do func(*store.Store, *vpn.
 	if err != nil {
 		return err
 	}
+	return useAndClose(st, do)
+}
+
+// useOrMake is useStore for commands that may come before the first `stile serve`: they make the data directory, and say so.
+func (f databaseFlags) useOrMake(ctx context.Context, t *Terminal, do func(*store.Store, *vpn.Service) error) error {
+	isNew := f.isNew()
+	st, err := f.openOrMake(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if isNew {
+		t.notef("A new data directory is made: %s\n", f.Data)
+	}
+	return useAndClose(st, do)
+}
+
+func useAndClose(st *store.Store, do func(*store.Store, *vpn.Service) error) error {
 	service := vpn.NewService(st, awayNodes{}, newPasswords(), vpn.Config{})
 	return errors.Join(do(st, service), st.Close())
 }

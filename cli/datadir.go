@@ -38,6 +38,15 @@ func (d dataDir) create() error {
 	return d.mend(os.MkdirAll(string(d), 0o700))
 }
 
+// missing says that there is nothing in the directory, or not even that.
+func (d dataDir) missing() error {
+	what := "there is no data directory %s"
+	if _, err := os.Stat(string(d)); err == nil {
+		what = "directory %s holds no data of Stile"
+	}
+	return fmt.Errorf(what+": the first `stile serve` makes it; if the service keeps it elsewhere, say where with --data (or STILE_DATA)", d)
+}
+
 // mend says what to do about a data directory that does not let its files be used.
 func (d dataDir) mend(err error) error {
 	if err == nil {
@@ -57,7 +66,7 @@ func (d dataDir) loadSecret() ([32]byte, error) {
 	raw, err := os.ReadFile(d.secret())
 	if errors.Is(err, fs.ErrNotExist) {
 		if noDatabase == nil {
-			return secret, fmt.Errorf("%s is missing, and without it the access keys in %s cannot be read: restore it from your backup", d.secret(), d.sqlite())
+			return secret, d.noSecret(d.sqlite())
 		}
 		return d.makeSecret()
 	}
@@ -68,6 +77,11 @@ func (d dataDir) loadSecret() ([32]byte, error) {
 		return secret, fmt.Errorf("%s: want 64 hex digits; restore it from your backup", d.secret())
 	}
 	return secret, nil
+}
+
+// noSecret says that a database is useless without the secret that goes with it.
+func (d dataDir) noSecret(database string) error {
+	return fmt.Errorf("%s is missing, and without it the access keys in %s cannot be read: restore it from your backup", d.secret(), database)
 }
 
 // makeSecret writes a new secret. O_EXCL lets two first starts agree on one.

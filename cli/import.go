@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stile/internal/laravel"
+	"stile/store"
 	"stile/vpn"
 )
 
@@ -37,7 +38,7 @@ func (c *ImportLaravelCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return fmt.Errorf("--from: %w", err)
 	}
-	err = c.use(ctx, func(s *vpn.Service) error {
+	err = c.useOrMake(ctx, t, func(_ *store.Store, s *vpn.Service) error {
 		run := &laravelImport{service: s, from: from, dry: !c.Apply, plan: c.Plan, terminal: t, startedAt: time.Now()}
 		if err := run.all(ctx); err != nil {
 			return err

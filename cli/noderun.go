@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -36,6 +37,9 @@ type NodeRunCmd struct {
 
 // Run carries traffic until ctx ends.
 func (c *NodeRunCmd) Run(ctx context.Context, t *Terminal) error {
+	if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) { // which a slip in --data must not make
+		return notJoined(c.Data)
+	}
 	lock, err := lockNode(c.Data)
 	if err != nil {
 		return err
@@ -56,6 +60,11 @@ func lockNode(path string) (*os.File, error) {
 // errRefused is how a node ends that the control plane shut out.
 var errRefused = errors.New("this node was shut out: it was revoked, its server was removed, or another machine joined in its place; it carries nothing until it joins anew (stile server join)")
 
+// notJoined says that there is no node in a directory.
+func notJoined(dir string) error {
+	return fmt.Errorf("%w: no node is kept in %s; paste the line that `stile server add` prints, or name the node's directory with --data", node.ErrNoIdentity, dir)
+}
+
 // runNode carries traffic as the node of a directory, until ctx ends or the control plane shuts the node out.
 func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) error {
 	if err := flags.endpointFlags.check(); err != nil {
@@ -72,7 +81,7 @@ func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) 
 	}
 	id, err := node.LoadIdentity(dir)
 	if errors.Is(err, node.ErrNoIdentity) {
-		return fmt.Errorf("%w (%s): paste the line that `stile server add` prints", err, dir)
+		return notJoined(dir)
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"stile/store"
 	"stile/vpn"
 )
 
@@ -93,7 +94,7 @@ type PlanAddCmd struct {
 
 // Run makes the plan.
 func (c *PlanAddCmd) Run(ctx context.Context, t *Terminal) error {
-	return c.use(ctx, func(s *vpn.Service) error {
+	return c.useOrMake(ctx, t, func(_ *store.Store, s *vpn.Service) error {
 		plans, err := s.Plans(ctx, shell)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func (c *RestoreCmd) Run(ctx context.Context, t *Terminal) error {
 	undo := func() error { return nil }
 	if c.Database == "" {
 		dir := dataDir(c.Data)
-		if err := dir.create(); err != nil {
+		if err := c.find(dir); err != nil {
 			return err
 		}
 		lock, err := dir.lock()
@@ -50,6 +50,19 @@ func (c *RestoreCmd) Run(ctx context.Context, t *Terminal) error {
 	t.printf("The database begins epoch %d. Nodes give back what they know to be revoked when they next connect.\n", epoch)
 	if c.Backup != "" {
 		t.printf("What was there before is kept as %s.\n", dataDir(c.Data).replaced())
+	}
+	return nil
+}
+
+// find looks for what a restore begins with: the database or, where a backup takes its place, the secret that goes with it.
+func (c *RestoreCmd) find(dir dataDir) error {
+	_, err := os.Stat(string(dir))
+	_, noSecret := os.Stat(dir.secret())
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || c.Backup == "" && c.isNew():
+		return dir.missing()
+	case c.Backup != "" && errors.Is(noSecret, fs.ErrNotExist):
+		return dir.noSecret(c.Backup)
 	}
 	return nil
 }

@@ -56,7 +56,11 @@ func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	dir := dataDir(c.Data)
+	cfg, err := c.config(log)
+	if err != nil {
+		return err
+	}
+	dir, isNew := dataDir(c.Data), c.isNew()
 	if err := dir.create(); err != nil {
 		return err
 	}
@@ -65,12 +69,11 @@ func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
+	if isNew {
+		log.Info("a new data directory is made", "data", c.Data)
+	}
 	if os.Getenv("GOGC") == "" { // else whoever runs it has said
 		defer pacer.Start()()
-	}
-	cfg, err := c.config(log)
-	if err != nil {
-		return err
 	}
 	if cfg.supervisor, err = findSupervisor(os.Getenv); err != nil {
 		return err
@@ -107,6 +110,9 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 		databaseFlags: c.databaseFlags, publicURL: strings.TrimRight(c.PublicURL, "/"), trustedProxies: c.TrustedProxy,
 		language: c.Language, fixed: c.settings(), signInFailures: c.SignInFailures,
 		paymentSecret: []byte(c.PaymentSecret), log: log,
+	}
+	if _, err := c.dsn(); err != nil {
+		return cfg, err
 	}
 	if u, err := url.Parse(cfg.publicURL); cfg.publicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
 		return cfg, fmt.Errorf("--public-url %q: want an address such as https://vpn.example.net", c.PublicURL)

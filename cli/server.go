@@ -70,7 +70,7 @@ type ServerAddCmd struct {
 
 // Run makes the server.
 func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
-	return c.useStore(ctx, func(st *store.Store, s *vpn.Service) error {
+	return c.useOrMake(ctx, t, func(st *store.Store, s *vpn.Service) error {
 		server := vpn.Server{Name: c.Name, ShadowsocksPort: defaultPorts.first, ShadowsocksPorts: defaultPorts.count}
 		c.apply(&server)
 		if server.PingURL == "" {

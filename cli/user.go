@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"stile/store"
 	"stile/vpn"
 )
 
@@ -66,7 +67,7 @@ func (c *UserAddCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	return c.use(ctx, func(s *vpn.Service) error {
+	return c.useOrMake(ctx, t, func(_ *store.Store, s *vpn.Service) error {
 		if c.Plan != "" { // looked at first: a plan that is mistyped must not leave half of what was asked for
 			if err := s.CheckBulk(ctx, shell, vpn.Bulk{Action: vpn.BulkPlan, Plan: c.Plan, Periods: 1}); err != nil {
 				return err
