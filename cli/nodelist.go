@@ -14,8 +14,10 @@ type nodeRow struct {
 	ID   int64  `json:"id"`
 	Name string `json:"name"`
 	Host string `json:"host"`
-	// State is online, offline, revoked, waiting (a token was made) or embedded (no token was ever made).
-	State string `json:"state"`
+	// State is online, offline, revoked, waiting (a token was made) or none (no machine ever came, and no token was made).
+	State vpn.NodeState `json:"state"`
+	// IsEmbedded: the node is one in the process of a `stile serve`.
+	IsEmbedded bool `json:"embedded"`
 	// SeenAt is when the node last said something; null before.
 	SeenAt *time.Time `json:"seen_at"`
 	// Rev is the revision of its keys that it has applied, and Lag how many it is behind.
@@ -40,7 +42,7 @@ type nodeRow struct {
 
 func nodeRowOf(r *vpn.NodeReport, now time.Time) nodeRow {
 	row := nodeRow{
-		ID: r.Server.ID, Name: r.Server.Name, Host: r.Server.Host, SeenAt: orNull(r.Status.At), Rev: r.Status.Applied, Lag: r.Lag(),
+		ID: r.Server.ID, Name: r.Server.Name, Host: r.Server.Host, State: r.State(now), IsEmbedded: r.IsEmbedded(), SeenAt: orNull(r.Status.At), Rev: r.Status.Applied, Lag: r.Lag(),
 		Version: r.Status.Version, CertifiedUntil: orNull(r.Identity.CertifiedUntil),
 		RefusedKeys: orEmpty(r.Status.Refused.All()),
 		Ports:       portRange{r.Server.ShadowsocksPort, r.Server.ShadowsocksPorts}.String(), HTTPS: r.Server.HTTPSPort,
@@ -48,20 +50,21 @@ func nodeRowOf(r *vpn.NodeReport, now time.Time) nodeRow {
 	if c := r.Config; c != nil {
 		row.Config, row.Wanted, row.Refused, row.Refusal = c.Rev, c.Wanted.Rev, c.RefusedRev, c.Refusal
 	}
-	switch {
-	case r.Identity.NodeID == 0:
-		row.State = "embedded"
-	case !r.Identity.RevokedAt.IsZero():
-		row.State = "revoked"
-	case r.Identity.JoinedAt.IsZero():
-		row.State = "waiting"
-	case !r.IsOnline(now):
-		row.State = "offline"
-	default:
-		row.State = "online"
+	if row.State == vpn.NodeOnline {
 		row.Load, row.Sessions, row.Active = r.Status.Load, r.Status.Sessions, r.Status.ActiveDevices
 	}
 	return row
+}
+
+// state is how the node is, in words.
+func (r *nodeRow) state() string {
+	switch {
+	case r.State == vpn.NodeNone:
+		return "no node yet"
+	case r.IsEmbedded:
+		return string(r.State) + ", embedded"
+	}
+	return string(r.State)
 }
 
 // orEmpty is a list for JSON, also when it is empty.
@@ -106,7 +109,7 @@ func (c *NodeListCmd) Run(ctx context.Context, t *Terminal) error {
 			r := nodeRowOf(&reports[i], now)
 			rows = append(rows, r)
 			cells = append(cells, []string{
-				id(r.ID), r.Name, r.State, ago(r.SeenAt, now), id(r.Lag), r.Version, daysUntil(r.CertifiedUntil, now), strconv.Itoa(r.Load) + " %", strconv.Itoa(r.Active), r.config(),
+				id(r.ID), r.Name, r.state(), ago(r.SeenAt, now), id(r.Lag), r.Version, daysUntil(r.CertifiedUntil, now), strconv.Itoa(r.Load) + " %", strconv.Itoa(r.Active), r.config(),
 			})
 		}
 		if c.JSON {
@@ -141,7 +144,7 @@ func (c *NodeShowCmd) Run(ctx context.Context, t *Terminal) error {
 				return t.printJSON(r)
 			}
 			t.printTable(nil, [][]string{
-				{"name", r.Name}, {"host", r.Host}, {"state", r.State}, {"seen", ago(r.SeenAt, now)},
+				{"name", r.Name}, {"host", r.Host}, {"state", r.state()}, {"seen", ago(r.SeenAt, now)},
 				{"keys at revision", fmt.Sprintf("%d, %d behind", r.Rev, r.Lag)}, {"version", r.Version},
 				{"certificate ends in", daysUntil(r.CertifiedUntil, now)}, {"load", strconv.Itoa(r.Load) + " %"},
 				{"sessions", strconv.Itoa(r.Sessions)}, {"active connections", strconv.Itoa(r.Active)},

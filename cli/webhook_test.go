@@ -185,6 +185,7 @@ func TestWebhookCommands(t *testing.T) {
 // A node's coming is told, and the page of mails stands beside the API.
 func TestServeTellsOfItsNode(t *testing.T) {
 	m := &machine{t: t, data: t.TempDir(), log: new(lockedBuffer)}
+	m.stile("plan", "add", "standard")
 	m.stile("webhook", "add", "http://127.0.0.1:1/", "--events", "node.*")
 	m.start()
 	m.until("the node is told", func() bool { return strings.Contains(m.stile("webhook", "deliveries", "1", "--json"), "node.online") })

@@ -77,7 +77,7 @@ func New(cfg Config) (*Hub, error) {
 		cfg.Log = slog.Default()
 	}
 	h := &Hub{cfg: cfg, began: cfg.Now(), snapshots: make(chan struct{}, snapshotsAtOnce), nodes: make(map[int64]*node),
-		notes: notes{changed: make(map[int64]bool)}}
+		notes: newNotes()}
 	if cfg.Replicas != nil {
 		h.replica = newReplica(h)
 	}
@@ -179,6 +179,7 @@ func (h *Hub) end(ctx context.Context, s *stream, isHandedOver bool) {
 		h.replica.release(ctx, s.id)
 	default:
 		h.notes.add(s.id)
+		poke(h.notes.soon)
 	}
 }
 

@@ -39,9 +39,27 @@ type set struct {
 	held      []uint64
 	compacted map[int64]int64 // node → confirmed revision
 	before    time.Time
+	noted     map[int64]vpn.NodeStream
 }
 
-func (s *set) NoteStreams(context.Context, []vpn.NodeStream) error { return nil }
+func (s *set) NoteStreams(_ context.Context, streams []vpn.NodeStream) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.noted == nil {
+		s.noted = map[int64]vpn.NodeStream{}
+	}
+	for _, n := range streams {
+		s.noted[n.NodeID] = n
+	}
+	return nil
+}
+
+// isOnline reports what is written of a node.
+func (s *set) isOnline(id int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noted[id].IsOnline
+}
 
 func newSet() *set {
 	s := &set{key: vpn.NodeKey{ID: 5, Seed: accesskey.Seed{9}, Rev: 1}}
@@ -252,6 +270,37 @@ func TestNodesTellHowTheyAre(t *testing.T) {
 		synctest.Wait()
 		if live := h.Live(1); live.IsOnline || live.ActiveDevices != 0 {
 			t.Errorf("after 46 s of silence: %+v", live)
+		}
+	})
+}
+
+// That a node came or went is written down at once, and that none is linked any more when the process ends.
+func TestComingAndGoingIsWrittenDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet()
+		h, ctx, _ := start(t, s)
+		running, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- h.Run(running) }()
+		time.Sleep(time.Second)
+		first, second := join(ctx, t, h, 1), join(ctx, t, h, 2)
+		first.sync()
+		second.sync()
+		time.Sleep(noteGather)
+		synctest.Wait()
+		if !s.isOnline(1) || !s.isOnline(2) {
+			t.Errorf("nodes that came: %+v", s.noted)
+		}
+		_ = first.link.Close()
+		synctest.Wait()
+		time.Sleep(noteGather)
+		synctest.Wait()
+		if s.isOnline(1) || !s.isOnline(2) {
+			t.Errorf("one that went: %+v", s.noted)
+		}
+		stop()
+		if err := <-ended; err != nil || s.isOnline(2) || s.noted[2].At.IsZero() {
+			t.Errorf("at the end: %+v, %v", s.noted, err)
 		}
 	})
 }

@@ -250,6 +250,7 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 		s.update(true, func(n *vpn.NodeStream) {
 			n.IsOnline, n.Version, n.Load, n.ActiveDevices, n.Sessions, n.At = true, s.version, 0, 0, 0, s.hub.cfg.Now()
 		})
+		poke(s.hub.notes.soon)
 	case feed.Acked:
 		if ids := s.node.newlyRefused(f.Refused); len(ids) > 0 {
 			log.Error("a node refuses keys", "node", s.id, "count", len(ids), "keys", few(ids))

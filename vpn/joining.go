@@ -121,7 +121,7 @@ func (s *Service) NodeReports(ctx context.Context, a *Actor) ([]NodeReport, erro
 	byID := make(map[int64]*NodeReport, len(servers))
 	listed := s.listed(servers)
 	for i := range servers {
-		reports[i].Server, reports[i].Listed = servers[i], listed[i]
+		reports[i].Server, reports[i].Listed, reports[i].Live = servers[i], listed[i], s.nodes.Live(servers[i].ID)
 		byID[servers[i].ID] = &reports[i]
 	}
 	for i := range identities {

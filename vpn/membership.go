@@ -62,14 +62,53 @@ type NodeReport struct {
 	Listed ListedServer
 	// Config is what the node is configured to; nil when it takes no configuration.
 	Config *ConfiguredNode
+	// Live is what this process knows of the node at this moment; zero in one that has no nodes at hand.
+	Live NodeLive
 }
+
+// NodeState is how a server's node is.
+type NodeState string
+
+// The states of a node.
+const (
+	NodeOnline  NodeState = "online"
+	NodeOffline NodeState = "offline"
+	NodeRevoked NodeState = "revoked"
+	NodeWaiting NodeState = "waiting" // a token was made and not used
+	NodeNone    NodeState = "none"    // none ever came, and nobody asked for a token
+)
 
 // statusHolds is how long a status is believed: three beats of the link.
 const statusHolds = 45 * time.Second
 
+// IsEmbedded reports whether the node is one in a service's own process, which links without having joined.
+func (n *NodeReport) IsEmbedded() bool {
+	return n.Identity.JoinedAt.IsZero() && (!n.Status.At.IsZero() || n.isLive())
+}
+
+// isLive reports whether the node is linked to this process without anybody having asked for a token. Of others what is written
+// down is as new as the operator's own acts.
+func (n *NodeReport) isLive() bool { return n.Identity.NodeID == 0 && n.Live.IsOnline }
+
 // IsOnline reports whether the node's link is up.
 func (n *NodeReport) IsOnline(now time.Time) bool {
-	return n.Status.IsOnline && now.Sub(n.Status.At) < statusHolds
+	return n.isLive() || n.Status.IsOnline && now.Sub(n.Status.At) < statusHolds
+}
+
+// State is how the node is. A token that waits for a machine does not take an embedded node's place yet.
+func (n *NodeReport) State(now time.Time) NodeState {
+	switch {
+	case !n.Identity.RevokedAt.IsZero():
+		return NodeRevoked
+	case n.IsOnline(now):
+		return NodeOnline
+	case n.Identity.NodeID != 0 && n.Identity.JoinedAt.IsZero():
+		return NodeWaiting
+	case n.Identity.NodeID != 0 || n.IsEmbedded():
+		return NodeOffline
+	default:
+		return NodeNone
+	}
 }
 
 // Lag is how many revisions the node is behind.

@@ -114,15 +114,15 @@ func (s *Site) glance(v *visit) error {
 	for i := range rows {
 		r := &rows[i]
 		p.Connections += r.Active
-		if r.State == nodeOnline {
+		if r.State == vpn.NodeOnline {
 			p.Online++
 		} else {
 			p.Offline++
-			if r.State == nodeOffline {
+			if r.State == vpn.NodeOffline {
 				p.Down = append(p.Down, *r)
 			}
 		}
-		if r.State == nodeOnline && r.EndsSoon(p.Now) {
+		if r.State == vpn.NodeOnline && r.EndsSoon(p.Now) {
 			p.Renewing = append(p.Renewing, *r)
 		}
 	}

@@ -6,19 +6,10 @@ import (
 	"stile/vpn"
 )
 
-// The states of a node.
-const (
-	nodeOnline  = "online"
-	nodeOffline = "offline"
-	nodeRevoked = "revoked"
-	nodeWaiting = "waiting" // a token was made and not used
-	nodeNone    = "none"    // nobody ever asked for a token: it can only be embedded in a service, and in none that runs
-)
-
 // fleetRow is a server with its node.
 type fleetRow struct {
 	vpn.Server
-	State          string
+	State          vpn.NodeState
 	Active         int // connections
 	Load           int // 0–100
 	Sessions       int
@@ -43,11 +34,11 @@ func (r *fleetRow) EndsSoon(now time.Time) bool {
 func (r *fleetRow) place() place {
 	p := place{name: r.Name, latitude: r.Latitude, longitude: r.Longitude, state: "idle"}
 	switch {
-	case r.State == nodeOffline || r.State == nodeRevoked:
+	case r.State == vpn.NodeOffline || r.State == vpn.NodeRevoked:
 		p.state = "bad"
-	case r.State == nodeOnline && (r.Server.State != vpn.ServerActive || r.Load >= busyLoad):
+	case r.State == vpn.NodeOnline && (r.Server.State != vpn.ServerActive || r.Load >= busyLoad):
 		p.state = "busy"
-	case r.State == nodeOnline:
+	case r.State == vpn.NodeOnline:
 		p.state = "good"
 	}
 	return p
@@ -72,24 +63,16 @@ func (s *Site) fleet(v *visit) ([]fleetRow, error) {
 // fleetRowOf joins what a node said with what is live here.
 func fleetRowOf(r *vpn.NodeReport, now time.Time) fleetRow {
 	row := fleetRow{
-		Server: r.Server, SeenAt: r.Status.At, CertifiedUntil: r.Identity.CertifiedUntil, Version: r.Status.Version,
+		Server: r.Server, State: r.State(now), SeenAt: r.Status.At, CertifiedUntil: r.Identity.CertifiedUntil, Version: r.Status.Version,
 		RefusedKeys: len(r.Status.Refused.All()),
 		IsMember:    !r.Identity.JoinedAt.IsZero() && r.Identity.RevokedAt.IsZero(),
 	}
 	switch {
-	case r.Identity.NodeID == 0:
-		row.State = nodeNone
-		if r.Listed.Status != vpn.StatusOffline {
-			row.State, row.Active, row.Load = nodeOnline, r.Listed.ActiveConnections, r.Listed.Load
-		}
-	case !r.Identity.RevokedAt.IsZero():
-		row.State = nodeRevoked
-	case r.Identity.JoinedAt.IsZero():
-		row.State = nodeWaiting
-	case !r.IsOnline(now):
-		row.State = nodeOffline
+	case row.State != vpn.NodeOnline:
+	case r.IsEmbedded(): // what is live here is newer than what was written down
+		row.Active, row.Load = r.Listed.ActiveConnections, r.Listed.Load
 	default:
-		row.State, row.Active, row.Load, row.Sessions, row.Lag = nodeOnline, r.Status.ActiveDevices, r.Status.Load, r.Status.Sessions, r.Lag()
+		row.Active, row.Load, row.Sessions, row.Lag = r.Status.ActiveDevices, r.Status.Load, r.Status.Sessions, r.Lag()
 	}
 	return row
 }
