@@ -68,6 +68,8 @@ func TestAdminLimits(t *testing.T) {
 		"server's name":     {"POST", "/api/admin/servers", `{"name":"` + long + `","country":"NL","host":"h","shadowsocks_port":1}`},
 		"country":           {"POST", "/api/admin/servers", `{"name":"n","country":"NLD","host":"h","shadowsocks_port":1}`},
 		"no country":        {"POST", "/api/admin/servers", `{"name":"n","country":"QQ","host":"h","shadowsocks_port":1}`},
+		"host":              {"POST", "/api/admin/servers", `{"name":"n","country":"NL","host":"h:1","shadowsocks_port":1}`},
+		"ping's address":    {"POST", "/api/admin/servers", server(`"ping_url":"ftp://h"`)},
 		"port":              {"POST", "/api/admin/servers", `{"name":"n","country":"NL","host":"h","shadowsocks_port":65536}`},
 		"ports":             {"POST", "/api/admin/servers", server(`"shadowsocks_ports":65536`)},
 		"method":            {"POST", "/api/admin/servers", server(`"shadowsocks_method":"rc4-md5"`)},

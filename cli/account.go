@@ -78,10 +78,21 @@ func (a *account) remedy(err error) error {
 	return remedy(err, a.session.API)
 }
 
+// isUnreachable reports whether a call got no answer.
+func isUnreachable(err error) bool {
+	_, ok := errors.AsType[*url.Error](err)
+	return ok && !errors.Is(err, context.Canceled)
+}
+
+// unreachable names the address that gave no answer.
+func unreachable(err error, api string) error {
+	return fmt.Errorf("%s cannot be reached: %w", api, errors.Unwrap(err))
+}
+
 // remedy says what a person can do about the failure of a call to api.
 func remedy(err error, api string) error {
-	if _, ok := errors.AsType[*url.Error](err); ok && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s cannot be reached: %w: is the address right, and this machine online? `stile doctor` looks closer", api, errors.Unwrap(err))
+	if isUnreachable(err) {
+		return fmt.Errorf("%w: is the address right, and this machine online? `stile doctor` looks closer", unreachable(err, api))
 	}
 	refusal, ok := errors.AsType[*client.Error](err)
 	if !ok {

@@ -111,7 +111,11 @@ func (e *examination) service(ctx context.Context) finding {
 	theirs, err := e.anyone.Probe(ctx)
 	took := time.Since(askedAt)
 	if err != nil {
-		f.Detail = remedy(err, e.api).Error()
+		if isUnreachable(err) { // remedy would send to this very command
+			f.Detail = unreachable(err, e.api).Error()
+		} else {
+			f.Detail = remedy(err, e.api).Error()
+		}
 		f.Remedy = "Check the address (--api), the network, and whether a firewall or a captive portal is in between."
 		return f
 	}

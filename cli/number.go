@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ func numbers() []kong.Option {
 		kong.KindMapper(reflect.Float64, number(func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), number(time.ParseDuration)),
 		kong.TypeMapper(reflect.TypeFor[[]int64](), kong.MapperFunc(numberList)),
+		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), kong.MapperFunc(network)),
 	}
 }
 
@@ -62,6 +64,20 @@ func number[T cmp.Ordered](parse func(string) (T, error)) kong.MapperFunc {
 		target.Set(reflect.ValueOf(n).Convert(target.Type()))
 		return nil
 	}
+}
+
+// network reads a range of addresses.
+func network(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("network", &text); err != nil {
+		return err
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return fmt.Errorf("want a network such as 192.0.2.0/24, or 192.0.2.1/32 for one address, not %q", text)
+	}
+	target.Set(reflect.ValueOf(prefix))
+	return nil
 }
 
 // joinNegatives lets a flag take the number below zero that follows it, which kong would take for another flag: --lat -33.9 is

@@ -37,7 +37,7 @@ type ServeCmd struct {
 	mailFlags
 
 	NoNode           bool           `help:"Run no embedded node."`
-	NodeHost         string         `default:"127.0.0.1" help:"Public name or address of this machine, for keys of the embedded node."`
+	NodeHost         string         `field:"host" default:"127.0.0.1" help:"Public name or address of this machine, for keys of the embedded node."`
 	NodeListen       string         `placeholder:"ADDRESS" help:"Address that the embedded node listens on; by default all, or loopback when --node-host is loopback."`
 	ShadowsocksPorts *portRange     `placeholder:"PORTS" help:"Ports of the embedded node, which no configuration then moves; by default 8388-8403 until 'stile config' says otherwise."`
 	HTTPSPort        *int           `range:"0..65535" name:"https-port" placeholder:"PORT" help:"Port of the embedded node's HTTPS proxy, which browsers use, such as 443, and which no configuration then moves; needs --tls-cert or --acme. None by default."`
@@ -100,6 +100,9 @@ func (c *ServeCmd) Run(ctx context.Context, t *Terminal) error {
 
 // listen opens a TCP listener.
 func listen(ctx context.Context, address string) (net.Listener, error) {
+	if address == "" { // would be any port of all addresses
+		return nil, errors.New("listen: no address")
+	}
 	var config net.ListenConfig
 	return config.Listen(ctx, "tcp", address)
 }
@@ -127,7 +130,11 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	if cfg.mailer, err = c.mailer(); err != nil {
 		return cfg, err
 	}
+	if err := cfg.fixed.Check(); err != nil {
+		return cfg, err
+	}
 	if c.NoNode {
+		c.warnOfIdleFlags(log)
 		return cfg, nil
 	}
 	cfg.node = &nodeConfig{
@@ -144,6 +151,22 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 		cfg.node.listen = c.NodeHost
 	}
 	return cfg, nil
+}
+
+// warnOfIdleFlags names the embedded node's flags where there is none. They may come from an environment that several machines share,
+// so they are no fault.
+func (c *ServeCmd) warnOfIdleFlags(log *slog.Logger) {
+	for _, flag := range []struct {
+		name    string
+		isGiven bool
+	}{
+		{"--node-listen", c.NodeListen != ""}, {"--shadowsocks-ports", c.ShadowsocksPorts != nil}, {"--https-port", c.HTTPSPort != nil},
+		{"--allow-target", len(c.AllowTarget) > 0}, {"--ping-listen", c.PingListen != ""}, {"--tls-cert", c.TLSCert != ""}, {"--acme", c.ACME},
+	} {
+		if flag.isGiven {
+			log.Warn("this does nothing: it is for the embedded node, and --no-node leaves that out", "flag", flag.name)
+		}
+	}
 }
 
 // settings are those that the flags set.

@@ -114,3 +114,13 @@ func TestAddressesWhenListeningEverywhere(t *testing.T) {
 		t.Errorf("ping at %s, keys for %s", key.Server.APIURL, key.Shadowsocks.Host)
 	}
 }
+
+// Flags of the embedded node that do nothing are named, and are no fault.
+func TestFlagsThatDoNothingAreNamed(t *testing.T) {
+	m := newMachine(t, "", "--no-node", "--https-port", "443")
+	for _, flag := range []string{"--https-port", "--shadowsocks-ports", "--allow-target"} { // the latter of machine.start
+		if said := m.log.String(); !strings.Contains(said, "this does nothing") || !strings.Contains(said, "flag="+flag) {
+			t.Errorf("%s is not named:\n%s", flag, said)
+		}
+	}
+}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
+	"unicode"
 
 	"stile/accesskey"
 )
@@ -38,12 +40,18 @@ func checkServer(server *Server) error {
 		return invalid("country", "in")
 	case server.Host == "":
 		return invalid("host", "required")
+	case !isHost(server.Host):
+		return invalid("host", "in")
+	case !isLink(server.PingURL, "http", "https"):
+		return invalid("ping_url", "url")
 	case server.Latitude < -90 || server.Latitude > 90:
 		return invalid("latitude", "in")
 	case server.Longitude < -180 || server.Longitude > 180:
 		return invalid("longitude", "in")
 	case server.Capacity < 0:
 		return invalid("capacity", "in")
+	case server.Tier < 0:
+		return invalid("tier", "in")
 	}
 	switch server.State {
 	case "":
@@ -55,6 +63,16 @@ func checkServer(server *Server) error {
 	server.ShadowsocksMethod = cmp.Or(server.ShadowsocksMethod, accesskey.MethodAES256GCM)
 	server.Protocols = server.Ports().Protocols()
 	return server.Ports().check()
+}
+
+// isHost reports whether a key can lead to a machine of this name: an IP address, or a name without scheme, port or path.
+func isHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	return len(text) <= 253 && !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && r != '-' && r != '.' && r != '_'
+	})
 }
 
 // UpdateServer replaces a server's values by its id; if its tier changes, the keys on it follow. Other ports are published as its

@@ -35,6 +35,8 @@ func checkPlan(p *Plan) error {
 		return invalid("days", "in")
 	case p.GraceDays < 0 || p.GraceDays > 365:
 		return invalid("grace", "in")
+	case p.Tier < 0:
+		return invalid("tier", "in")
 	case p.TrafficLimit < 0:
 		return invalid("traffic", "in")
 	case p.NextPlanID != 0 && p.NextPlanID == p.ID:

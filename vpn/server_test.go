@@ -1,6 +1,7 @@
 package vpn_test
 
 import (
+	"strings"
 	"testing"
 
 	"stile/vpn"
@@ -32,5 +33,20 @@ func TestAnUnassignedCountryMayStay(t *testing.T) {
 	old.ID = 999
 	if err := b.UpdateServer(t.Context(), shell, old); vpn.CodeOf(err) != vpn.CodeNotFound {
 		t.Errorf("no such server: %v", err)
+	}
+}
+
+// A key leads to a machine by its name or address alone.
+func TestHostOfAServer(t *testing.T) {
+	b := setup(t)
+	for host, isOne := range map[string]bool{
+		"nl1.example.net": true, "192.0.2.1": true, "2001:db8::1": true, "localhost": true, "пример.рф": true, "a_b.example.net": true,
+		"": false, "a b": false, "https://nl1.example.net": false, "nl1.example.net:443": false, "nl1.example.net/": false, "[2001:db8::1]": false,
+		"a@b": false, "a\nb": false, strings.Repeat("a", 254): false,
+	} {
+		_, err := b.AddServer(t.Context(), shell, vpn.Server{Name: "at " + host, CountryCode: "NL", Host: host, ShadowsocksPort: 8388, ShadowsocksPorts: 1})
+		if refused := vpn.CodeOf(err) == vpn.CodeValidationFailed; refused == isOne {
+			t.Errorf("%q: %v", host, err)
+		}
 	}
 }

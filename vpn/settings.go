@@ -79,8 +79,8 @@ func (s Settings) over(others Settings) Settings {
 	return s
 }
 
-// check names the field that is wrong.
-func (s *Settings) check() error {
+// Check names the field that is wrong.
+func (s *Settings) Check() error {
 	switch {
 	case len([]rune(s.Brand)) > maxBrand:
 		return &Error{Code: CodeValidationFailed, Field: "brand", Rule: "max", Max: maxBrand}
@@ -161,7 +161,7 @@ func (s *Service) SetSettings(ctx context.Context, a *Actor, in Settings) error 
 	if err := a.may(NounSettings, Write); err != nil {
 		return err
 	}
-	if err := in.check(); err != nil {
+	if err := in.Check(); err != nil {
 		return err
 	}
 	kept, err := s.store.Settings(ctx)

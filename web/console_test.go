@@ -295,7 +295,7 @@ func TestConsoleServersWithoutJavaScript(t *testing.T) {
 	v := w.signedIn(operatorEmail, "en")
 	p := v.open("/admin/servers").says(200, "Амстердам 1", "online", "17", "9 %", "maintenance")
 	for _, wrong := range [][]string{
-		{"name", ""}, {"country", "N"}, {"country", "QQ"}, {"country", "UK"}, {"host", ""}, {"ports", "0"}, {"ports", "8403-8388"}, {"ports", "65000-65536"}, {"ports", "x"},
+		{"name", ""}, {"country", "N"}, {"country", "QQ"}, {"country", "UK"}, {"host", ""}, {"host", "a b"}, {"host", "https://o.example.net"}, {"ping_url", "nowhere"}, {"ports", "0"}, {"ports", "8403-8388"}, {"ports", "65000-65536"}, {"ports", "x"},
 		{"https_port", "65536"}, {"capacity", "-1"}, {"tier", "x"}, {"latitude", "91"}, {"longitude", "NaN"}, {"capacity", "99999999999999999999"},
 	} {
 		pairs := append([]string{"name", "Oslo", "country", "no", "host", "o.example.net"}, wrong...)
