@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -20,6 +22,14 @@ type InvitationCmd struct {
 // linkFlags say where the service is, for links to hand out.
 type linkFlags struct {
 	PublicURL string `name:"public-url" placeholder:"URL" help:"Address that users know the service by, as 'stile serve' is told."`
+}
+
+// check refuses what is no address, before a secret is made that is shown once.
+func (f linkFlags) check() error {
+	if u, err := url.Parse(f.PublicURL); f.PublicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+		return fmt.Errorf("--public-url %q: want an address such as https://vpn.example.net", f.PublicURL)
+	}
+	return nil
 }
 
 // printLink prints the address of a page, or its path where nobody said where the service is.
@@ -45,6 +55,9 @@ type InvitationAddCmd struct {
 func (c *InvitationAddCmd) Run(ctx context.Context, t *Terminal) error {
 	if c.Periods != nil && c.Plan == "" {
 		return errors.New("--periods: say of which plan, with --plan")
+	}
+	if err := c.check(); err != nil {
+		return err
 	}
 	return c.use(ctx, func(s *vpn.Service) error {
 		in := vpn.NewInvitation{Email: c.Email, Plan: c.Plan, Periods: 1, Days: c.Days, Note: c.Note}

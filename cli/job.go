@@ -121,6 +121,9 @@ func (c *JobStartCmd) filter(ctx context.Context, s *vpn.Service) (*vpn.UserFilt
 			return nil, fmt.Errorf("%s: %w", bound.flag, err)
 		}
 	}
+	if !f.ExpiresBefore.IsZero() && !f.ExpiresAfter.Before(f.ExpiresBefore) {
+		return nil, errors.New("--expires-before: want an instant after --expires-after; no subscription ends between them")
+	}
 	return f, nil
 }
 
@@ -186,8 +189,12 @@ func (t *Terminal) printJob(j *vpn.Job, asJSON bool) error {
 	return nil
 }
 
+// jobPatience is how long a job may stand before somebody who waits is told what it waits for.
+const jobPatience = 10 * time.Second
+
 // awaitJob says each second how far a job is, until it is over.
 func awaitJob(ctx context.Context, t *Terminal, s *vpn.Service, id int64, asJSON bool) error {
+	done, movedAt, isAsked := int64(0), time.Now(), false
 	for told := -1; ; {
 		j, err := s.Job(ctx, shell, id)
 		if err != nil {
@@ -202,6 +209,12 @@ func awaitJob(ctx context.Context, t *Terminal, s *vpn.Service, id int64, asJSON
 		if percent := j.Percent(); percent > told && !asJSON {
 			told = percent
 			t.notef("%s: %d %%, %d of %d\n", j.State, percent, j.Done+j.Refused, j.Selected)
+		}
+		if now := j.Done + j.Refused + j.Selected; now != done {
+			done, movedAt = now, time.Now()
+		} else if !isAsked && time.Since(movedAt) > jobPatience {
+			isAsked = true
+			t.notef("Nothing has moved for %s: is `stile serve` running?\n", jobPatience)
 		}
 		select {
 		case <-ctx.Done():

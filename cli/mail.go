@@ -62,7 +62,7 @@ func (c *MailTestCmd) Run(ctx context.Context, t *Terminal) error {
 		return errors.New("name the mail server with --smtp-url and the sender with --mail-from")
 	}
 	if !vpn.ValidEmail(c.Address) {
-		return errors.New("want one e-mail address, such as user@example.com")
+		return errors.New("<address>: want one e-mail address, such as user@example.com")
 	}
 	m, err := courier.TestMail(c.Address, c.Locale)
 	if err != nil {

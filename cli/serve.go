@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -117,8 +116,8 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	if _, err := c.dsn(); err != nil {
 		return cfg, err
 	}
-	if u, err := url.Parse(cfg.publicURL); cfg.publicURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
-		return cfg, fmt.Errorf("--public-url %q: want an address such as https://vpn.example.net", c.PublicURL)
+	if err := (linkFlags{c.PublicURL}).check(); err != nil {
+		return cfg, err
 	}
 	if n := len(c.PaymentSecret); n > 0 && n < 32 {
 		return cfg, errors.New("--payment-secret: want at least 32 characters")

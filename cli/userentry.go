@@ -16,6 +16,9 @@ type UserResetCmd struct {
 
 // Run makes the link.
 func (c *UserResetCmd) Run(ctx context.Context, t *Terminal) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	return c.with(ctx, func(s *vpn.Service, u vpn.User) error {
 		secret, until, err := s.ResetPassword(ctx, shell, u.ID)
 		if err != nil {
