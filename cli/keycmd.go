@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"strings"
 
+	"stile/vpn"
 	"stile/wire"
 )
 
@@ -60,9 +62,15 @@ func warnUnready(t *Terminal, key *wire.IssuedKey) {
 
 // describe names a server for people.
 func describe(s *wire.Server) string {
-	text := clean(s.Name) + " ("
+	var place []string
 	if s.City != "" {
-		text += clean(s.City) + ", "
+		place = append(place, clean(s.City))
 	}
-	return text + clean(s.Country) + ")"
+	if s.CountryCode != vpn.UnknownCountry {
+		place = append(place, clean(s.Country))
+	}
+	if len(place) == 0 {
+		return clean(s.Name)
+	}
+	return clean(s.Name) + " (" + strings.Join(place, ", ") + ")"
 }

@@ -140,6 +140,9 @@ func matching(servers []wire.Server, target string) []wire.Server {
 	if target == "best" {
 		return servers
 	}
+	if target == "" { // which is no city, though servers without one have that
+		return nil
+	}
 	number, err := strconv.ParseInt(target, 10, 64)
 	var found []wire.Server
 	for _, s := range servers {

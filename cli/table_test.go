@@ -49,6 +49,17 @@ func TestServersOfAnUnknownCountry(t *testing.T) {
 		{ID: 1, Name: "local", Country: "ZZ", CountryCode: "ZZ", Status: "online", Accessible: true},
 		{ID: 2, Name: "Amsterdam 1", Country: "Netherlands", CountryCode: "NL", Status: "online", Accessible: true},
 	}, nil)
+	for want, s := range map[string]wire.Server{
+		"local": {Name: "local", Country: "ZZ", CountryCode: "ZZ"}, "local (Riga)": {Name: "local", City: "Riga", Country: "ZZ", CountryCode: "ZZ"},
+		"a (NL)": {Name: "a", Country: "NL", CountryCode: "NL"}, "a (B, NL)": {Name: "a", City: "B", Country: "NL", CountryCode: "NL"},
+	} {
+		if got := describe(&s); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if found := matching([]wire.Server{{ID: 1, Name: "local"}}, ""); len(found) != 0 {
+		t.Errorf("nothing names %+v", found)
+	}
 	if said := out.String(); strings.Contains(said, "ZZ") || !strings.Contains(said, "unknown") || !strings.Contains(said, "NL Netherlands") {
 		t.Error(said)
 	}

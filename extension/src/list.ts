@@ -60,7 +60,7 @@ function bestRow(v: ListView, w: Words, act: ListActions): HTMLElement {
 }
 
 function row(s: Server, v: ListView, w: Words, act: ListActions): HTMLElement {
-  const place = isUsable(s) ? [s.city, s.country].filter(Boolean).join(", ") : w.say(whyLocked(s));
+  const place = isUsable(s) ? placeOf(s) : w.say(whyLocked(s));
   const names = make("span", "names", make("b", "", s.name), make("small", "muted", place));
   const button = make("button", "server", flag(s.country_code), names);
   button.disabled = !isUsable(s);
@@ -114,6 +114,15 @@ function whyLocked(s: Server): Word {
 
 export function pingText(ms: number | null | undefined, w: Words): string {
   return ms === undefined ? "" : ms === null ? w.say("server.no_answer") : w.say("server.ms", { n: ms });
+}
+
+/** The country of a server; "" where nobody said which it is: ZZ is CLDR's code for that, and nothing for people to read. */
+export function countryOf(s: Server): string {
+  return s.country_code === "ZZ" ? "" : s.country;
+}
+
+export function placeOf(s: Server): string {
+  return [s.city, countryOf(s)].filter(Boolean).join(", ");
 }
 
 /** A country's flag; its letters where the system has no pictures of flags, as on Windows, or no such country. */

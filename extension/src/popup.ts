@@ -3,7 +3,7 @@
 import config from "./config.js";
 import { ask, type Problem as Refusal } from "./command";
 import type { Words } from "./language";
-import { drawFlag, drawList, pingText } from "./list";
+import { countryOf, drawFlag, drawList, pingText, placeOf } from "./list";
 import { isWanted, reasons } from "./machine";
 import { follow, save, type Memory } from "./memory";
 import { dress, get, make, put } from "./page";
@@ -49,7 +49,7 @@ function drawHome(): void {
   // What another extension does with the requests is not in our hand: then nothing is stopped.
   const shown = phase === "signed_out" || m.state.reason === reasons.otherExtension ? "idle" : phase;
   put(get("status"), w.say(`status.${shown}`));
-  const place = server ? server.city || server.country || server.name : "";
+  const place = server ? server.city || countryOf(server) || server.name : "";
   put(get("hint"), shown === "connected" ? (place && w.say("hint.connected", { place })) : w.say(`hint.${shown}`));
   drawServer(key && isOn ? server : null);
   drawProblem();
@@ -69,7 +69,7 @@ function drawServer(inUse: Server | null): void {
   if (s) {
     drawFlag(get("server_flag"), s.country_code);
     put(get("server_name"), s.name);
-    put(get("server_place"), isBest ? w.say("server.best") : [s.city, s.country].filter(Boolean).join(", "));
+    put(get("server_place"), isBest ? w.say("server.best") : placeOf(s));
     put(get("server_ping"), pingText(m.pings[s.id], w));
   } else {
     get("server_flag").classList.remove("code");

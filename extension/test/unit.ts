@@ -1,5 +1,6 @@
 import { best, isUsable } from "../src/best";
 import { matches, parse } from "../src/bypass";
+import { placeOf } from "../src/list";
 import { initial, isWanted, step, type Effect, type Event, type Key, type State } from "../src/machine";
 import type { Server } from "../src/wire";
 import { is, test } from "./check";
@@ -245,4 +246,12 @@ test("hosts of the bypass list", () => {
   for (const host of ["www.example.com", "example.org", "notexample.com", "11.0.0.1", "fe80::1", "192.168.1.2", "10.example.net", "127.example.net"]) {
     is(host, matches(host, list), false);
   }
+});
+
+test("where a server is", () => {
+  const at = (city: string, country: string, country_code: string) => placeOf({ city, country, country_code } as Server);
+  is("both", at("Амстердам", "Нидерланды", "NL"), "Амстердам, Нидерланды");
+  is("no city", at("", "Нидерланды", "NL"), "Нидерланды");
+  is("a country that nobody named", at("Рига", "ZZ", "ZZ"), "Рига");
+  is("nothing", at("", "ZZ", "ZZ"), "");
 });
