@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -83,7 +84,7 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 	case exit >= 0: // --help or --version has answered
 		return exit
 	case err != nil:
-		_, _ = fmt.Fprintf(terminal.Err, "stile: %v\n%s\n", err, helpFor(err))
+		_, _ = fmt.Fprintf(terminal.Err, "stile: %s\n%s\n", misuse(err), helpFor(err))
 		return 2
 	}
 	if err := parsed.Run(); err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {
@@ -94,6 +95,16 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 		return 1
 	}
 	return 0
+}
+
+// misuse is what was wrong with the words of a command. Kong takes a number below zero, where a number stands alone, for a flag.
+func misuse(err error) string {
+	word, isFlag := strings.CutPrefix(err.Error(), "unknown flag ")
+	if !isFlag || !isNegative(word) {
+		return err.Error()
+	}
+	word, _, _ = strings.Cut(word, ",")
+	return fmt.Sprintf("want a number, 0 or more, not %q", word)
 }
 
 // helpFor says where the command is explained that was misused.

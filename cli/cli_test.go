@@ -73,6 +73,7 @@ func TestHelpAndMisuse(t *testing.T) {
 		{"config publish --server x", 2, "--server: want a number, 0 or more, not"},
 		{"user token a@example.com x --days -1", 2, "--days: want 0 to 36500, not"},
 		{"config publish --ports 9000 --server 1,,2", 2, "--server: want a number, 0 or more, not \"\""},
+		{"node show -1", 2, "stile: want a number, 0 or more, not \"-1\"\n`stile node show --help` explains it."},
 		{"node show x", 2, "<id>: want a number, 0 or more, not"},
 		{"audit --limit 1001", 2, "--limit: want 1 to 1000, not"},
 		{"serve --trusted-proxy 10.0.0.1", 2, "--trusted-proxy: want a network such as 192.0.2.0/24"},
