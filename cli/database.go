@@ -87,11 +87,11 @@ func (f databaseFlags) useStore(ctx context.Context, do func(*store.Store, *vpn.
 func (f databaseFlags) useOrMake(ctx context.Context, t *Terminal, do func(*store.Store, *vpn.Service) error) error {
 	isNew := f.isNew()
 	st, err := f.openOrMake(ctx, nil)
+	if isNew && !f.isNew() { // also where the database then does not answer
+		t.notef("A new data directory is made: %s\n", f.Data)
+	}
 	if err != nil {
 		return err
-	}
-	if isNew {
-		t.notef("A new data directory is made: %s\n", f.Data)
 	}
 	return useAndClose(st, do)
 }

@@ -68,6 +68,9 @@ func TestDatabaseAddressStaysSecret(t *testing.T) {
 // A database that can't be reached is told in one line, whatever command asks for it: what was tried, what came back, what to do.
 func TestUnreachableDatabaseIsNamed(t *testing.T) {
 	m := &machine{t: t, data: t.TempDir(), dsn: "postgres://stile:hunter2@127.0.0.1:1/vpn"}
+	if said := m.refusal("plan", "add", "standard"); !strings.Contains(said, "A new data directory is made: "+m.data) { // the others find it
+		t.Errorf("says %q", said)
+	}
 	want := `127.0.0.1:1, database "vpn", user "stile": nobody listens there: start PostgreSQL`
 	for _, args := range [][]string{
 		{"serve", "--listen", "127.0.0.1:0", "--shadowsocks-ports", "0"},
