@@ -54,19 +54,30 @@ func (f databaseFlags) open(ctx context.Context) (*store.Store, error) {
 
 // openOrMake is open that makes the data directory and the store if need be. observe, if it is not nil, is told of writes.
 func (f databaseFlags) openOrMake(ctx context.Context, observe func(writes int, took time.Duration)) (*store.Store, error) {
-	dsn, err := f.dsn()
-	if err != nil {
+	return f.openAs(ctx, store.Config{Observe: observe})
+}
+
+// openAs opens the store as cfg says, which names no database.
+func (f databaseFlags) openAs(ctx context.Context, cfg store.Config) (*store.Store, error) {
+	var err error
+	if cfg.DSN, err = f.dsn(); err != nil {
 		return nil, err
 	}
 	dir := dataDir(f.Data)
 	if err := dir.create(); err != nil {
 		return nil, err
 	}
-	secret, err := dir.loadSecret()
+	if cfg.Secret, err = dir.loadSecret(); err != nil {
+		return nil, err
+	}
+	st, err := store.Open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, store.Config{DSN: dsn, Secret: secret, Observe: observe})
+	if err := dir.handOver(); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return st, nil
 }
 
 // use runs one command of an operator on the service. The running service notices changes within a second.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"stile/store"
 	"stile/vpn"
 )
 
@@ -21,7 +22,7 @@ type RestoreCmd struct {
 // Run puts a backup in place, if one is given, and begins an epoch: all nodes then compare their keys with the database,
 // give back what they know to be revoked, and report the traffic that it lacks.
 func (c *RestoreCmd) Run(ctx context.Context, t *Terminal) error {
-	undo := func() error { return nil }
+	var kept replacement
 	if c.Database == "" {
 		dir := dataDir(c.Data)
 		if err := c.find(dir); err != nil {
@@ -33,7 +34,7 @@ func (c *RestoreCmd) Run(ctx context.Context, t *Terminal) error {
 		}
 		defer func() { _ = lock.Close() }()
 		if c.Backup != "" {
-			if undo, err = dir.putBack(c.Backup); err != nil {
+			if kept, err = dir.putBack(c.Backup); err != nil {
 				return err
 			}
 		}
@@ -42,14 +43,11 @@ func (c *RestoreCmd) Run(ctx context.Context, t *Terminal) error {
 	}
 	epoch, err := c.begin(ctx)
 	if err != nil {
-		if c.Backup != "" {
-			err = fmt.Errorf("%s is not put in place: %w", c.Backup, err)
-		}
-		return errors.Join(err, undo())
+		return errors.Join(c.refused(err), kept.undo())
 	}
 	t.printf("The database begins epoch %d. Nodes give back what they know to be revoked when they next connect.\n", epoch)
-	if c.Backup != "" {
-		t.printf("What was there before is kept as %s.\n", dataDir(c.Data).replaced())
+	if kept.old != "" {
+		t.printf("What was there before is kept as %s.\n", kept.old)
 	}
 	return nil
 }
@@ -69,7 +67,13 @@ func (c *RestoreCmd) find(dir dataDir) error {
 
 // begin opens the database, which notices most restores by itself, and raises the epoch in any case.
 func (c *RestoreCmd) begin(ctx context.Context) (epoch int64, err error) {
-	st, err := c.open(ctx)
+	if _, err := c.dsn(); err != nil {
+		return 0, err
+	}
+	if c.isNew() {
+		return 0, dataDir(c.Data).missing()
+	}
+	st, err := c.openAs(ctx, store.Config{MustExist: true})
 	if err != nil {
 		return 0, err
 	}
@@ -77,36 +81,80 @@ func (c *RestoreCmd) begin(ctx context.Context) (epoch int64, err error) {
 	return epoch, errors.Join(err, st.Close())
 }
 
-func (d dataDir) replaced() string { return d.sqlite() + ".replaced" }
+// refused says what was not done.
+func (c *RestoreCmd) refused(err error) error {
+	switch {
+	case c.Backup != "":
+		return fmt.Errorf("%s is not put in place: %w", c.Backup, err)
+	case errors.Is(err, store.ErrForeign):
+		return fmt.Errorf("%w; put the backup there first", err)
+	}
+	return err
+}
 
-// parts are what an SQLite database consists of, by the ends of the files' names.
-func parts() []string { return []string{"", "-wal", "-shm"} }
+// databaseParts are what an SQLite database consists of, by the ends of the files' names.
+func databaseParts() []string { return []string{"", "-wal", "-shm"} }
 
-// putBack replaces the SQLite database by a copy of a backup and returns what puts the old one in place again.
-func (d dataDir) putBack(backup string) (undo func() error, err error) {
+// replacement is a backup in the place of a database.
+type replacement struct {
+	place string // "" = nothing was put anywhere
+	old   string // where that is which was there before; "" = there was nothing
+}
+
+// putBack puts a copy of a backup in the place of the SQLite database. What was there is kept, beside what an earlier call kept.
+func (d dataDir) putBack(backup string) (replacement, error) {
 	copied := d.sqlite() + ".copy"
 	if err := copyDurably(backup, copied); err != nil {
-		return nil, fmt.Errorf("copy the backup: %w", err)
+		return replacement{}, fmt.Errorf("copy the backup: %w", err)
 	}
-	move := func(from, to string) error {
-		for _, part := range parts() {
-			err := os.Remove(to + part)
-			if err == nil || errors.Is(err, fs.ErrNotExist) {
-				err = os.Rename(from+part, to+part)
-			}
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+	r := replacement{place: d.sqlite()}
+	if _, err := os.Stat(d.sqlite()); err == nil {
+		r.old = unused(d.sqlite() + ".replaced")
+		if err := moveDatabase(d.sqlite(), r.old); err != nil {
+			return replacement{}, err
 		}
-		return nil
-	}
-	if err := move(d.sqlite(), d.replaced()); err != nil {
-		return nil, err
 	}
 	if err := os.Rename(copied, d.sqlite()); err != nil {
-		return nil, errors.Join(err, move(d.replaced(), d.sqlite()))
+		return replacement{}, errors.Join(err, r.undo())
 	}
-	return func() error { return move(d.replaced(), d.sqlite()) }, syncDir(string(d))
+	return r, syncDir(string(d))
+}
+
+// undo takes the backup away and puts what was there before in place again.
+func (r replacement) undo() error {
+	if r.place == "" {
+		return nil
+	}
+	for _, part := range databaseParts() {
+		if err := os.Remove(r.place + part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if r.old == "" {
+		return nil
+	}
+	return moveDatabase(r.old, r.place)
+}
+
+// unused is the name, or the first with a number behind it, that no file has.
+func unused(name string) string {
+	found := name
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(found); errors.Is(err, fs.ErrNotExist) {
+			return found
+		}
+		found = fmt.Sprintf("%s.%d", name, i)
+	}
+}
+
+// moveDatabase gives a database another name that no file has.
+func moveDatabase(from, to string) error {
+	for _, part := range databaseParts() {
+		if err := os.Rename(from+part, to+part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // copyDurably copies a file to one that only its owner may read.

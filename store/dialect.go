@@ -44,6 +44,8 @@ type dialect struct {
 	isForbidden func(error) bool
 	// fits refuses a server or a database that is not for Stile, while nobody else migrates; nil = there is nothing to ask.
 	fits func(context.Context, *sql.Conn) error
+	// soundness is the question whose answer is "ok" when the file is whole; "" = the engine has no such question.
+	soundness string
 	// migrating makes a transaction the only one that migrates.
 	migrating string
 	// skipIDs makes the ids that a table hands out follow the largest it holds, after some were given; %s is the table.
@@ -90,6 +92,7 @@ var sqliteDialect = dialect{
 	begin:        "BEGIN IMMEDIATE",
 	impatient:    "PRAGMA busy_timeout = 5",
 	hasWater:     true,
+	soundness:    "PRAGMA quick_check(1)",
 	migrating:    "SELECT 1",
 	snapshot:     &sql.TxOptions{ReadOnly: true},
 	isUnique:     sqliteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),

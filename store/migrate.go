@@ -55,6 +55,15 @@ func (s *Store) migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
+	if s.mustExist && s.dialect.soundness != "" {
+		var answer string
+		if err := conn.QueryRowContext(ctx, s.dialect.soundness).Scan(&answer); err != nil {
+			return err
+		}
+		if answer != "ok" {
+			return fmt.Errorf("the database is damaged: %s", answer)
+		}
+	}
 	for {
 		done, err := s.migrateOne(ctx, conn, steps)
 		if done || err != nil {
@@ -82,6 +91,8 @@ func (s *Store) migrateOne(ctx context.Context, conn *sql.Conn, steps []migratio
 	switch {
 	case err != nil:
 		return false, err
+	case version == 0 && s.mustExist:
+		return false, ErrForeign
 	case version > int64(len(steps)):
 		return false, fmt.Errorf("the database has schema %d, this program knows schemas up to %d: run a newer program", version, len(steps))
 	case version == int64(len(steps)):

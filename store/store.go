@@ -16,10 +16,15 @@ import (
 // ErrClosed is returned by writes to a store that is closed or closing.
 var ErrClosed = errors.New("store: closed")
 
+// ErrForeign says that a database holds nothing of Stile's.
+var ErrForeign = errors.New("it is empty, or no database of Stile's")
+
 // Config says which database to open.
 type Config struct {
 	// DSN is the path of an SQLite file, made when it does not exist, or a postgres:// address.
 	DSN string
+	// MustExist refuses a database that holds nothing of Stile's (ErrForeign), and an SQLite file that is damaged.
+	MustExist bool
 	// Secret seals the seeds. It belongs to one database and is kept outside of it.
 	Secret [32]byte
 	// Now is the clock, one reading a transaction; nil = time.Now.
@@ -34,12 +39,14 @@ type Config struct {
 type Store struct {
 	dialect *dialect
 	dsn     string
-	away    *far       // the server, where it is a far one
-	water   *highWater // nil where there is none
-	now     func() time.Time
-	aead    cipher.AEAD
-	doors   doors
-	reader  reader
+	// mustExist is Config.MustExist.
+	mustExist bool
+	away      *far       // the server, where it is a far one
+	water     *highWater // nil where there is none
+	now       func() time.Time
+	aead      cipher.AEAD
+	doors     doors
+	reader    reader
 	// lookups reads what requests ask all the time, past the pool.
 	lookups  *lookups
 	writer   *writer
@@ -63,7 +70,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
 	}
-	s := &Store{dialect: d, dsn: c.DSN, away: away, now: c.Now, aead: newAEAD(c.Secret), doors: doors{secret: c.Secret}, observe: c.Observe}
+	s := &Store{dialect: d, dsn: c.DSN, away: away, mustExist: c.MustExist, now: c.Now, aead: newAEAD(c.Secret), doors: doors{secret: c.Secret}, observe: c.Observe}
 	if s.observe == nil {
 		s.observe = func(int, time.Duration) {}
 	}
