@@ -242,6 +242,7 @@ func (a *app) run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		a.cfg.log.Info("stopping: what was asked is answered first; a second signal ends it at once")
 	case err = <-failed:
 	case err = <-served: // the listener failed
 	}

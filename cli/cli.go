@@ -66,6 +66,7 @@ const exitRefused = 78
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process as if nobody listened
 	return Run(ctx, os.Args[1:], &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 }
 
