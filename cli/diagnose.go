@@ -22,7 +22,11 @@ type UserDiagnoseCmd struct {
 func (*UserDiagnoseCmd) Help() string {
 	return `Asks what a device is asked that wants a key, in the same order: the account, the subscription, the traffic, the server,
 the plan, the protocol, the node; and then whether the node has confirmed the key. How nodes are is what the running service
-wrote down last, some seconds ago; which keys a node refuses is known to the service alone (the console shows it).`
+wrote down last, some seconds ago. It fails when something is in the way.
+
+Example:
+
+  $ stile user diagnose ann@example.com --server 2`
 }
 
 type diagnosisRow struct {
@@ -106,6 +110,17 @@ func noteNodes(ctx context.Context, st *store.Store) (*notedNodes, error) {
 	n := &notedNodes{byID: make(map[int64]vpn.NodeStream, len(all)), now: time.Now()}
 	for _, status := range all {
 		n.byID[status.NodeID] = status
+	}
+	identities, err := st.NodeIdentities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range identities {
+		if m := &identities[i]; !m.RevokedAt.IsZero() { // its link has ended, whether that is written down yet or not
+			status := n.byID[m.NodeID]
+			status.IsOnline = false
+			n.byID[m.NodeID] = status
+		}
 	}
 	return n, nil
 }

@@ -58,7 +58,7 @@ func (c *NodeJoinCmd) Run(ctx context.Context, t *Terminal) error {
 	defer func() { _ = lock.Close() }()
 	steps := &nodeSteps{terminal: t, json: c.JSON}
 	_, err = node.Join(ctx, node.JoinConfig{Dir: c.Data, Token: token, Report: steps.add})
-	if err := steps.end(err); err != nil {
+	if err := errors.Join(steps.end(err), dataDir(c.Data).handOver()); err != nil {
 		return err
 	}
 	if !c.RunNode {

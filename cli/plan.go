@@ -26,7 +26,7 @@ type planFlags struct {
 	Traffic *size   `help:"Traffic a month, such as 100GB; 0 is unlimited."`
 	Speed   *int    `range:"0..1000000" help:"Mbit/s per device and direction; 0 is unlimited."`
 	Tier    *int    `range:"0..2147483647" help:"Opens servers up to this tier."`
-	Next    *string `placeholder:"CODE" help:"Plan that follows, for one period, when a subscription and its grace have ended; '' is none."`
+	Next    *string `placeholder:"CODE" help:"Plan that follows, for one period, when a subscription and its grace have ended; an empty one is none."`
 
 	TrafficByPeriod  *bool `negatable:"" help:"Traffic is for each period instead of each month."`
 	StartsAtFirstUse *bool `negatable:"" help:"A period begins with the first key instead of at once."`

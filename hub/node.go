@@ -68,15 +68,18 @@ func (n *node) begin(s *stream, session, replica int64, isMoving bool) bool {
 	return true
 }
 
-// detach takes the ended stream away. The node is offline then, unless it goes on elsewhere or is about to.
-func (n *node) detach(s *stream, isMoving bool) {
+// detach takes the ended stream away. The node is offline then, unless it goes on elsewhere or is about to. It reports
+// whether that put it offline.
+func (n *node) detach(s *stream, isMoving bool) (wentOffline bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stream = nil
 	if n.state.Session == s.session && !isMoving {
+		wentOffline = n.state.IsOnline
 		n.state.IsOnline, n.state.Load, n.state.ActiveDevices, n.state.Sessions = false, 0, 0, 0
 		n.tell()
 	}
+	return wentOffline
 }
 
 // update changes the state, if s is still the node's newest stream, and reports whether it is.

@@ -73,6 +73,7 @@ func (u *uplink) hear(ctx context.Context, link wire.Link) (welcomed bool, err e
 		event.frame, event.err = link.Receive(ctx)
 		if event.frame != nil && event.frame.Type() == wire.TypeWelcome {
 			welcomed = true
+			u.log.Info("linked to the control plane")
 		}
 	}
 }
