@@ -98,6 +98,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		if s.water != nil {
 			_ = s.water.close()
 		}
+		if d.hasWater && d.isFull(err) { // a file of ours; PostgreSQL names what it lacks
+			err = fmt.Errorf("%w: the database's disk is full, fails, or may not be written", err)
+		}
 		return nil, fmt.Errorf("store: open %s: %w", d.name, err)
 	}
 	return s, nil
