@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"stile/client"
@@ -92,7 +93,7 @@ func describeTrouble(err error) string {
 	if errors.Is(err, client.ErrSilent) {
 		return "The server does not answer, though your key is valid. Press Ctrl-C and try another: stile servers --ping"
 	}
-	return "The server may be lost; " + clean(err.Error())
+	return "The server may be lost: " + strings.ReplaceAll(clean(err.Error()), "client: ", "") + "\nEach connection tries it anew; Ctrl-C ends this."
 }
 
 // announce says what is open, and how to use it.
