@@ -99,8 +99,11 @@ func runNode(ctx context.Context, t *Terminal, dir string, flags *nodeRunFlags) 
 		return errors.Join(err, n.close(ctx))
 	}
 	t.printf("Node %d, %q, of %s carries Shadowsocks on ports %s\n", id.NodeID, id.Name, id.URL, n.planes.shown())
-	if port := n.planes.Serving().HTTPS; port != 0 {
+	switch port := n.planes.Serving().HTTPS; {
+	case port != 0:
 		t.printf("It is an HTTPS proxy for browsers on port %d\n", port)
+	case n.endpoint.ping == nil:
+		t.printf("It answers no ping, so clients choose servers that do before it: see --ping-listen\n")
 	}
 	return n.run(ctx, supervisor)
 }
