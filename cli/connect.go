@@ -67,7 +67,7 @@ func (c *ConnectCmd) Run(ctx context.Context, t *Terminal) error {
 
 // open chooses the server and gets the key.
 func (c *ConnectCmd) open(ctx context.Context, t *Terminal, a *account) (*connection, error) {
-	chosen, err := a.choose(ctx, c.Target)
+	chosen, err := a.choose(ctx, c.Target, c.Protocol)
 	if err != nil {
 		return nil, err
 	}

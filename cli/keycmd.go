@@ -31,7 +31,7 @@ func (c *KeyCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	chosen, err := a.choose(ctx, c.Server)
+	chosen, err := a.choose(ctx, c.Server, c.Protocol)
 	if err != nil {
 		return err
 	}

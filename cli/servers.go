@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,8 +113,9 @@ type choice struct {
 	ping   time.Duration
 }
 
-// choose finds the server that a person means: "best" of all, a number, or the best of a country, city or name.
-func (a *account) choose(ctx context.Context, target string) (choice, error) {
+// choose finds the server that a person means: "best" of all, a number, or the best of a country, city or name. Of several
+// only those come into question that speak the protocol, if one is named.
+func (a *account) choose(ctx context.Context, target, protocol string) (choice, error) {
 	list, err := a.Servers(ctx)
 	if err != nil {
 		return choice{}, a.remedy(err)
@@ -126,6 +128,9 @@ func (a *account) choose(ctx context.Context, target string) (choice, error) {
 		return choice{}, fmt.Errorf("no server is called %q: `stile servers` lists those there are; a country, city, name or number will do", target)
 	case len(candidates) == 1:
 		return choice{server: candidates[0]}, nil
+	}
+	if candidates = speaking(candidates, protocol); len(candidates) == 0 {
+		return choice{}, fmt.Errorf("none of these servers speaks %s: leave --protocol out, or choose another", protocol)
 	}
 	pings := client.PingAll(ctx, candidates)
 	best, err := client.BestServer(candidates, pings)
@@ -149,6 +154,20 @@ func matching(servers []wire.Server, target string) []wire.Server {
 		named := strings.EqualFold(s.CountryCode, target) || strings.EqualFold(s.Country, target) ||
 			strings.EqualFold(s.City, target) || strings.EqualFold(s.Name, target)
 		if named || err == nil && s.ID == number {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// speaking returns the servers that speak a protocol; all when it is "".
+func speaking(servers []wire.Server, protocol string) []wire.Server {
+	if protocol == "" {
+		return servers
+	}
+	var found []wire.Server
+	for _, s := range servers {
+		if slices.Contains(s.Protocols, protocol) {
 			found = append(found, s)
 		}
 	}
