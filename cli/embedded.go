@@ -57,6 +57,11 @@ func openNode(ctx context.Context, a *app) (*embeddedNode, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n.name == "" && local != nil && a.store.Replicas() != nil {
+		if err := refuseServed(ctx, a.service, local.ID); err != nil {
+			return nil, err
+		}
+	}
 	n.configure(cfg, dir, local, a.cfg.log)
 	if n.endpoint, err = cfg.endpoint.open(ctx, cfg.host, dataDir(a.cfg.Data).node(), a.cfg.log); err != nil {
 		return nil, err
@@ -195,6 +200,21 @@ func findLocal(ctx context.Context, s *vpn.Service, known, host string) (*vpn.Se
 		}
 	}
 	return nil, nil
+}
+
+// refuseServed refuses a server that this machine would take for its own, by its name and its host, while another serves it.
+func refuseServed(ctx context.Context, s *vpn.Service, id int64) error {
+	reports, err := s.NodeReports(ctx, shell)
+	if err != nil {
+		return err
+	}
+	for i := range reports {
+		if r := &reports[i]; r.Server.ID == id && r.IsOnline(time.Now()) {
+			return fmt.Errorf("the server named %[1]q with the host %[2]s is another replica's: rename it with `stile server set %[3]d --name …`, and give each replica its own --node-host, or --no-node; if this machine has lost its directory, wait a minute",
+				localServer, r.Server.Host, id)
+		}
+	}
+	return nil
 }
 
 // ensureLocal makes the embedded node's server at the first start, where local is nil, and lets its host follow the flag at

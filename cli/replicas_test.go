@@ -135,6 +135,26 @@ func TestAReplicaWithAnotherSecretIsRefused(t *testing.T) {
 	}
 }
 
+// Two replicas that were told of no --node-host, and of nothing else that tells them apart, do not serve one server.
+func TestAReplicaDoesNotTakeAnothersServer(t *testing.T) {
+	a := newMachine(t, storetest.Postgres(t))
+	other := machine{t: t, data: t.TempDir(), dsn: a.dsn}
+	secret, err := os.ReadFile(filepath.Join(a.data, "secret.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(other.data, "secret.key"), secret, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // as long as it may run if it is not refused
+	defer cancel()
+	cmd := exec.CommandContext(ctx, stileBinary, "serve", "--listen", "127.0.0.1:0", "--shadowsocks-ports", "0")
+	cmd.Env = other.env()
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "is another replica's: rename it with `stile server set 1 ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // A replica stops under load, twice: behind a balancer no request fails.
 func TestAReplicaStopsWithoutAFailedRequest(t *testing.T) {
 	a, b := newReplicas(t)
