@@ -39,6 +39,9 @@ const (
 	// noticeTime takes the place of drainTime's first where there are replicas: a balancer that asks /readyz each second
 	// has noticed then that this one stops.
 	noticeTime = 2 * time.Second
+	// sendTime bounds how long a stopping program goes on answering while events and mails that it has begun to send end: a
+	// receiver that hangs must not make it away for longer than it has to be.
+	sendTime = 10 * time.Second
 	// stopTime bounds how long a stopping program waits for requests in flight.
 	stopTime = 30 * time.Second
 )
@@ -220,7 +223,10 @@ func (a *app) run(ctx context.Context) error {
 	start("hub", a.hub.Run)
 	start("sweep", func(ctx context.Context) error { a.service.SweepEvery(ctx, sweepEvery); return nil })
 	start("configurations", func(ctx context.Context) error { a.service.AdvanceConfigEvery(ctx, advanceEvery); return nil })
-	start("courier", a.courier.Run)
+	sending, stopSending := context.WithCancel(ctx)
+	defer stopSending()
+	sent := make(chan struct{})
+	start("courier", func(context.Context) error { defer close(sent); return a.courier.Run(sending) })
 	start("dashboard", a.site.dashboard.Run)
 	start("letters", a.service.WriteLetters)
 	start("jobs", func(ctx context.Context) error { a.service.RunJobs(ctx, rand.Int64(), jobsEvery); return nil }) //nolint:gosec // no secret: it need only be rare
@@ -247,17 +253,22 @@ func (a *app) run(ctx context.Context) error {
 	case err = <-served: // the listener failed
 	}
 	takeLeave()
-	err = errors.Join(err, a.stopServing(ctx), a.handOver(ctx))
+	stopSending()
+	err = errors.Join(err, a.stopServing(ctx, sent), a.handOver(ctx))
 	stop()
 	parts.Wait()
 	return errors.Join(err, a.store.Close())
 }
 
-// stopServing answers what was asked and takes no more.
-func (a *app) stopServing(ctx context.Context) error {
+// stopServing answers what was asked and takes no more, once what goes out of its own accord was sent.
+func (a *app) stopServing(ctx context.Context, sent <-chan struct{}) error {
+	a.draining.Store(true)
+	select {
+	case <-sent:
+	case <-time.After(sendTime):
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	a.draining.Store(true)
 	if a.store.Replicas() != nil {
 		time.Sleep(noticeTime)
 	} else {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,6 +57,38 @@ func (r *hookReceiver) has(devices []int64) int {
 		}
 	}
 	return n
+}
+
+// A receiver that hangs holds up the end of the program, but not the answers to others meanwhile.
+func TestAStoppingProgramAnswersWhileItSends(t *testing.T) {
+	asked, release := make(chan struct{}, 1), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-release
+	}))
+	defer slow.Close()
+	m := newMachine(t, "")
+	m.stile("webhook", "add", slow.URL, "--events", "user.*")
+	m.addUser("user@example.com")
+	<-asked
+	if err := m.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for told := time.Now(); time.Since(told) < 3*time.Second; time.Sleep(100 * time.Millisecond) { // within the receiver's ten seconds
+		resp, err := http.Get(m.url + "/")
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		if err != nil && time.Since(told) < 8*time.Second {
+			t.Errorf("no answer after %v: %v", time.Since(told), err)
+			break
+		}
+	}
+	close(release)
+	<-m.ended
+	if code := m.process.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, m.log)
+	}
 }
 
 // kill -9 while events are written and sent loses none of those whose change was answered.
