@@ -87,7 +87,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || (err == nil && address.IsLoopback())
 }
 
-// Send implements vpn.Mailer.
+// Send implements vpn.Mailer. When ctx ends it returns at once, and whether the server took the mail is not known.
 func (s *SMTP) Send(ctx context.Context, m vpn.Mail) error {
 	from, err := netmail.ParseAddress(cmp.Or(m.From, s.from))
 	if err != nil { // the operator's to put right
@@ -101,7 +101,13 @@ func (s *SMTP) Send(ctx context.Context, m vpn.Mail) error {
 	if err != nil {
 		return fmt.Errorf("courier: smtp: %w", err)
 	}
-	err = client.DialAndSendWithContext(ctx, message)
+	sent := make(chan error, 1)
+	go func() { sent <- client.DialAndSendWithContext(ctx, message) }() // the library hears of ctx only until it is connected
+	select {
+	case err = <-sent:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
 	refusal, isRefusal := errors.AsType[*mail.SendError](err)
 	switch {
 	case err == nil:
