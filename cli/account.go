@@ -119,6 +119,8 @@ func hint(refusal *client.Error) string {
 		if at := refusal.Details.ResetsAt; at != nil {
 			return "the traffic starts anew on " + day(at)
 		}
+	case client.CodeTooManyAttempts:
+		return fmt.Sprintf("try again in %v", max(refusal.RetryAfter, time.Second))
 	case client.CodeAccountBlocked:
 		return "ask your provider"
 	case client.CodeServerNotFound:
