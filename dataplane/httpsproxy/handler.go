@@ -15,8 +15,15 @@ func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if shown := r.Header["Proxy-Authorization"]; len(shown) == 1 {
 		keyID, issued = p.ring.judge(shown[0])
 	}
+	goesOn := false
 	if keyID != 0 {
-		r.Context().Value(wireKey{}).(*wire).stranger.Leave() //nolint:forcetypeassert // meet puts it there
+		conn := r.Context().Value(wireKey{}).(*wire) //nolint:forcetypeassert // meet puts it there
+		conn.begin()
+		defer func() {
+			if !goesOn {
+				conn.end(p.idle, keyID)
+			}
+		}()
 	}
 	host, target, isTarget := targetOf(r)
 	isProbe := p.ring.isProbe(host)
@@ -24,7 +31,7 @@ func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case keyID != 0 && isProbe:
 		probed(w, r)
 	case keyID != 0 && isTarget:
-		p.carry(w, r, keyID, target)
+		goesOn = p.carry(w, r, keyID, target)
 	case keyID == 0 && (issued || isProbe):
 		challenge(w)
 	default:
@@ -87,15 +94,14 @@ func notAllowed(w http.ResponseWriter) {
 	http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 }
 
-// carry opens a session of the key and takes the request to its target.
-func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, target dataplane.Target) {
+// carry opens a session of the key and takes the request to its target. It reports whether that goes on, with the connection.
+func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, target dataplane.Target) (goesOn bool) {
 	l := p.links.Open(r.Context())
 	if l == nil {
 		w.Header().Set("Connection", "close")
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
-		return
+		return false
 	}
-	goesOn := false
 	defer func() {
 		if !goesOn {
 			p.links.Leave(l)
@@ -103,7 +109,7 @@ func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, targe
 	}()
 	if err := l.Admit(p.ledger, keyID); err != nil {
 		refuse(w, l, err)
-		return
+		return false
 	}
 	switch {
 	case r.Method != http.MethodConnect:
@@ -113,6 +119,7 @@ func (p *Plane) carry(w http.ResponseWriter, r *http.Request, keyID int64, targe
 	default:
 		p.tunnelStream(w, r, l, target)
 	}
+	return goesOn
 }
 
 // refuse tells a user why there is no way to the target. A key that ended meanwhile is asked for again.

@@ -57,6 +57,12 @@ const (
 	maxStrangersPerOrigin = 256
 )
 
+// Bounds of connections that have shown a key and carry nothing now. Browsers keep some 30 to a proxy.
+const (
+	maxIdle       = 1 << 16
+	maxIdlePerKey = 128
+)
+
 // HTTP/2's bounds. What a stream may send ahead of its target is kept here meanwhile, so a connection's window is larger
 // than a stream's: targets that take nothing must not stop the other streams of the browser.
 const (
@@ -83,6 +89,7 @@ type Plane struct {
 	links     *dataplane.Links
 	origins   dataplane.Origins
 	strangers *dataplane.Strangers
+	idle      *dataplane.Strangers // by key
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -102,6 +109,7 @@ func New(c Config) (*Plane, error) {
 		ledger: c.Ledger, egress: c.Egress, failures: dataplane.NewFailures(c.Log), site: c.Site, ring: newKeyring(c.Door), relay: dataplane.DefaultRelay(),
 		buffers: dataplane.NewBuffers(), links: dataplane.NewLinks(),
 		origins: dataplane.NewOrigins(), strangers: dataplane.NewStrangers(maxStrangers, maxStrangersPerOrigin),
+		idle: dataplane.NewStrangers(maxIdle, maxIdlePerKey),
 	}
 	if c.Listener != nil {
 		p.listeners = []*Listener{c.Listener}

@@ -169,3 +169,47 @@ func echoTarget(t *testing.T) string {
 	}()
 	return listener.Addr().String()
 }
+
+// Whoever has a key may keep so many connections that carry nothing; one too many makes the oldest of these go, and neither what
+// carries something nor another key's.
+func TestIdleConnectionsOfAKeyAreBounded(t *testing.T) {
+	p, ca, ledger := startPlane(t, func(p *Plane) { p.idle = dataplane.NewStrangers(100, 3) })
+	address := p.listeners[0].Addr().String()
+	tunnel, shared := openTunnel(t, ca, address), openStream(t, ca, address)
+	var idle []net.Conn
+	for range 5 {
+		conn := dialTLS(t, ca, address)
+		_, _ = fmt.Fprintf(conn, "GET http://%s/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: %s\r\n\r\n", accesskey.Seed{}.HTTPS(accesskey.Door{}).Probe, shown())
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // closing would read on
+		if err != nil || resp.StatusCode != http.StatusNoContent {
+			t.Fatal(resp, err)
+		}
+		idle = append(idle, conn)
+		for deadline := time.Now().Add(20 * time.Second); p.idle.Len() != min(len(idle), 3); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d idle connections after %d", p.idle.Len(), len(idle))
+			}
+		}
+	}
+	for i, conn := range idle {
+		wait := 20 * time.Millisecond
+		if i < 2 {
+			wait = 20 * time.Second
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(wait))
+		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) != (i >= 2) {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+	tunnel()
+	shared()
+	_ = idle[4].Close()
+	for deadline := time.Now().Add(20 * time.Second); p.idle.Len() != 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a connection that was closed counts on")
+		}
+	}
+	if n := ledger.Totals().Refused; n != 0 {
+		t.Errorf("%d connections are counted as refused", n)
+	}
+}

@@ -21,6 +21,11 @@ type wire struct {
 	mu     sync.Mutex
 	corked *dataplane.Buffer
 	size   int
+
+	useMu    sync.Mutex
+	requests int                 // with a key, under way
+	idle     *dataplane.Stranger // nil while there are any, or before the first
+	isClosed bool
 }
 
 // wireOf is what is under a client's TLS.
@@ -43,7 +48,30 @@ func (nothing) Temporary() bool { return true }
 // Close implements net.Conn.
 func (w *wire) Close() error {
 	w.stranger.Leave()
+	w.useMu.Lock()
+	w.isClosed = true
+	w.idle.Leave()
+	w.useMu.Unlock()
 	return w.TCPConn.Close()
+}
+
+// begin notes a request with a key: the connection is no stranger's any more.
+func (w *wire) begin() {
+	w.stranger.Leave()
+	w.useMu.Lock()
+	defer w.useMu.Unlock()
+	w.requests++
+	w.idle.Leave()
+	w.idle = nil
+}
+
+// end notes the end of a request. After the last the connection counts among the idle ones of the key.
+func (w *wire) end(idle *dataplane.Strangers, keyID int64) {
+	w.useMu.Lock()
+	defer w.useMu.Unlock()
+	if w.requests--; w.requests == 0 && !w.isClosed {
+		w.idle = idle.Enter(dataplane.Origin(keyID), func() { _ = w.TCPConn.Close() })
+	}
 }
 
 // Read implements net.Conn.
