@@ -31,7 +31,7 @@ func (a *account) admit(s *Session, now int64) (first bool, notAfter int64, err 
 		return false, 0, ErrUnknownKey
 	case a.expired(now):
 		return false, 0, ErrExpired
-	case a.maxSessions > 0 && a.live >= a.maxSessions:
+	case a.live >= a.maxSessions:
 		return false, 0, ErrTooManySessions
 	}
 	if s.next = a.sessions; s.next != nil {
@@ -70,7 +70,9 @@ func (a *account) put(k Key, now time.Time) (ended []*Session, deadline int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gone = false
-	a.maxSessions = k.Limits.MaxSessions
+	if a.maxSessions = k.Limits.MaxSessions; a.maxSessions <= 0 || a.maxSessions > MostSessions {
+		a.maxSessions = MostSessions
+	}
 	a.notAfter = 0
 	if !k.NotAfter.IsZero() {
 		a.notAfter = k.NotAfter.UnixMilli()

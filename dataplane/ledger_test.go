@@ -53,6 +53,23 @@ func TestAdmitRefuses(t *testing.T) {
 	}
 }
 
+// A key without a limit, or with one that is no use, cannot have all that a node has.
+func TestOnePastMostSessionsIsRefused(t *testing.T) {
+	for _, limit := range []int{0, -1, MostSessions, MostSessions + 1} {
+		l := NewLedger(time.Now)
+		l.Apply([]Key{{ID: 1, Limits: Limits{MaxSessions: limit}}}, nil, false)
+		for range MostSessions {
+			if _, err := l.Admit(1, func() {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.Admit(1, func() {}); !errors.Is(err, ErrTooManySessions) {
+			t.Errorf("with a limit of %d, one past the most: %v", limit, err)
+		}
+		l.Close()
+	}
+}
+
 func TestApplyCutsWhatItRemoves(t *testing.T) {
 	l := NewLedger(time.Now)
 	defer l.Close()

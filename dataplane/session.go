@@ -10,7 +10,7 @@ var (
 	ErrUnknownKey = errors.New("dataplane: unknown key")
 	// ErrExpired refuses a key that is past its NotAfter.
 	ErrExpired = errors.New("dataplane: key expired")
-	// ErrTooManySessions refuses a session beyond the key's MaxSessions.
+	// ErrTooManySessions refuses a session beyond the key's MaxSessions, or beyond MostSessions.
 	ErrTooManySessions = errors.New("dataplane: too many sessions")
 	// ErrEnded tells a waiting session that it was cut.
 	ErrEnded = errors.New("dataplane: session ended")

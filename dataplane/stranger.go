@@ -40,7 +40,7 @@ func (o Origins) OfPeer(conn *net.TCPConn) Origin {
 
 // Strangers bounds how many connections are open that have not shown a key, in all and from each origin. One too many
 // makes the oldest go: a client with a key shows it within a round trip, so users get in beside a flood, also one from
-// behind their own NAT.
+// behind their own NAT. It serves for others, too, of which the oldest can best be spared.
 type Strangers struct {
 	total, perOrigin int
 
