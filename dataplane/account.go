@@ -70,8 +70,8 @@ func (a *account) put(k Key, now time.Time) (ended []*Session, deadline int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gone = false
-	if a.maxSessions = k.Limits.MaxSessions; a.maxSessions <= 0 || a.maxSessions > MostSessions {
-		a.maxSessions = MostSessions
+	if a.maxSessions = k.Limits.MaxSessions; a.maxSessions <= 0 || a.maxSessions > mostSessions {
+		a.maxSessions = mostSessions
 	}
 	a.notAfter = 0
 	if !k.NotAfter.IsZero() {

@@ -32,16 +32,16 @@ func (k Key) Format(state fmt.State, _ rune) {
 	_, _ = io.WriteString(state, "key "+strconv.FormatInt(k.ID, 10))
 }
 
-// MostSessions is how many sessions a key has at once without a limit of its own, and with a higher one: many more than a device
+// mostSessions is how many sessions a key has at once without a limit of its own, and with a higher one: many more than a device
 // opens, and few enough that one user cannot take what the node has of memory and file descriptors.
-const MostSessions = 4096
+const mostSessions = 4096
 
 // Limits bound all sessions of a key together. Zero means no limit.
 type Limits struct {
 	// UpBytesPerSecond bounds what clients send, DownBytesPerSecond what they receive.
 	UpBytesPerSecond   int64
 	DownBytesPerSecond int64
-	// MaxSessions bounds how many sessions (TCP connections and UDP associations) are open at once, below MostSessions.
+	// MaxSessions bounds how many sessions (TCP connections and UDP associations) are open at once; a key has 4,096 at most.
 	MaxSessions int
 }
 

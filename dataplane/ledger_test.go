@@ -55,10 +55,10 @@ func TestAdmitRefuses(t *testing.T) {
 
 // A key without a limit, or with one that is no use, cannot have all that a node has.
 func TestOnePastMostSessionsIsRefused(t *testing.T) {
-	for _, limit := range []int{0, -1, MostSessions, MostSessions + 1} {
+	for _, limit := range []int{0, -1, mostSessions, mostSessions + 1} {
 		l := NewLedger(time.Now)
 		l.Apply([]Key{{ID: 1, Limits: Limits{MaxSessions: limit}}}, nil, false)
-		for range MostSessions {
+		for range mostSessions {
 			if _, err := l.Admit(1, func() {}); err != nil {
 				t.Fatal(err)
 			}

@@ -10,7 +10,7 @@ var (
 	ErrUnknownKey = errors.New("dataplane: unknown key")
 	// ErrExpired refuses a key that is past its NotAfter.
 	ErrExpired = errors.New("dataplane: key expired")
-	// ErrTooManySessions refuses a session beyond the key's MaxSessions, or beyond MostSessions.
+	// ErrTooManySessions refuses a session beyond the key's MaxSessions, or one too many for any key.
 	ErrTooManySessions = errors.New("dataplane: too many sessions")
 	// ErrEnded tells a waiting session that it was cut.
 	ErrEnded = errors.New("dataplane: session ended")
@@ -57,9 +57,6 @@ func (s *Session) TryUp(n int) bool {
 	s.touch()
 	return true
 }
-
-// KeyID names the session's key.
-func (s *Session) KeyID() int64 { return s.account.id }
 
 // Done takes the session off the ledger. Calling it again, or after the session was cut, changes nothing.
 func (s *Session) Done() {

@@ -49,6 +49,7 @@ func (w *watch) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	head, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
 	if err != nil {
+		_ = resp.Body.Close()
 		return nil, fmt.Errorf("certificate: read the authority's answer: %w", err)
 	}
 	resp.Body = &rejoined{Reader: io.MultiReader(bytes.NewReader(head), resp.Body), Closer: resp.Body}
