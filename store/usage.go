@@ -9,9 +9,19 @@ import (
 	"stile/vpn"
 )
 
-// maxEntryBytes bounds what one entry of a report can count: 1 PiB, more than any node carries between two reports.
-// Sums of them stay within 64 bits.
-const maxEntryBytes = 1 << 50
+const (
+	// maxEntryBytes bounds what one entry of a report can count: 1 PiB, more than any node carries between two reports.
+	maxEntryBytes = 1 << 50
+	// maxDayBytes is what no key carries in a day: the day's sum stops growing there, and sums of days stay within 64 bits. A
+	// node in foreign hands may report as often as it likes.
+	maxDayBytes = 1 << 52
+	// maxSumBytes is the same for all that a node carries in a day, and for what a user has used.
+	maxSumBytes = 1 << 60
+
+	// The same in SQL.
+	maxDayText = "4503599627370496"
+	maxSumText = "1152921504606846976"
+)
 
 // UserUsage implements vpn.KeyStore.
 func (s *Store) UserUsage(ctx context.Context, userID int64, days int) ([]vpn.DayUsage, error) {
@@ -93,7 +103,8 @@ var (
 	INSERT INTO usage_day (user_id, day, key_id, up, down)
 	VALUES `, "(?, ?, ?, ?, ?)", `
 	ON CONFLICT (user_id, day, key_id) DO UPDATE
-	SET up = usage_day.up + excluded.up, down = usage_day.down + excluded.down`}
+	SET up = usage_day.up + CASE WHEN usage_day.up < ` + maxDayText + ` THEN excluded.up ELSE 0 END,
+		down = usage_day.down + CASE WHEN usage_day.down < ` + maxDayText + ` THEN excluded.down ELSE 0 END`}
 
 	holdSubscriptions = batch{0, `
 	SELECT user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at
@@ -190,7 +201,7 @@ func (t *tx) usersOf(nodeID, day int64, keys map[int64]traffic) (map[int64]*user
 			u = &userTraffic{}
 			found[userID] = u
 		}
-		u.bytes += keys[id].up + keys[id].down
+		u.bytes = min(u.bytes, maxSumBytes) + keys[id].up + keys[id].down
 		u.keys = append(u.keys, keyTraffic{id, keys[id]})
 		if removedAt == 0 {
 			devices[id] = deviceID
@@ -243,7 +254,7 @@ func (t *tx) countUsed(ids []int64, users map[int64]*userTraffic) (exceeded []in
 		if err := row.Scan(&userID, &planID, &startsAt, &expiresAt, &before, &resetsAt, &updatedAt); err != nil {
 			return err
 		}
-		used := before + users[userID].bytes
+		used := min(before, maxSumBytes) + min(users[userID].bytes, maxSumBytes)
 		rows = append(rows, userID, planID, startsAt, expiresAt, used, resetsAt, updatedAt)
 		limit := limits[planID]
 		if resetsAt > 0 && resetsAt <= millis(t.now) {
