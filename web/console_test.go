@@ -403,8 +403,9 @@ func TestConsoleUsersArePaged(t *testing.T) {
 	for i := range 2*pageRows + 1 {
 		must(w.store.AddUser(t.Context(), vpn.NewUser{Email: "paged" + number(int64(i)) + "@example.com", Locale: "en"}, vpn.Audit{Action: "user.add"}))(t)
 	}
+	must(w.store.AddUser(t.Context(), vpn.NewUser{Email: "other@example.com", Locale: "en"}, vpn.Audit{Action: "user.add"}))(t)
 	v := w.signedIn(operatorEmail, "en")
-	p := v.open("/admin/users?q=paged")
+	p := v.open("/admin/users?q=paged&status=active")
 	seen := map[string]bool{}
 	for range 9 {
 		element{p.root}.each(func(e element) bool {
@@ -413,13 +414,7 @@ func TestConsoleUsersArePaged(t *testing.T) {
 			}
 			return true
 		})
-		next := ""
-		element{p.root}.each(func(e element) bool {
-			if e.Data == "a" && e.text() == "Next" {
-				next = e.attr("href")
-			}
-			return true
-		})
+		next := p.link("Next")
 		if next == "" {
 			break
 		}
@@ -431,6 +426,20 @@ func TestConsoleUsersArePaged(t *testing.T) {
 	v.open("/admin/users?q=nobody&after=x").says(200, "Nobody matches.")
 	v.open("/admin/users?after=-9223372036854775808").says(200, userEmail)
 	v.open("/admin/users/x").says(404)
+}
+
+// What accounts were narrowed by goes along to the file of them, and back from the question before something is done to all.
+func TestConsoleFilterGoesAlong(t *testing.T) {
+	w := setup(t).populate()
+	v := w.signedIn(operatorEmail, "en")
+	p := v.open("/admin/users?q=Иван+%3Ci%3E&status=active").says(200, userEmail)
+	if file := v.open(p.link("All found as CSV")).body; strings.Count(file, "\n") != 2 || !strings.Contains(file, userEmail) {
+		t.Errorf("the file of one account is\n%s", file)
+	}
+	p = v.post("/admin/jobs", "action", "block", "all", "yes", "q", "Иван <i>", "status", "active").says(200, "1 account")
+	if p = v.open(p.link("Cancel")).says(200, userEmail); strings.Contains(p.body, strangerEmail) {
+		t.Error("the way back forgets the filter")
+	}
 }
 
 // Each server is on one page of the console's list, and each node on one of the overview, also beyond the first.

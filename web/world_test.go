@@ -362,6 +362,17 @@ func (p *document) find(tag, attr, value string) *element {
 	return found
 }
 
+// link returns where the link with these words leads, "" when there is none.
+func (p *document) link(words string) (href string) {
+	element{p.root}.each(func(e element) bool {
+		if e.Data == "a" && e.text() == words {
+			href = e.attr("href")
+		}
+		return href == ""
+	})
+	return href
+}
+
 func (p *document) form(action string) *element {
 	if p.find("form", "action", action) == nil && p.path == action { // a form without an action goes to its page
 		return p.find("form", "method", "post")
