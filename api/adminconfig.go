@@ -80,9 +80,6 @@ func (p *publicationInput) read(in *input) {
 	}
 }
 
-// isGiven reports whether a value is there.
-func (in *input) isGiven(name string) bool { return in.values.of(name).kind != kindAbsent }
-
 // publishConfig gives nodes other ports and protocols, in stages.
 func (a *API) publishConfig(ctx context.Context, actor *vpn.Actor, in publicationInput) (*wire.AdminRollout, error) {
 	r, err := a.service.PublishConfig(ctx, actor, in.Publication)

@@ -18,7 +18,7 @@ const invitationDays = 7
 
 func (i *invitationInput) read(in *input) {
 	i.baseURL = in.x.baseURL()
-	if v := in.values.of("email"); v.kind != kindAbsent {
+	if in.isGiven("email") {
 		i.Email = in.email("email")
 	}
 	i.Plan, i.Note = in.text("plan", false), in.text("note", false)
@@ -26,7 +26,7 @@ func (i *invitationInput) read(in *input) {
 	if i.Periods == 0 {
 		i.Periods = 1
 	}
-	if !in.values.has("days") {
+	if !in.isGiven("days") {
 		i.Days = invitationDays
 	}
 }

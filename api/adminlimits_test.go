@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -130,6 +131,34 @@ func TestAdminLimits(t *testing.T) {
 	for _, line := range strings.Split(w.log.String(), "\n") {
 		if strings.Contains(line, "level=ERROR") {
 			t.Error(line)
+		}
+	}
+}
+
+// A blank text is the same as an absent field, also where absent means something else than zero.
+func TestBlankIsAbsent(t *testing.T) {
+	read := func(body string) (p publicationInput) {
+		in := &input{x: &exchange{api: &API{texts: testTexts(t)}, r: &http.Request{}}, values: must(jsonValues([]byte(body)))(t)}
+		if p.read(in); len(in.faults) > 0 {
+			t.Errorf("%s: %v", body, in.faults)
+		}
+		return p
+	}
+	const blanks = `{"shadowsocks_port":9000,"https_port":"","shadowsocks_method":" ","servers":"","first":"","hold_seconds":"","keep_old_seconds":""}`
+	if got, want := read(blanks), read(`{"shadowsocks_port":9000}`); !reflect.DeepEqual(got, want) {
+		t.Errorf("blanks publish %+v, nothing publishes %+v", got, want)
+	}
+	w := setup(t, engines[0].dsn(t))
+	token := w.owner()
+	for _, c := range []struct{ method, path, body, want string }{
+		{"GET", "/api/admin/users?limit=", "", `"next":null`},
+		{"POST", "/api/admin/invitations", `{"email":"","days":""}`, `"email":null`},
+		{"POST", "/api/admin/invitations", `{"email":null,"days":null}`, `"email":null`},
+		{"POST", "/api/admin/webhooks", `{"url":"https://x.example","events":["*"],"is_active":""}`, `"is_active":true`},
+		{"PUT", "/api/admin/webhooks/1", `{"url":"https://x.example","events":["*"],"is_active":" "}`, `"is_active":true`},
+	} {
+		if got := w.as(token, c.method, c.path, c.body); got.StatusCode != http.StatusOK || !strings.Contains(got.body, c.want) {
+			t.Errorf("%s %s: %d %s", c.path, c.body, got.StatusCode, got.body)
 		}
 	}
 }

@@ -18,7 +18,7 @@ const (
 // pageSize reads how many rows are asked for.
 func (in *input) pageSize() int {
 	n := in.integer("limit", false)
-	if in.values.has("limit") && (n < 1 || n > maxPage) {
+	if in.isGiven("limit") && (n < 1 || n > maxPage) {
 		in.fault("limit", "in", 0)
 	}
 	if n == 0 {
@@ -53,10 +53,9 @@ func (in *input) instant(name string, isRequired bool) time.Time {
 
 // ids reads a required list of whole numbers.
 func (in *input) ids(name string) (ids []int64) {
-	v := in.values.of(name)
+	v := in.field(name, true)
 	switch {
 	case v.kind == kindAbsent:
-		in.fault(name, "required", 0)
 	case v.kind != kindOther || json.Unmarshal([]byte(v.text), &ids) != nil:
 		in.fault(name, "in", 0)
 		return nil

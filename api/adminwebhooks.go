@@ -18,13 +18,12 @@ func (w *webhookInput) read(in *input) {
 	if v := in.field("url", true); v.kind != kindAbsent {
 		w.URL = in.checked("url", v, maxWebhookURL)
 	}
-	switch v := in.values.of("events"); {
+	switch v := in.field("events", true); {
 	case v.kind == kindAbsent:
-		in.fault("events", "required", 0)
 	case v.kind != kindOther || json.Unmarshal([]byte(v.text), &w.Events) != nil:
 		in.fault("events", "in", 0)
 	}
-	if in.values.of("is_active").kind != kindAbsent {
+	if in.isGiven("is_active") {
 		w.IsActive = in.boolean("is_active")
 	}
 }

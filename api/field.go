@@ -37,6 +37,9 @@ func (in *input) field(name string, isRequired bool) value {
 	return v
 }
 
+// isGiven reports whether a field has a value: null, an empty list and a blank text are none.
+func (in *input) isGiven(name string) bool { return in.field(name, false).kind != kindAbsent }
+
 // text reads a text of at most maxText characters.
 func (in *input) text(name string, isRequired bool) string {
 	v := in.field(name, isRequired)

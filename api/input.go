@@ -5,7 +5,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strings"
 
 	"stile/internal/locale"
@@ -45,11 +44,6 @@ func (v values) of(name string) value {
 		}
 	}
 	return value{}
-}
-
-// has reports whether a field is there.
-func (v values) has(name string) bool {
-	return slices.ContainsFunc(v, func(f field) bool { return f.name == name })
 }
 
 // input is what a client sends with a request: the values of its body, or of the query for a request without one.
