@@ -44,11 +44,11 @@ func (in *input) instant(name string, isRequired bool) time.Time {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Year() > 9999 {
+	if t = t.UTC(); err != nil || t.Year() > 9999 { // as one west of Greenwich may be
 		in.fault(name, "date", 0)
 		return time.Time{}
 	}
-	return t.UTC()
+	return t
 }
 
 // ids reads a required list of whole numbers.

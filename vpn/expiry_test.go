@@ -32,6 +32,38 @@ func TestExpiryFarAway(t *testing.T) {
 	}
 }
 
+// What is given again and again ends before there are no instants any more that can be written (RFC 3339), grace included.
+func TestNoEndBeyondAllInstants(t *testing.T) {
+	b := setup(t)
+	ends := func() time.Time {
+		a, err := b.Account(t.Context(), shell, b.user.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Entitlement.Subscription.ExpiresAt
+	}
+	for range 3 {
+		if _, err := b.Subscribe(t.Context(), shell, b.user.ID, "standard", 1200); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := ends(), b.now.AddDate(0, 0, 36_500); !got.Equal(want) {
+		t.Errorf("36,000 days three times end %v, want %v", got, want)
+	}
+	last := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	if err := b.SetExpiry(t.Context(), shell, b.user.ID, last); err != nil {
+		t.Fatal(err)
+	}
+	b.refused(b.SetExpiry(t.Context(), shell, b.user.ID, last.Add(time.Second)), vpn.CodeValidationFailed)
+	if _, err := b.Subscribe(t.Context(), shell, b.user.ID, "standard", 1); err != nil || !ends().Equal(last) {
+		t.Errorf("a period more ends %v, %v; want %v", ends(), err, last)
+	}
+	a, _ := b.signIn("user@example.com", "phone")
+	if issued, err := b.IssueKey(t.Context(), a, vpn.IssueKey{ServerID: 1}); err != nil || !issued.Key.NotAfter.Equal(last) {
+		t.Errorf("the key ends %v, %v; want %v", issued.Key.NotAfter, err, last)
+	}
+}
+
 func TestSubscribeRefusesMoreTimeThanThereIs(t *testing.T) {
 	b := setup(t)
 	long := vpn.Plan{Code: "long", Name: vpn.Text{EN: "Long"}, PeriodDays: 3650, DeviceLimit: 1}

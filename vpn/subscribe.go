@@ -61,7 +61,7 @@ func (s *Service) extension(plan *Plan, periods int) SubscriptionRule {
 	return func(old *Entitlement) (Subscription, error) { return subscribe(plan, old, periods, s.now()), nil }
 }
 
-// subscribe is the rule of Subscribe.
+// subscribe is the rule of Subscribe. What is given again and again ends maxDays from now.
 func subscribe(plan *Plan, old *Entitlement, periods int, now time.Time) Subscription {
 	days := plan.PeriodDays * periods
 	if old.Plan.ID == plan.ID && days > 0 {
@@ -70,7 +70,10 @@ func subscribe(plan *Plan, old *Entitlement, periods int, now time.Time) Subscri
 			sub.PendingDays = min(sub.PendingDays+days, maxDays)
 			return sub
 		case old.Status(now) != SubscriptionExpired && !sub.ExpiresAt.IsZero():
-			sub.ExpiresAt = sub.ExpiresAt.Add(time.Duration(days) * day)
+			extended := earlier(sub.ExpiresAt.Add(time.Duration(days)*day), now.Add(maxDays*day))
+			if extended.After(sub.ExpiresAt) { // an operator may have set one that is further away
+				sub.ExpiresAt = extended
+			}
 			return sub
 		}
 	}
@@ -107,12 +110,15 @@ func (s *Service) begin(ctx context.Context, a *Actor) error {
 }
 
 // SetExpiry moves the end of a user's subscription; one that waits for its first use begins. CodeSubscriptionRequired
-// when there is none.
+// when there is none; CodeValidationFailed, field "expires_at", for one that cannot be written.
 func (s *Service) SetExpiry(ctx context.Context, a *Actor, userID int64, expiresAt time.Time) error {
 	if err := a.may(NounSubscriptions, Write); err != nil {
 		return err
 	}
 	expiresAt = expiresAt.UTC().Truncate(time.Millisecond)
+	if expiresAt.After(lastInstant) {
+		return invalid("expires_at", "in")
+	}
 	if expiresAt.Before(suspendedAt) { // 1970 and before are no instants here: 0 means that nothing expires
 		expiresAt = suspendedAt
 	}

@@ -65,7 +65,17 @@ func (e *Entitlement) endsAt() time.Time {
 	if e.Subscription.ExpiresAt.IsZero() {
 		return time.Time{}
 	}
-	return e.Subscription.ExpiresAt.Add(time.Duration(e.Plan.GraceDays) * day)
+	return earlier(e.Subscription.ExpiresAt.Add(time.Duration(e.Plan.GraceDays)*day), lastInstant)
+}
+
+// lastInstant is the last second that RFC 3339 can write.
+var lastInstant = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) //nolint:gochecknoglobals // a constant that Go cannot declare as one
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // DeviceLimit is how many devices may be signed in at once.
