@@ -1,6 +1,7 @@
 package vpn_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +114,7 @@ func TestVouchersAreChecked(t *testing.T) {
 		"uses":    func(v *vpn.NewVouchers) { v.Uses = 1_000_001 },
 		"count":   func(v *vpn.NewVouchers) { v.Count = 10_001 },
 		"expires": func(v *vpn.NewVouchers) { v.ExpiresAt = b.now },
+		"note":    func(v *vpn.NewVouchers) { v.Note = strings.Repeat("я", 256) },
 	} {
 		v := good
 		change(&v)
@@ -124,4 +126,8 @@ func TestVouchersAreChecked(t *testing.T) {
 	a, _ := b.signIn("user@example.com", "phone")
 	_, err := b.AddVouchers(t.Context(), a, good)
 	b.refused(err, vpn.CodeForbidden)
+	good.Note = strings.Repeat("я", 255) // characters, not bytes
+	if _, err := b.AddVouchers(t.Context(), shell, good); err != nil {
+		t.Error(err)
+	}
 }
