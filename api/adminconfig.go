@@ -83,7 +83,7 @@ func (p *publicationInput) read(in *input) {
 // publishConfig gives nodes other ports and protocols, in stages.
 func (a *API) publishConfig(ctx context.Context, actor *vpn.Actor, in publicationInput) (*wire.AdminRollout, error) {
 	r, err := a.service.PublishConfig(ctx, actor, in.Publication)
-	return adminRolloutOf(&r), err
+	return adminRolloutOf(&r), spelled(err, configFields)
 }
 
 // resumeInput is the input of POST /api/admin/config/resume.

@@ -65,7 +65,7 @@ func (in *input) decimal(name string) float64 {
 func (a *API) addServer(ctx context.Context, actor *vpn.Actor, in serverInput) (*wire.AdminServer, error) {
 	s, err := a.service.AddServer(ctx, actor, in.Server)
 	if err != nil {
-		return nil, err
+		return nil, spelled(err, serverFields)
 	}
 	return a.serverByID(ctx, actor, s.ID)
 }
@@ -82,7 +82,7 @@ func (a *API) updateServer(ctx context.Context, actor *vpn.Actor, in serverInput
 		}
 	}
 	if err := a.service.UpdateServer(ctx, actor, in.Server); err != nil {
-		return nil, err
+		return nil, spelled(err, serverFields)
 	}
 	return a.serverByID(ctx, actor, in.ID)
 }

@@ -35,7 +35,7 @@ func (a *API) startJob(ctx context.Context, actor *vpn.Actor, in jobInput) (*wir
 	var filter *vpn.UserFilter
 	if in.all {
 		if err := a.findPlan(ctx, actor, &in.users); err != nil {
-			return nil, err
+			return nil, spelled(err, jobFields)
 		}
 		filter = &in.users.UserFilter
 	}

@@ -1,17 +1,22 @@
 package api
 
 import (
+	"encoding/json"
+	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"stile/vpn"
+	"stile/wire"
 )
 
-// TestAdminLimits goes one past every limit of administration: a clear 422, and nothing is made.
+// TestAdminLimits goes one past every limit of administration: a clear 422 that names a field of the call, and nothing is made.
 func TestAdminLimits(t *testing.T) {
-	w := setup(t, engines[0].dsn(t))
+	w, d := setup(t, engines[0].dsn(t)), newDocument(t)
+	router := newRouter((&API{}).entries(), slog.DiscardHandler)
 	token := w.owner()
 	user := "/api/admin/users/" + id(w.user.ID)
 	long := strings.Repeat("я", maxText+1)
@@ -119,6 +124,17 @@ func TestAdminLimits(t *testing.T) {
 		}
 		if strings.Contains(got.body, "validation.") {
 			t.Errorf("%s: no message for a person: %s", name, got.body)
+		}
+		var problem wire.Problem
+		if err := json.Unmarshal([]byte(got.body), &problem); err != nil || len(problem.Errors) == 0 {
+			t.Errorf("%s: %v %s", name, err, got.body)
+		}
+		path, _, _ := strings.Cut(c.path, "?")
+		inputs := d.inputs(c.method, router.find(path).path)
+		for _, e := range problem.Errors {
+			if !slices.Contains(inputs, e.Field) {
+				t.Errorf("%s: the call has no field %q, but %v", name, e.Field, inputs)
+			}
 		}
 	}
 	for _, path := range []string{"users", "plans", "servers", "vouchers"} {

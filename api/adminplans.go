@@ -98,12 +98,12 @@ func (p *planInput) read(in *input) {
 func (a *API) addPlan(ctx context.Context, actor *vpn.Actor, in planInput) (wire.AdminPlan, error) {
 	in.ID = 0
 	p, err := a.service.AddPlan(ctx, actor, in.Plan)
-	return adminPlanOf(&p), err
+	return adminPlanOf(&p), spelled(err, planFields)
 }
 
 // updatePlan replaces a plan's values.
 func (a *API) updatePlan(ctx context.Context, actor *vpn.Actor, in planInput) (wire.AdminPlan, error) {
-	return adminPlanOf(&in.Plan), a.service.UpdatePlan(ctx, actor, in.Plan)
+	return adminPlanOf(&in.Plan), spelled(a.service.UpdatePlan(ctx, actor, in.Plan), planFields)
 }
 
 // backInput is the input of lists that go back from the newest.
@@ -161,7 +161,7 @@ const maxCodes = 1000
 // addVouchers makes codes.
 func (a *API) addVouchers(ctx context.Context, actor *vpn.Actor, in newVouchersInput) (wire.AdminCodes, error) {
 	codes, err := a.service.AddVouchers(ctx, actor, in.NewVouchers)
-	return wire.AdminCodes{Codes: codes}, err
+	return wire.AdminCodes{Codes: codes}, spelled(err, voucherFields)
 }
 
 // removeVoucher deletes a voucher.

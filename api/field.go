@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/mail"
 	"strconv"
 	"strings"
@@ -116,6 +117,29 @@ func (in *input) integer(name string, isRequired bool) int64 {
 		in.fault(name, "integer", 0)
 	}
 	return n
+}
+
+// The domain names fields as commands and forms do; the API has other names for some.
+var (
+	planFields = map[string]string{
+		"name": "name_ru", "devices": "device_limit", "days": "period_days", "grace": "grace_days", "traffic": "traffic_limit",
+		"speed": "speed_limit_mbps", "next": "next_plan_id",
+	}
+	serverFields  = map[string]string{"ports": "shadowsocks_port"}
+	configFields  = map[string]string{"ports": "shadowsocks_port", "hold": "hold_seconds", "keep_old": "keep_old_seconds"}
+	voucherFields = map[string]string{"expires": "expires_at"}
+	jobFields     = map[string]string{"plan": "plan_is"} // of its filter
+)
+
+// spelled is an error with its field as the API names it.
+func spelled(err error, names map[string]string) error {
+	refusal, ok := errors.AsType[*vpn.Error](err)
+	if !ok || names[refusal.Field] == "" {
+		return err
+	}
+	renamed := *refusal
+	renamed.Field = names[refusal.Field]
+	return &renamed
 }
 
 // boolean reads a truth value, which may come as a text or as 0 and 1.

@@ -68,6 +68,18 @@ func (d *document) check(t *testing.T, r *http.Request, answer reply) {
 	}
 }
 
+// inputs are the names of what a call may hold, in its body or its query.
+func (d *document) inputs(method, pattern string) (names []string) {
+	op := d.model.Paths.PathItems.GetOrZero(pattern).GetOperations().GetOrZero(strings.ToLower(method))
+	for _, p := range op.Parameters {
+		names = append(names, p.Name)
+	}
+	if op.RequestBody != nil {
+		names = slices.AppendSeq(names, op.RequestBody.Content.GetOrZero("application/json").Schema.Schema().Properties.KeysFromOldest())
+	}
+	return names
+}
+
 func TestDocumentIsValid(t *testing.T) {
 	if ok, errs := newDocument(t).ValidateDocument(); !ok {
 		for _, e := range errs {

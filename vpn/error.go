@@ -51,7 +51,7 @@ const (
 // a fault of ours and stays private.
 type Error struct {
 	Code Code
-	// Field names the input at fault, in the API's spelling, for CodeValidationFailed and CodeConflict.
+	// Field names the input at fault, as commands and forms do, for CodeValidationFailed and CodeConflict.
 	Field string
 	// Rule names what Field breaks: required, string, email, integer, max (with Max), exists, in.
 	Rule string
