@@ -41,7 +41,7 @@ func ParseHTTPS(uri string) (HTTPSEndpoint, error) {
 		}
 		e.Port = int(port)
 	}
-	if !isHostName(e.Host) && !strings.Contains(e.Host, ":") {
+	if !IsHost(e.Host) {
 		return HTTPSEndpoint{}, errors.New("accesskey: https:// URI: bad host name")
 	}
 	return e, nil

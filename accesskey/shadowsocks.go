@@ -251,6 +251,12 @@ func splitAddress(address string) (string, int, error) {
 	return host, int(port), nil
 }
 
+// IsHost reports whether keys can point to a host: a DNS name in ASCII form, or an IP address, IPv6 without brackets.
+func IsHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return isHostName(host) || err == nil && ip.Zone() == ""
+}
+
 // isHostName reports whether host can be a DNS name in ASCII form or an IPv4 address.
 func isHostName(host string) bool {
 	if host == "" || len(host) > 253 {

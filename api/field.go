@@ -125,7 +125,7 @@ var (
 		"name": "name_ru", "devices": "device_limit", "days": "period_days", "grace": "grace_days", "traffic": "traffic_limit",
 		"speed": "speed_limit_mbps", "next": "next_plan_id",
 	}
-	serverFields  = map[string]string{"ports": "shadowsocks_port"}
+	serverFields  = map[string]string{"ports": "shadowsocks_port", "city": "city_ru"}
 	configFields  = map[string]string{"ports": "shadowsocks_port", "hold": "hold_seconds", "keep_old": "keep_old_seconds"}
 	voucherFields = map[string]string{"expires": "expires_at"}
 	jobFields     = map[string]string{"plan": "plan_is"} // of its filter

@@ -28,6 +28,7 @@ var fieldHelp = map[string]string{
 	"host":        "want the public name or address of the server, such as nl1.example.net, without https:// and port",
 	"ping_url":    "want an address such as https://nl1.example.net/ping",
 	"tier":        "want 0 or more",
+	"city":        "want at most 255 characters",
 	"latitude":    "want -90 to 90 degrees",
 	"longitude":   "want -180 to 180 degrees",
 	"capacity":    "want 0 or more devices",

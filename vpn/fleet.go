@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"math"
+	"net/url"
 	"strings"
-	"unicode"
 
 	"stile/accesskey"
 )
@@ -34,19 +34,23 @@ func (s *Service) AddServer(ctx context.Context, a *Actor, server Server) (Serve
 func checkServer(server *Server) error {
 	server.CountryCode = strings.ToUpper(server.CountryCode)
 	switch {
-	case strings.TrimSpace(server.Name) == "" || len(server.Name) > 255:
+	case strings.TrimSpace(server.Name) == "":
 		return invalid("name", "required")
+	case isLong(server.Name):
+		return &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+	case isLong(server.City.RU) || isLong(server.City.EN):
+		return &Error{Code: CodeValidationFailed, Field: "city", Rule: "max", Max: maxName}
 	case len(server.CountryCode) != 2:
 		return invalid("country", "in")
 	case server.Host == "":
 		return invalid("host", "required")
-	case !isHost(server.Host):
+	case !accesskey.IsHost(server.Host):
 		return invalid("host", "in")
-	case !isLink(server.PingURL, "http", "https"):
+	case server.PingURL != "" && !isPing(server.PingURL):
 		return invalid("ping_url", "url")
-	case server.Latitude < -90 || server.Latitude > 90:
+	case !(math.Abs(server.Latitude) <= 90): // as what is no number at all
 		return invalid("latitude", "in")
-	case server.Longitude < -180 || server.Longitude > 180:
+	case !(math.Abs(server.Longitude) <= 180):
 		return invalid("longitude", "in")
 	case server.Capacity < 0:
 		return invalid("capacity", "in")
@@ -65,14 +69,13 @@ func checkServer(server *Server) error {
 	return server.Ports().check()
 }
 
-// isHost reports whether a key can lead to a machine of this name: an IP address, or a name without scheme, port or path.
-func isHost(text string) bool {
-	if _, err := netip.ParseAddr(text); err == nil {
-		return true
-	}
-	return len(text) <= 253 && !strings.ContainsFunc(text, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && r != '-' && r != '.' && r != '_'
-	})
+// isLong reports whether a shown name is longer than maxName.
+func isLong(name string) bool { return len([]rune(name)) > maxName }
+
+// isPing reports whether clients can time an address.
+func isPing(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && isLink(address, "http", "https") && accesskey.IsHost(u.Hostname())
 }
 
 // UpdateServer replaces a server's values by its id; if its tier changes, the keys on it follow. Other ports are published as its

@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"stile/accesskey"
@@ -51,10 +52,8 @@ func (s *Server) Ports() NodePorts {
 
 // PingURL is the address of the ping that an HTTPS proxy answers to strangers.
 func PingURL(host string, port int) string {
-	if port != 443 {
-		host = net.JoinHostPort(host, strconv.Itoa(port))
-	}
-	return "https://" + host + "/ping"
+	place := net.JoinHostPort(host, strconv.Itoa(port))
+	return "https://" + strings.TrimSuffix(place, ":443") + "/ping"
 }
 
 // NodeConfig is the ports of a node with the revision that they came by; 0 = none did: the node began with them.

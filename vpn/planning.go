@@ -22,13 +22,20 @@ func (s *Service) AddPlan(ctx context.Context, a *Actor, p Plan) (Plan, error) {
 	return plan, err
 }
 
+// maxPlanCode is the longest code of a plan, in bytes.
+const maxPlanCode = 64
+
 func checkPlan(p *Plan) error {
 	p.Code = strings.ToLower(strings.TrimSpace(p.Code))
 	switch {
-	case p.Code == "" || len(p.Code) > 64:
+	case p.Code == "":
 		return invalid("code", "required")
+	case len(p.Code) > maxPlanCode:
+		return &Error{Code: CodeValidationFailed, Field: "code", Rule: "max", Max: maxPlanCode}
 	case p.Name.RU == "" && p.Name.EN == "":
 		return invalid("name", "required")
+	case isLong(p.Name.RU) || isLong(p.Name.EN):
+		return &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
 	case p.DeviceLimit < 1 || p.DeviceLimit > 10_000:
 		return invalid("devices", "in")
 	case p.PeriodDays < 0 || p.PeriodDays > maxDays:

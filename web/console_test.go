@@ -295,7 +295,7 @@ func TestConsoleServersWithoutJavaScript(t *testing.T) {
 	v := w.signedIn(operatorEmail, "en")
 	p := v.open("/admin/servers").says(200, "Амстердам 1", "online", "17", "9 %", "maintenance")
 	for _, wrong := range [][]string{
-		{"name", ""}, {"country", "N"}, {"country", "QQ"}, {"country", "UK"}, {"host", ""}, {"host", "a b"}, {"host", "https://o.example.net"}, {"ping_url", "nowhere"}, {"ports", "0"}, {"ports", "8403-8388"}, {"ports", "65000-65536"}, {"ports", "x"},
+		{"name", ""}, {"country", "N"}, {"country", "QQ"}, {"country", "UK"}, {"host", ""}, {"host", "a b"}, {"host", "https://o.example.net"}, {"ping_url", "nowhere"}, {"ping_url", "javascript:alert(1)"}, {"ports", "0"}, {"ports", "8403-8388"}, {"ports", "65000-65536"}, {"ports", "x"},
 		{"https_port", "65536"}, {"capacity", "-1"}, {"tier", "x"}, {"latitude", "91"}, {"longitude", "NaN"}, {"capacity", "99999999999999999999"},
 	} {
 		pairs := append([]string{"name", "Oslo", "country", "no", "host", "o.example.net"}, wrong...)
@@ -305,11 +305,11 @@ func TestConsoleServersWithoutJavaScript(t *testing.T) {
 	}
 	v.submit(p, "/admin/servers", "name", "Oslo", "country", "no", "host", "o.example.net", "shadowsocks_method", "rc4-md5").says(422)
 	v.submit(p, "/admin/servers", "name", "Helsinki 2", "country", "no", "host", "o.example.net").says(409, "of this name")
-	p = v.submit(p, "/admin/servers", "name", "Oslo", "country", "no", "host", "o.example.net", "latitude", "59,9",
+	p = v.submit(p, "/admin/servers", "name", "Oslo", "country", "no", "host", "o.example.net", "latitude", "59,9", "https_port", "8443",
 		"shadowsocks_method", "2022-blake3-aes-256-gcm").says(201, "Oslo", "No machine can join yet")
 	servers := must(w.store.Servers(t.Context()))(t)
 	oslo := servers[len(servers)-1]
-	if oslo.Latitude != 59.9 || oslo.PingURL != "https://o.example.net/ping" || oslo.ShadowsocksPorts != 16 || oslo.ShadowsocksMethod != "2022-blake3-aes-256-gcm" || oslo.CountryCode != "NO" {
+	if oslo.Latitude != 59.9 || oslo.PingURL != "https://o.example.net:8443/ping" || oslo.ShadowsocksPorts != 16 || oslo.ShadowsocksMethod != "2022-blake3-aes-256-gcm" || oslo.CountryCode != "NO" {
 		t.Errorf("%+v", oslo)
 	}
 	at := "/admin/servers/" + number(oslo.ID)

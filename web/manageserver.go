@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/http"
@@ -91,9 +92,6 @@ func (f *serverForm) put(s *vpn.Server) error {
 	}
 	s.Name, s.City, s.Host, s.PingURL = f.Name, vpn.Text{RU: f.CityRU, EN: f.CityEN}, f.Host, f.PingURL
 	s.ShadowsocksMethod = f.Method
-	if s.PingURL == "" && s.Host != "" {
-		s.PingURL = "https://" + s.Host + "/ping"
-	}
 	for _, field := range []struct {
 		name, text string
 		to         *int
@@ -101,6 +99,9 @@ func (f *serverForm) put(s *vpn.Server) error {
 		if err := readWhole(field.name, field.text, field.to); err != nil {
 			return err
 		}
+	}
+	if s.PingURL == "" && s.Host != "" {
+		s.PingURL = vpn.PingURL(s.Host, cmp.Or(s.HTTPSPort, 443))
 	}
 	for _, field := range []struct {
 		name, text string
