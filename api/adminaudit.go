@@ -13,23 +13,8 @@ import (
 
 // audit returns a page of the audit log, the newest first.
 func (a *API) audit(ctx context.Context, actor *vpn.Actor, in backInput) (*wire.Page[wire.AdminAudit, int64], error) {
-	entries, err := a.service.AuditPage(ctx, actor, vpn.AuditFilter{UserID: in.userID, Before: in.before, Limit: in.limit})
-	if err != nil {
-		return nil, err
-	}
-	out := &wire.Page[wire.AdminAudit, int64]{Data: adminAuditOf(entries)}
-	if len(entries) == in.limit {
-		out.Next = &entries[in.limit-1].ID
-	}
-	return out, nil
-}
-
-func adminAuditOf(entries []vpn.Audit) []wire.AdminAudit {
-	out := make([]wire.AdminAudit, len(entries))
-	for i := range entries {
-		out[i] = auditEntryOf(&entries[i])
-	}
-	return out
+	entries, err := a.service.AuditPage(ctx, actor, vpn.AuditFilter{UserID: in.userID, Before: in.before, Limit: in.limit + 1})
+	return pageOf(entries, in.limit, auditEntryOf, func(e *vpn.Audit) int64 { return e.ID }), err
 }
 
 // auditEntryOf keeps the milliseconds, which the hash is made of.

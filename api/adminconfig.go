@@ -40,18 +40,8 @@ func (a *API) configStatus(ctx context.Context, actor *vpn.Actor, _ nothing) (*w
 
 // rollouts returns a page of what was published.
 func (a *API) rollouts(ctx context.Context, actor *vpn.Actor, in backInput) (*wire.Page[*wire.AdminRollout, int64], error) {
-	all, err := a.service.Rollouts(ctx, actor, in.before, in.limit)
-	if err != nil {
-		return nil, err
-	}
-	out := &wire.Page[*wire.AdminRollout, int64]{Data: make([]*wire.AdminRollout, len(all))}
-	for i := range all {
-		out.Data[i] = adminRolloutOf(&all[i])
-	}
-	if len(all) == in.limit {
-		out.Next = &all[in.limit-1].Rev
-	}
-	return out, nil
+	all, err := a.service.Rollouts(ctx, actor, in.before, in.limit+1)
+	return pageOf(all, in.limit, adminRolloutOf, func(r *vpn.Rollout) int64 { return r.Rev }), err
 }
 
 // publicationInput is the input of POST /api/admin/config.

@@ -16,11 +16,7 @@ func (a *API) adminServers(ctx context.Context, actor *vpn.Actor, _ nothing) (*w
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.Page[wire.AdminServer, int64]{Data: make([]wire.AdminServer, len(servers))}
-	for i := range servers {
-		out.Data[i] = adminServerOf(&servers[i])
-	}
-	return out, nil
+	return &wire.Page[wire.AdminServer, int64]{Data: eachOf(servers, adminServerOf)}, nil
 }
 
 func adminServerOf(s *vpn.ListedServer) wire.AdminServer {

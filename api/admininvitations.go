@@ -39,18 +39,8 @@ func (a *API) addInvitation(ctx context.Context, actor *vpn.Actor, in invitation
 
 // invitations returns a page of invitations, without what is in their links.
 func (a *API) invitations(ctx context.Context, actor *vpn.Actor, in backInput) (*wire.Page[wire.AdminInvitation, int64], error) {
-	all, err := a.service.Invitations(ctx, actor, in.before, in.limit)
-	if err != nil {
-		return nil, err
-	}
-	out := &wire.Page[wire.AdminInvitation, int64]{Data: make([]wire.AdminInvitation, len(all))}
-	for i := range all {
-		out.Data[i] = invitationOf(&all[i])
-	}
-	if len(all) == in.limit {
-		out.Next = &all[in.limit-1].ID
-	}
-	return out, nil
+	all, err := a.service.Invitations(ctx, actor, in.before, in.limit+1)
+	return pageOf(all, in.limit, invitationOf, func(i *vpn.Invitation) int64 { return i.ID }), err
 }
 
 func invitationOf(i *vpn.Invitation) wire.AdminInvitation {

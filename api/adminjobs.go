@@ -56,18 +56,8 @@ func adminJobOf(j *vpn.Job) *wire.AdminJob {
 
 // jobs returns a page of jobs, the newest first.
 func (a *API) jobs(ctx context.Context, actor *vpn.Actor, in backInput) (*wire.Page[*wire.AdminJob, int64], error) {
-	jobs, err := a.service.Jobs(ctx, actor, in.before, in.limit)
-	if err != nil {
-		return nil, err
-	}
-	out := &wire.Page[*wire.AdminJob, int64]{Data: make([]*wire.AdminJob, len(jobs))}
-	for i := range jobs {
-		out.Data[i] = adminJobOf(&jobs[i])
-	}
-	if len(jobs) == in.limit {
-		out.Next = &jobs[in.limit-1].ID
-	}
-	return out, nil
+	jobs, err := a.service.Jobs(ctx, actor, in.before, in.limit+1)
+	return pageOf(jobs, in.limit, adminJobOf, func(j *vpn.Job) int64 { return j.ID }), err
 }
 
 // job returns how far a job is.
@@ -101,18 +91,8 @@ func (r *refusalsInput) read(in *input) {
 
 // jobRefusals returns the accounts that a job could not do.
 func (a *API) jobRefusals(ctx context.Context, actor *vpn.Actor, in refusalsInput) (*wire.Page[wire.AdminOutcome, int64], error) {
-	refused, err := a.service.JobRefusals(ctx, actor, in.id, in.after, in.limit)
-	if err != nil {
-		return nil, err
-	}
-	out := &wire.Page[wire.AdminOutcome, int64]{Data: make([]wire.AdminOutcome, len(refused))}
-	for i, o := range refused {
-		out.Data[i] = wire.AdminOutcome{ID: o.ID, Code: orNull(string(o.Code))}
-	}
-	if len(refused) == in.limit {
-		out.Next = &refused[in.limit-1].ID
-	}
-	return out, nil
+	refused, err := a.service.JobRefusals(ctx, actor, in.id, in.after, in.limit+1)
+	return pageOf(refused, in.limit, adminOutcomeOf, func(o *vpn.BulkOutcome) int64 { return o.ID }), err
 }
 
 // exportUsers writes accounts as a table of comma-separated values (RFC 4180).

@@ -224,3 +224,48 @@ func FuzzIDs(f *testing.F) {
 		}
 	})
 }
+
+// The last page of a list is known for the last, also where it is full.
+func TestLastPagesHaveNoNext(t *testing.T) {
+	w := setup(t, engines[0].dsn(t))
+	ctx, shell, token := t.Context(), vpn.Shell(), w.owner()
+	must(w.service.AddVouchers(ctx, shell, vpn.NewVouchers{Plan: "standard", Periods: 1, Uses: 1, Count: 3}))(t)
+	hook := w.webhook()
+	for i := range 3 {
+		_, _, err := w.service.Invite(ctx, shell, vpn.NewInvitation{Days: 1})
+		must(0, err)(t)
+		must(w.service.TakePayment(ctx, vpn.NewPayment{ID: "p" + id(int64(i)), Email: w.user.Email, Plan: "standard"}))(t)
+		must(w.service.TestWebhook(ctx, shell, hook))(t)
+		must(w.service.StartJob(ctx, shell, vpn.Bulk{Action: vpn.BulkExtend, Days: 1, IDs: []int64{901, 902, 903}}, nil))(t)
+	}
+	must(0, w.service.WorkOff(ctx, 1))(t)
+	serving := vpn.NodeServing{NodeConfig: vpn.NodeConfig{NodePorts: vpn.NodePorts{Shadowsocks: 8388, Count: 1, Method: "aes-256-gcm"}}}
+	must(w.service.NoteServing(ctx, w.servers[0].ID, serving))(t)
+	for port := range 3 {
+		must(w.service.PublishConfig(ctx, shell, vpn.Publication{Change: vpn.ConfigChange{ShadowsocksPort: 9000 + port, ShadowsocksPorts: 1}}))(t)
+		must(w.service.AbortConfig(ctx, shell))(t)
+	}
+	type page = wire.Page[json.RawMessage, json.RawMessage]
+	for path, cursor := range map[string]string{
+		"vouchers": "before", "invitations": "before", "payments": "before", "audit": "before", "jobs": "before", "config/history": "before",
+		"webhooks/" + id(hook) + "/deliveries": "before", "jobs/1/refusals": "after", "users": "after",
+	} {
+		get := func(query string) page {
+			return decode[page](t, w.as(token, "GET", "/api/admin/"+path+"?"+query, ""), http.StatusOK)
+		}
+		n := len(get("limit=1000").Data)
+		if n < 3 {
+			t.Errorf("%s: %d rows", path, n)
+		}
+		if full := get("limit=" + id(int64(n))); len(full.Data) != n || full.Next != nil {
+			t.Errorf("%s: all %d rows in a page, and then %s", path, n, *full.Next)
+		}
+		most := get("limit=" + id(int64(n-1)))
+		if len(most.Data) != n-1 || most.Next == nil {
+			t.Fatalf("%s: %d of %d rows, and then nothing", path, len(most.Data), n)
+		}
+		if rest := get("limit=1&" + cursor + "=" + strings.Trim(string(*most.Next), `"`)); len(rest.Data) != 1 || rest.Next != nil {
+			t.Errorf("%s: %d rows are left, and then %v", path, len(rest.Data), rest.Next)
+		}
+	}
+}

@@ -67,11 +67,7 @@ func (a *API) plans(ctx context.Context, actor *vpn.Actor, _ nothing) (*wire.Pag
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.Page[wire.AdminPlan, int64]{Data: make([]wire.AdminPlan, len(plans))}
-	for i := range plans {
-		out.Data[i] = adminPlanOf(&plans[i])
-	}
-	return out, nil
+	return &wire.Page[wire.AdminPlan, int64]{Data: eachOf(plans, adminPlanOf)}, nil
 }
 
 func adminPlanOf(p *vpn.Plan) wire.AdminPlan {
@@ -121,22 +117,15 @@ func (b *backInput) read(in *input) {
 
 // vouchers returns a page of vouchers, without their codes.
 func (a *API) vouchers(ctx context.Context, actor *vpn.Actor, in backInput) (*wire.Page[wire.AdminVoucher, int64], error) {
-	vouchers, err := a.service.Vouchers(ctx, actor, in.before, in.limit)
-	if err != nil {
-		return nil, err
+	vouchers, err := a.service.Vouchers(ctx, actor, in.before, in.limit+1)
+	return pageOf(vouchers, in.limit, adminVoucherOf, func(v *vpn.Voucher) int64 { return v.ID }), err
+}
+
+func adminVoucherOf(v *vpn.Voucher) wire.AdminVoucher {
+	return wire.AdminVoucher{
+		ID: v.ID, PlanID: v.PlanID, Periods: v.Periods, Uses: v.Uses, Used: v.Used, Note: v.Note,
+		CreatedAt: wire.Seconds(v.CreatedAt), ExpiresAt: wire.SecondsOrNull(v.ExpiresAt),
 	}
-	out := &wire.Page[wire.AdminVoucher, int64]{Data: make([]wire.AdminVoucher, len(vouchers))}
-	for i := range vouchers {
-		v := &vouchers[i]
-		out.Data[i] = wire.AdminVoucher{
-			ID: v.ID, PlanID: v.PlanID, Periods: v.Periods, Uses: v.Uses, Used: v.Used, Note: v.Note,
-			CreatedAt: wire.Seconds(v.CreatedAt), ExpiresAt: wire.SecondsOrNull(v.ExpiresAt),
-		}
-	}
-	if len(vouchers) == in.limit {
-		out.Next = &vouchers[in.limit-1].ID
-	}
-	return out, nil
 }
 
 // newVouchersInput is the input of POST /api/admin/vouchers.
@@ -178,25 +167,15 @@ func (p *paymentsInput) read(in *input) {
 
 // payments returns a page of payments.
 func (a *API) payments(ctx context.Context, actor *vpn.Actor, in paymentsInput) (*wire.Page[wire.AdminPayment, string], error) {
-	payments, err := a.service.Payments(ctx, actor, in.PaymentFilter)
-	if err != nil {
-		return nil, err
-	}
-	out := &wire.Page[wire.AdminPayment, string]{Data: adminPaymentsOf(payments)}
-	if len(payments) == in.Limit {
-		out.Next = &payments[in.Limit-1].ID
-	}
-	return out, nil
+	filter := in.PaymentFilter
+	filter.Limit++
+	payments, err := a.service.Payments(ctx, actor, filter)
+	return pageOf(payments, in.Limit, adminPaymentOf, func(p *vpn.Payment) string { return p.ID }), err
 }
 
-func adminPaymentsOf(payments []vpn.Payment) []wire.AdminPayment {
-	out := make([]wire.AdminPayment, len(payments))
-	for i := range payments {
-		p := &payments[i]
-		out[i] = wire.AdminPayment{
-			ID: p.ID, UserID: p.UserID, PlanID: p.PlanID, Periods: p.Periods, Amount: p.Amount, Currency: p.Currency,
-			CreatedAt: wire.Seconds(p.CreatedAt),
-		}
+func adminPaymentOf(p *vpn.Payment) wire.AdminPayment {
+	return wire.AdminPayment{
+		ID: p.ID, UserID: p.UserID, PlanID: p.PlanID, Periods: p.Periods, Amount: p.Amount, Currency: p.Currency,
+		CreatedAt: wire.Seconds(p.CreatedAt),
 	}
-	return out
 }

@@ -27,6 +27,26 @@ func (in *input) pageSize() int {
 	return int(n)
 }
 
+// pageOf is a page of rows, of which one more than fit was asked for: so that the last page is known for the last. cursor is
+// what a row is named by.
+func pageOf[Row, Out, Cursor any](rows []Row, limit int, show func(*Row) Out, cursor func(*Row) Cursor) *wire.Page[Out, Cursor] {
+	out := &wire.Page[Out, Cursor]{Data: eachOf(rows[:min(len(rows), limit)], show)}
+	if len(rows) > limit {
+		next := cursor(&rows[limit-1])
+		out.Next = &next
+	}
+	return out
+}
+
+// eachOf is rows as the API shows them; never null.
+func eachOf[Row, Out any](rows []Row, show func(*Row) Out) []Out {
+	out := make([]Out, len(rows))
+	for i := range rows {
+		out[i] = show(&rows[i])
+	}
+	return out
+}
+
 // count reads a whole number that fits an int.
 func (in *input) count(name string, isRequired bool) int {
 	n := in.integer(name, isRequired)
@@ -104,11 +124,7 @@ func (a *API) adminUsers(ctx context.Context, actor *vpn.Actor, in usersInput) (
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.Page[wire.AdminUser, int64]{Data: make([]wire.AdminUser, len(page.Users)), Next: orNull(page.Next)}
-	for i := range page.Users {
-		out.Data[i] = adminUserOf(&page.Users[i])
-	}
-	return out, nil
+	return &wire.Page[wire.AdminUser, int64]{Data: eachOf(page.Users, adminUserOf), Next: orNull(page.Next)}, nil
 }
 
 // planID returns the id of the plan with a code.
@@ -167,7 +183,7 @@ func (a *API) profile(ctx context.Context, actor *vpn.Actor, in named) (*wire.Ad
 		Reason:   orNull(string(p.Access.Reason)),
 		Traffic:  wire.AdminTraffic{UsedBytes: p.Traffic.Used, LimitBytes: orNull(p.Traffic.Limit), ResetsAt: wire.SecondsOrNull(p.Traffic.ResetsAt)},
 		Passkeys: p.Passkeys, Devices: adminDevicesOf(p.Devices, p.Keys), Usage: make([]wire.AdminDay, len(p.Usage)),
-		Payments: adminPaymentsOf(p.Payments), Audit: adminAuditOf(p.Audit),
+		Payments: eachOf(p.Payments, adminPaymentOf), Audit: eachOf(p.Audit, auditEntryOf),
 	}
 	if p.Factor.IsOn() {
 		out.SecondFactor = &wire.AdminFactor{ConfirmedAt: wire.Seconds(p.Factor.ConfirmedAt), RecoveryCodes: p.Factor.RecoveryCodes}
@@ -302,15 +318,11 @@ func (a *API) diagnosis(ctx context.Context, actor *vpn.Actor, in diagnosisInput
 		d, err := a.service.Diagnose(ctx, actor, in.id, in.device, in.server)
 		return &wire.AdminDiagnoses{AdminDiagnosis: diagnosisOf(&d), Keys: []wire.AdminDiagnosis{}}, err
 	}
-	d, each, err := a.service.Diagnoses(ctx, actor, in.id)
+	d, keys, err := a.service.Diagnoses(ctx, actor, in.id)
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.AdminDiagnoses{AdminDiagnosis: diagnosisOf(&d), Keys: make([]wire.AdminDiagnosis, len(each))}
-	for i := range each {
-		out.Keys[i] = diagnosisOf(&each[i])
-	}
-	return out, nil
+	return &wire.AdminDiagnoses{AdminDiagnosis: diagnosisOf(&d), Keys: eachOf(keys, diagnosisOf)}, nil
 }
 
 func diagnosisOf(d *vpn.Diagnosis) wire.AdminDiagnosis {
@@ -340,13 +352,17 @@ func (a *API) bulk(ctx context.Context, actor *vpn.Actor, in bulkInput) (*wire.A
 		return nil, err
 	}
 	out := &wire.AdminBulk{Data: make([]wire.AdminOutcome, len(outcomes))}
-	for i, o := range outcomes {
-		out.Data[i] = wire.AdminOutcome{ID: o.ID, Code: orNull(string(o.Code))}
-		if o.Code == "" {
+	for i := range outcomes {
+		out.Data[i] = adminOutcomeOf(&outcomes[i])
+		if outcomes[i].Code == "" {
 			out.Done++
 		}
 	}
 	return out, nil
+}
+
+func adminOutcomeOf(o *vpn.BulkOutcome) wire.AdminOutcome {
+	return wire.AdminOutcome{ID: o.ID, Code: orNull(string(o.Code))}
 }
 
 // done is the answer of what only is done: no body.

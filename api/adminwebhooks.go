@@ -41,11 +41,7 @@ func (a *API) webhooks(ctx context.Context, actor *vpn.Actor, _ nothing) (*wire.
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.Page[*wire.AdminWebhook, int64]{Data: make([]*wire.AdminWebhook, len(all))}
-	for i := range all {
-		out.Data[i] = adminWebhookOf(&all[i])
-	}
-	return out, nil
+	return &wire.Page[*wire.AdminWebhook, int64]{Data: eachOf(all, adminWebhookOf)}, nil
 }
 
 // addWebhook makes a webhook; its secret is in this answer alone.
@@ -113,18 +109,8 @@ func (a *API) deliveries(ctx context.Context, actor *vpn.Actor, in deliveriesInp
 	if _, err := a.service.Webhook(ctx, actor, in.id); err != nil {
 		return nil, err
 	}
-	all, err := a.service.Deliveries(ctx, actor, in.id, in.before, in.limit)
-	if err != nil {
-		return nil, err
-	}
-	out := &wire.Page[*wire.AdminDelivery, int64]{Data: make([]*wire.AdminDelivery, len(all))}
-	for i := range all {
-		out.Data[i] = adminDeliveryOf(&all[i])
-	}
-	if len(all) == in.limit {
-		out.Next = &all[in.limit-1].ID
-	}
-	return out, nil
+	all, err := a.service.Deliveries(ctx, actor, in.id, in.before, in.limit+1)
+	return pageOf(all, in.limit, adminDeliveryOf, func(d *vpn.Delivery) int64 { return d.ID }), err
 }
 
 // redeliver sends a delivery that has ended once more.
