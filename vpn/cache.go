@@ -80,7 +80,8 @@ func (c *cache[K, V]) get(key K, load func() (V, int64, error)) (V, error) {
 	shard := c.shardOf(key)
 	now := c.now()
 	e, ok := shard.find(key)
-	if ok && now.Before(e.until) && c.epochs.of(e.userID) == e.epoch {
+	// A clock that is put back must not make what was read ahead hold longer.
+	if left := e.until.Sub(now); ok && left > 0 && left <= cacheTTL && c.epochs.of(e.userID) == e.epoch {
 		return e.value, nil
 	}
 	began := c.begin(now)

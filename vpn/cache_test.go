@@ -36,6 +36,13 @@ func TestCacheHoldsForASecond(t *testing.T) {
 	if get() != 3 {
 		t.Error("another user's change dropped the value")
 	}
+	now = now.Add(-time.Hour) // the machine's clock is put right
+	if get() != 4 {
+		t.Error("a value from an hour ahead still holds")
+	}
+	if now = now.Add(cacheTTL / 2); get() != 4 {
+		t.Error("what was read after that is not kept")
+	}
 }
 
 func TestCacheNeverKeepsWhatChangedWhileItWasRead(t *testing.T) {

@@ -203,6 +203,10 @@ func (t *callThrottle) admit(userID int64) error {
 	if until.Before(now) {
 		until = now
 	}
+	if most := now.Add(time.Duration(t.burst) * t.interval); until.After(most) { // the clock was put back
+		until = most
+		t.busyUntil[userID] = until
+	}
 	if wait := until.Sub(now) - time.Duration(t.burst-1)*t.interval; wait > 0 {
 		return &Error{Code: CodeTooManyAttempts, Attempts: t.burst, RetryAfter: wait}
 	}

@@ -138,3 +138,22 @@ func TestCallThrottleForgets(t *testing.T) {
 		t.Errorf("one past the burst: %v", err)
 	}
 }
+
+// A clock that is put back does not lock out those who called before.
+func TestCallThrottleAndAClockThatIsPutBack(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	th := newCallThrottle(2, time.Second, func() time.Time { return now })
+	for range 2 {
+		if err := th.admit(7); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now = now.Add(-time.Hour)
+	if refusal, ok := th.admit(7).(*Error); !ok || refusal.RetryAfter > 2*time.Second {
+		t.Errorf("refused with %+v", refusal)
+	}
+	now = now.Add(2 * time.Second)
+	if err := th.admit(7); err != nil {
+		t.Errorf("still refused: %+v", err)
+	}
+}
