@@ -56,8 +56,9 @@ async function run(event: Event): Promise<void> {
     if (next.phase === "connected" && before !== "connected") {
       await reloadFailed(); // before anybody is told: whoever then goes on in the tab must not lose that page
     }
-    await save({ state: memory.state }).catch(() => undefined); // a full disk must not keep the proxy from being set
-    await face(memory.state);
+    // Neither a full disk nor a browser without icons keeps the proxy from being set.
+    await save({ state: memory.state }).catch(() => undefined);
+    await face(memory.state).catch(() => undefined);
     setAlarms(memory.state);
   }
   for (const effect of effects) {
@@ -83,7 +84,7 @@ let proxyTurn: Promise<unknown> = Promise.resolve();
 
 async function setProxy(): Promise<Event | null> {
   const turn = proxyTurn.then(async () => {
-    await setWebRTC();
+    await setWebRTC().catch(() => undefined); // a browser that does not let us must not keep the proxy from being set
     // Last, for who controls the settings must be news: an answer that waits would undo what onChange says meanwhile.
     const { way, key } = memory.state;
     return route.set(way === "key" ? key ?? "nowhere" : way, bypass());
@@ -164,7 +165,11 @@ async function readAccount(): Promise<Event | null> {
     return null;
   }
   try {
-    memory.account = await api.account(token);
+    const account = await api.account(token);
+    if (memory.state.token !== token) { // signed out meanwhile, and perhaps in as another
+      return null;
+    }
+    memory.account = account;
     await save({ account: memory.account });
     return { type: "account", allowed: memory.account.access.allowed, reason: memory.account.access.reason };
   } catch (err) {
@@ -176,8 +181,11 @@ async function readServers(token: string, age: number): Promise<void> {
   if (Date.now() - memory.serversAt < age) {
     return;
   }
-  memory.servers = await api.servers(token);
-  memory.serversAt = Date.now();
+  const servers = await api.servers(token);
+  if (memory.state.token !== token) {
+    return;
+  }
+  [memory.servers, memory.serversAt] = [servers, Date.now()];
   await save({ servers: memory.servers, serversAt: memory.serversAt });
 }
 
@@ -199,15 +207,21 @@ async function refresh(isForced: boolean): Promise<void> {
 }
 
 async function measure(): Promise<void> {
+  const token = memory.state.token;
   memory.pingsAt = Date.now();
   const pings: Pings = {};
   await pingAll(memory.servers.filter(isUsable), (id, ms) => {
+    if (memory.state.token !== token) {
+      return;
+    }
     pings[id] = ms;
     memory.pings = { ...memory.pings, [id]: ms };
     void save({ pings: memory.pings });
   });
-  memory.pings = pings; // servers that are gone are forgotten
-  await save({ pings, pingsAt: memory.pingsAt });
+  if (memory.state.token === token) {
+    memory.pings = pings; // servers that are gone are forgotten
+    await save({ pings, pingsAt: memory.pingsAt });
+  }
 }
 
 function setAlarms(s: State): void {
@@ -250,11 +264,13 @@ async function obey(c: Command): Promise<Reply> {
       }
       return { ok: reply.ok, ...(reply.problem ? { problem: reply.problem } : {}) };
     }
-    case "sign_out":
-      await run({ type: "sign_out" });
+    case "sign_out": {
+      const isDone = run({ type: "sign_out" }); // it waits for the service, which may not answer
       [memory.account, memory.servers, memory.serversAt, memory.pings, memory.pingsAt] = [null, [], 0, {}, 0];
       await save({ account: null, servers: [], serversAt: 0, pings: {}, pingsAt: 0 });
+      await isDone;
       return { ok: true };
+    }
     case "connect": await run({ type: "connect", choice: c.server }); return { ok: true };
     case "disconnect": await run({ type: "disconnect" }); return { ok: true };
     case "retry": await run({ type: "retry", now: Date.now() }); return { ok: true };

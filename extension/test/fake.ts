@@ -41,6 +41,9 @@ export class FakeBrowser {
   private readonly messages = new FakeEvent<[unknown, { id: string }, (answer: unknown) => void]>();
   private proxy: unknown = null;
   private heldPolicy: Promise<void> = Promise.resolve();
+  private heldAnswer: Promise<void> = Promise.resolve();
+  /** What the browser does not let an extension do. */
+  refused = new Set<"policy" | "icon">();
 
   constructor(state: Memory["state"]) {
     this.local = new FakeStorage({ ...blank(), device: "d", state });
@@ -54,7 +57,7 @@ export class FakeBrowser {
 
   /** Starts the extension's worker, whose source the Go side provides. */
   start(source: string): void {
-    new Function("chrome", "fetch", source)(this.chrome(), (url: string) => Promise.resolve(this.serve(url)));
+    new Function("chrome", "fetch", source)(this.chrome(), (url: string) => this.serve(url));
   }
 
   get state(): Memory["state"] { return this.local.items["state"] as Memory["state"]; }
@@ -72,14 +75,45 @@ export class FakeBrowser {
     return letGo;
   }
 
+  /** Whoever asks the service for the subscription, or to end the session, waits until what is returned is called. */
+  holdAnswers(): () => void {
+    let letGo = () => {};
+    this.heldAnswer = new Promise(resolve => { letGo = resolve; });
+    return letGo;
+  }
+
+  /** Where requests go, as Chromium has it; null: directly. */
+  get route(): { rules: { singleProxy: { host: string } } } | null { return this.proxy as never; }
+
+  /** What is kept. */
+  get kept(): Memory { return this.local.items as unknown as Memory; }
+
   /** Sends a command as the popup does, and resolves to the answer. */
   send(command: object): Promise<unknown> { return new Promise(resolve => this.messages.tell(command, { id: "own" }, resolve)); }
 
-  private serve(url: string): Response {
+  private refuse(what: "policy" | "icon"): void {
+    if (this.refused.has(what)) {
+      throw new Error("the browser refuses the " + what);
+    }
+  }
+
+  private async serve(url: string): Promise<Response> {
+    if (url.endsWith("/api/logout")) {
+      await this.heldAnswer;
+    }
+    if (url.endsWith("/api/subscription")) {
+      await this.heldAnswer;
+      return Response.json({ user: { email: "e" }, access: { allowed: true, reason: null }, links: {}, poll_after: 600 });
+    }
     if (url.endsWith("/api/key")) {
       return Response.json(issued);
     }
     return url === issued.https.probe_url ? new Response(null, { status: 204 }) : Response.json({}, { status: 500 });
+  }
+
+  private async writePolicy(): Promise<void> {
+    this.refuse("policy");
+    await this.heldPolicy;
   }
 
   private chrome(): object {
@@ -87,7 +121,7 @@ export class FakeBrowser {
       runtime: { id: "own", onMessage: this.messages, onInstalled: new FakeEvent(), onStartup: new FakeEvent() },
       storage: { local: this.local, session: new FakeStorage({ awake: true }) },
       alarms: { create: () => undefined, clear: async () => true, onAlarm: new FakeEvent() },
-      action: { setIcon: async () => undefined, setTitle: async () => undefined },
+      action: { setIcon: async () => this.refuse("icon"), setTitle: async () => undefined },
       proxy: {
         settings: {
           get: async () => ({ value: this.proxy, levelOfControl: this.level }),
@@ -96,7 +130,7 @@ export class FakeBrowser {
           onChange: this.controlled,
         },
       },
-      privacy: { network: { webRTCIPHandlingPolicy: { set: () => this.heldPolicy, clear: () => this.heldPolicy } } },
+      privacy: { network: { webRTCIPHandlingPolicy: { set: () => this.writePolicy(), clear: () => this.writePolicy() } } },
       webRequest: { onAuthRequired: new FakeEvent(), onErrorOccurred: this.failed },
       tabs: {
         get: async (id: number) => this.tabs.get(id),

@@ -52,3 +52,28 @@ test("only a tab that still shows the page that failed is loaded again, and befo
   await browser.send({ do: "connect", server: 1 });
   is("story", browser.story.filter(s => s !== "connecting"), ["reload 1", "connected"]);
 });
+
+test("what the browser refuses beside the proxy does not leave requests on their own way", async () => {
+  for (const what of ["policy", "icon"] as const) {
+    const browser = begin(signedIn);
+    browser.refused.add(what);
+    await browser.send({ do: "connect", server: 1 });
+    is("phase without " + what, browser.state.phase, "connected");
+    is("route without " + what, browser.route?.rules.singleProxy.host, "n1.test");
+    await browser.send({ do: "disconnect" });
+    is("route after", browser.route, null);
+  }
+});
+
+test("nothing of an account is kept after the sign-out, also when the service answers late", async () => {
+  const browser = begin(signedIn);
+  await browser.send({ do: "refresh", isForced: false });
+  is("e-mail", browser.kept.account?.user.email, "e");
+  const letGo = browser.holdAnswers();
+  const late = [browser.send({ do: "refresh", isForced: false }), browser.send({ do: "sign_out" })];
+  await until("the account is forgotten", () => browser.kept.account === null);
+  letGo();
+  await Promise.all(late);
+  is("account", browser.kept.account, null);
+  is("phase", browser.state.phase, "signed_out");
+});
