@@ -94,9 +94,10 @@ func (r *row) fail(why string) {
 	}
 }
 
+// text is a value as every database takes it: UTF-8 without NUL, which PostgreSQL refuses with all rows beside it.
 func (r *row) text(column string) string {
 	if f, ok := r.fields[column]; ok && !f.isNull {
-		return f.text
+		return strings.ToValidUTF8(strings.ReplaceAll(f.text, "\x00", ""), "\ufffd")
 	}
 	return ""
 }

@@ -65,7 +65,7 @@ CREATE TABLE ` + "`users`" + ` (
   PRIMARY KEY (` + "`id`" + `)
 ) ENGINE=InnoDB;
 INSERT INTO ` + "`users`" + ` VALUES (42,'Иван \'Ваня\' O''Neil','ivan@example.com','2026-01-01 00:00:00','$2y$10$abc',NULL,'2025-06-01 10:20:30','2025-06-02 00:00:00',NULL),(43,'','gone@example.com','0000-00-00 00:00:00','',NULL,NULL,NULL,'2026-02-02 00:00:00');
-INSERT INTO ` + "`users` (`email`, `id`, `name`, `password`)" + ` VALUES ('second@example.com',44,'a\nb',''),('x@example.com',-1,'','');
+INSERT INTO ` + "`users` (`email`, `id`, `name`, `password`)" + ` VALUES ('second@example.com',44,'a\n\0b` + "\xff" + `',''),('x@example.com',-1,'','');
 `
 
 var (
@@ -135,7 +135,7 @@ func TestDump(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := open(t, write(t, content))
 			users, faults := collect(t, a.Users(t.Context()))
-			want := []User{ivan, {ID: 44, Name: "a\nb", Email: "second@example.com"}}
+			want := []User{ivan, {ID: 44, Name: "a\nb\ufffd", Email: "second@example.com"}}
 			if !slices.Equal(users, want) {
 				t.Errorf("users: %+v", users)
 			}
