@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -376,6 +377,34 @@ func TestIdempotencyKeys(t *testing.T) {
 		w.pass(25 * time.Hour)
 		if later := a.call("POST", route, body, "Idempotency-Key: k1"); later.StatusCode != 200 || later.body == first.body {
 			t.Errorf("a day later: %d", later.StatusCode)
+		}
+	}
+}
+
+// A first answer may hold a secret: nobody gets it again who could not get it now, neither with a token that only looks nor after
+// the role was taken.
+func TestFirstAnswersAreForTheirToken(t *testing.T) {
+	w := setup(t, engines[0].dsn(t))
+	u, token := w.staff(vpn.RoleAdmin)
+	writes, looks := token(vpn.ScopeAdminWrite), token(vpn.ScopeAdminRead)
+	post := func(token string) reply {
+		return w.as(token, "POST", "/api/admin/vouchers", `{"plan":"standard"}`, "Idempotency-Key: k")
+	}
+	if first := post(writes); first.StatusCode != 200 {
+		t.Fatalf("%d %s", first.StatusCode, first.body)
+	}
+	wantProblem(t, post(looks), 422, vpn.CodeKeyReused)
+	for what, take := range map[string]func() error{
+		"the role": func() error { return w.service.SetRole(t.Context(), vpn.Shell(), u.ID, vpn.RoleSupport) },
+		"access": func() error {
+			return errors.Join(w.service.SetRole(t.Context(), vpn.Shell(), u.ID, vpn.RoleAdmin), w.service.SetUserStatus(t.Context(), vpn.Shell(), u.ID, vpn.UserBlocked))
+		},
+	} {
+		if err := take(); err != nil {
+			t.Fatal(err)
+		}
+		if got := post(writes); got.StatusCode == 200 || strings.Contains(got.body, "codes") {
+			t.Errorf("without %s: %d %s", what, got.StatusCode, got.body)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"strconv"
 
 	"stile/vpn"
 )
@@ -33,7 +34,7 @@ func once(serve handler) handler {
 			return err
 		}
 		x.r.Body = io.NopCloser(bytes.NewReader(body))
-		digest := requestDigest(x.r, body)
+		digest := requestDigest(x.r, x.actor, body)
 		service, ctx := x.api.service, x.r.Context()
 		answer, err := service.FirstAnswer(ctx, x.actor, key, digest)
 		if err != nil {
@@ -78,10 +79,14 @@ func isIdempotencyKey(key string) bool {
 	return true
 }
 
-// requestDigest is of all that makes a request what it is: the method, the path, the type of the body, and the body.
-func requestDigest(r *http.Request, body []byte) (digest [32]byte) {
+// requestDigest is of all that makes a request what it is: who may ask, the method, the path, the type of the body, and the body.
+// An answer may hold a secret, which another token, or the same one after its user's role was changed, need not get.
+func requestDigest(r *http.Request, actor *vpn.Actor, body []byte) (digest [32]byte) {
 	h := sha256.New()
-	for _, part := range []string{r.Method, r.URL.Path, r.Header.Get("Content-Type"), string(body)} {
+	u := &actor.User
+	for _, part := range []string{
+		strconv.FormatInt(actor.Token.ID, 10), string(u.Role), string(u.Status), r.Method, r.URL.Path, r.Header.Get("Content-Type"), string(body),
+	} {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
 		_, _ = h.Write(size[:]) // never fails
