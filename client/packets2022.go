@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 )
 
 const (
@@ -33,11 +34,17 @@ type packets2022 struct {
 
 	room   []byte // of ReadFrom, which one goroutine calls
 	server serverSession
+	// former is the server's session before: what came in it would be new again, were it forgotten while it is fresh.
+	former serverSession
 }
+
+// formerFor is how long after it came a packet may be fresh, of a server whose clock is ahead.
+const formerFor = 2*maxSkew + time.Second
 
 // serverSession is what of the server's packets came already.
 type serverSession struct {
 	id       [sessionSize]byte
+	last     time.Time // when a packet of it came
 	incoming cipher.AEAD
 	highest  uint64
 	seen     uint64 // a bit for each of the 64 numbers up to highest
@@ -102,9 +109,9 @@ func (p *packets2022) open(packet []byte) ([]byte, net.Addr, error) {
 	}
 	separate := packet[:separateSize]
 	p.user.Decrypt(separate, separate)
-	s := p.server
-	if id := [sessionSize]byte(separate); s.incoming == nil || s.id != id {
-		s = serverSession{id: id, incoming: sessionCipher(p.tunnel.user, id[:])} // the server has begun anew
+	s, ok := p.heard([sessionSize]byte(separate))
+	if !ok {
+		return nil, nil, errNotForUs
 	}
 	plain, err := s.incoming.Open(packet[separateSize:separateSize], separate[4:], packet[separateSize:], nil)
 	if err != nil || plain[0] != fromServer || !p.tunnel.isFresh(plain[1:]) || string(plain[1+stampSize:head-2]) != string(p.session[:]) {
@@ -121,8 +128,34 @@ func (p *packets2022) open(packet []byte) ([]byte, net.Addr, error) {
 	if !ok {
 		return nil, nil, errNotForUs
 	}
-	p.server = s
+	p.keep(s)
 	return payload, net.UDPAddrFromAddrPort(from), nil
+}
+
+// heard returns what came of a session of the server; false for one too many.
+func (p *packets2022) heard(id [sessionSize]byte) (serverSession, bool) {
+	switch {
+	case p.server.incoming != nil && p.server.id == id:
+		return p.server, true
+	case p.former.incoming != nil && p.former.id == id:
+		return p.former, true
+	case p.former.incoming != nil && p.tunnel.now().Sub(p.former.last) < formerFor:
+		return serverSession{}, false
+	}
+	return serverSession{id: id, incoming: sessionCipher(p.tunnel.user, id[:])}, true // the server has begun anew
+}
+
+// keep remembers what came of a session now.
+func (p *packets2022) keep(s serverSession) {
+	s.last = p.tunnel.now()
+	switch {
+	case p.former.incoming != nil && p.former.id == s.id:
+		p.former = s
+	case p.server.id == s.id:
+		p.server = s
+	default:
+		p.server, p.former = s, p.server
+	}
 }
 
 // accept notes a packet's number and reports whether it is new.

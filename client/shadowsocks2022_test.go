@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -139,6 +140,48 @@ func TestTunnel2022RefusesReplays(t *testing.T) {
 		if _, _, err := p.open(bytes.Clone(bad)); !errors.Is(err, errNotForUs) {
 			t.Errorf("%s: %v, want errNotForUs", what, err)
 		}
+	}
+}
+
+// A server that begins anew, or whoever sends its old packets after that, has nothing forgotten while it is fresh.
+func TestPackets2022KnowTheSessionBefore(t *testing.T) {
+	tunnel, err := NewTunnel(plane2022(t, accesskey.Method2022AES128))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := *tunnel.(*tunnel2022)
+	now := time.Now()
+	made.now = func() time.Time { return now }
+	socket, err := made.ListenPacket(timeout(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	p := socket.(*packets2022)
+	answer := func(id byte, number uint64) []byte {
+		session := [sessionSize]byte{id}
+		separate := binary.BigEndian.AppendUint64(session[:], number)
+		plain := append(made.appendStamp([]byte{fromServer}), p.session[:]...)
+		plain, err := appendTarget(append(plain, 0, 0), "192.0.2.1:53")
+		if err != nil {
+			t.Fatal(err)
+		}
+		packet := make([]byte, separateSize)
+		p.user.Encrypt(packet, separate)
+		return sessionCipher(made.user, session[:]).Seal(packet, separate[4:], plain, nil)
+	}
+	a1, a2, b1, b2, c1 := answer('a', 1), answer('a', 2), answer('b', 1), answer('b', 2), answer('c', 1)
+	for i, c := range []struct {
+		packet  []byte
+		isTaken bool
+	}{{a1, true}, {b1, true}, {a1, false}, {b1, false}, {a2, true}, {b1, false}, {c1, false}, {a2, false}, {b2, true}, {b2, false}} {
+		if _, _, err := p.open(bytes.Clone(c.packet)); (err == nil) != c.isTaken {
+			t.Errorf("packet %d: %v, want it taken: %t", i, err, c.isTaken)
+		}
+	}
+	now = now.Add(formerFor)
+	if _, _, err := p.open(answer('c', 2)); err != nil {
+		t.Errorf("a third session when the first is too old: %v", err)
 	}
 }
 
