@@ -58,8 +58,11 @@ func (p *publicationInput) read(in *input) {
 		port := in.count("https_port", false)
 		c.HTTPSPort = &port
 	}
-	if in.isGiven("servers") {
+	switch v := in.field("servers", false); {
+	case v.kind != kindAbsent:
 		p.ServerIDs = in.ids("servers")
+	case v.text != "": // an empty list, of which all servers would come
+		in.fault("servers", "exists", 0)
 	}
 	p.First, p.Hold = in.integer("first", false), vpn.DefaultHold
 	if in.isGiven("hold_seconds") {

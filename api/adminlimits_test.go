@@ -97,6 +97,7 @@ func TestAdminLimits(t *testing.T) {
 		"config method":     {"POST", "/api/admin/config", `{"shadowsocks_method":"rot13"}`},
 		"config servers":    {"POST", "/api/admin/config", `{"https_port":443,"servers":[999999]}`},
 		"config servers' 1": {"POST", "/api/admin/config", `{"https_port":443,"servers":["1"]}`},
+		"config no servers": {"POST", "/api/admin/config", `{"https_port":443,"servers":[]}`},
 		"config hold":       {"POST", "/api/admin/config", `{"https_port":443,"hold_seconds":604801}`},
 		"config keep old":   {"POST", "/api/admin/config", `{"https_port":443,"keep_old_seconds":59}`},
 		"config keep 0":     {"POST", "/api/admin/config", `{"https_port":443,"keep_old_seconds":0}`},

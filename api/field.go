@@ -145,11 +145,14 @@ func spelled(err error, names map[string]string) error {
 // boolean reads a truth value, which may come as a text or as 0 and 1.
 func (in *input) boolean(name string) bool {
 	v := in.field(name, false)
+	if v.kind == kindAbsent {
+		return false
+	}
 	if v.kind != kindOther {
 		switch v.text {
 		case "true", "1":
 			return true
-		case "false", "0", "":
+		case "false", "0":
 			return false
 		}
 	}

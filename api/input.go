@@ -25,7 +25,7 @@ const (
 // value is one value of the input.
 type value struct {
 	kind kind
-	text string // as written; of a text, without quotes; of a list or an object in JSON, its JSON
+	text string // as written; of a text, without quotes; of a list or an object in JSON, also an empty one, its JSON
 }
 
 // values are the fields of an input in the order in which they came. The last of several of one name counts.

@@ -90,7 +90,7 @@ func jsonValue(raw []byte) value {
 		return value{kindBoolean, string(raw)}
 	case '[', '{':
 		if isEmpty := len(bytes.TrimSpace(raw[1:len(raw)-1])) == 0; isEmpty {
-			return value{}
+			return value{text: string(raw)}
 		}
 		return value{kind: kindOther, text: string(raw)}
 	default:
