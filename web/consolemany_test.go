@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -249,6 +250,10 @@ func jobsFlow(w *world, b *tab) {
 	b.sees("Никто не выбран", "Nobody is chosen")
 	b.forget("422")
 	b.audit("console bulk refused")
+	again := eval[[]bool](b, `["", ""].map(() => !document.querySelector("form[method=post]").dispatchEvent(new SubmitEvent("submit", {bubbles: true, cancelable: true})))`)
+	if !slices.Equal(again, []bool{false, true}) {
+		b.t.Errorf("%s: of two clicks on one form these are kept from sending it: %v", b.look, again)
+	}
 }
 
 func webhooksFlow(w *world, b *tab) {
