@@ -154,7 +154,7 @@ func (e *endpoint) run(ctx context.Context) error {
 	if e.challenges != nil {
 		defer context.AfterFunc(ctx, func() { _ = e.challenges.Close() })()
 		parts.Go(func() {
-			if err := e.challenges.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := e.challenges.Serve(node.Bounded(e.listener)); !errors.Is(err, http.ErrServerClosed) {
 				failed <- err
 				stop()
 			}

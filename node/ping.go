@@ -19,9 +19,9 @@ const (
 	pingTimeout     = 10 * time.Second // of a handshake, a head, and an answer
 	pingIdle        = 30 * time.Second
 	pingHeaderBytes = 8 << 10
-	// pingersAtOnce is how many connections may be open, and pingersPerOrigin of one address; one too many makes the oldest go.
-	pingersAtOnce    = 4096
-	pingersPerOrigin = 256
+	// callersAtOnce is how many connections may be open, and callersPerOrigin of one address; one too many makes the oldest go.
+	callersAtOnce    = 4096
+	callersPerOrigin = 256
 )
 
 // Ping is the endpoint that clients time a node by. It listens; Run serves.
@@ -29,48 +29,51 @@ type Ping struct {
 	listener net.Listener
 	server   *http.Server
 	isTLS    bool
-	pingers  *dataplane.Strangers
-	origins  dataplane.Origins
 }
 
 // NewPing serves PingHandler on a listener, over TLS if there is a configuration for it. Nothing is logged: what net/http
 // complains of names addresses of clients.
 func NewPing(listener net.Listener, config *tls.Config) *Ping {
 	return &Ping{
-		listener: listener, isTLS: config != nil,
+		listener: Bounded(listener), isTLS: config != nil,
 		server: &http.Server{
 			Handler: PingHandler(), TLSConfig: config, ReadTimeout: pingTimeout, WriteTimeout: pingTimeout, IdleTimeout: pingIdle,
 			MaxHeaderBytes: pingHeaderBytes, ErrorLog: log.New(io.Discard, "", 0),
 		},
-		pingers: dataplane.NewStrangers(pingersAtOnce, pingersPerOrigin), origins: dataplane.NewOrigins(),
 	}
 }
 
-// pingListener counts the connections that it accepts, until they are closed.
-type pingListener struct {
+// boundedListener counts the connections that it accepts, until they are closed.
+type boundedListener struct {
 	net.Listener
-	ping *Ping
+	callers *dataplane.Strangers
+	origins dataplane.Origins
+}
+
+// Bounded returns a listener for anybody: of its TCP connections at most 4,096 are open, and 256 of one address.
+func Bounded(l net.Listener) net.Listener {
+	return &boundedListener{l, dataplane.NewStrangers(callersAtOnce, callersPerOrigin), dataplane.NewOrigins()}
 }
 
 // Accept implements net.Listener.
-func (l pingListener) Accept() (net.Conn, error) {
+func (l *boundedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	tcp, ok := conn.(*net.TCPConn)
 	if err != nil || !ok {
 		return conn, err
 	}
-	return &pinger{TCPConn: tcp, stranger: l.ping.pingers.Enter(l.ping.origins.OfPeer(tcp), func() { _ = tcp.Close() })}, nil
+	return &caller{TCPConn: tcp, stranger: l.callers.Enter(l.origins.OfPeer(tcp), func() { _ = tcp.Close() })}, nil
 }
 
-type pinger struct {
+type caller struct {
 	*net.TCPConn
 	stranger *dataplane.Stranger
 }
 
 // Close implements net.Conn.
-func (p *pinger) Close() error {
-	p.stranger.Leave()
-	return p.TCPConn.Close()
+func (c *caller) Close() error {
+	c.stranger.Leave()
+	return c.TCPConn.Close()
 }
 
 // PingHandler answers GET and HEAD of /ping, from any web page, and is an empty web server to everything else.
@@ -109,10 +112,10 @@ func (p *Ping) Run(ctx context.Context) error {
 	stopped := context.AfterFunc(ctx, func() { _ = p.server.Close() })
 	defer stopped()
 	var err error
-	if counted := (pingListener{p.listener, p}); p.isTLS {
-		err = p.server.ServeTLS(counted, "", "")
+	if p.isTLS {
+		err = p.server.ServeTLS(p.listener, "", "")
 	} else {
-		err = p.server.Serve(counted)
+		err = p.server.Serve(p.listener)
 	}
 	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
 		return nil

@@ -121,7 +121,7 @@ func TestPingBoundsConnections(t *testing.T) {
 	go func() { ended <- p.Run(ctx) }()
 	defer func() { stop(); <-ended }()
 	var silent []net.Conn
-	for range pingersPerOrigin + 10 {
+	for range callersPerOrigin + 10 {
 		conn, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -140,8 +140,8 @@ func TestPingBoundsConnections(t *testing.T) {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	_ = resp.Body.Close()
-	if n := p.pingers.Len(); n != pingersPerOrigin {
-		t.Errorf("%d connections are open, want %d", n, pingersPerOrigin)
+	if n := p.listener.(*boundedListener).callers.Len(); n != callersPerOrigin {
+		t.Errorf("%d connections are open, want %d", n, callersPerOrigin)
 	}
 }
 
