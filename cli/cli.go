@@ -111,8 +111,8 @@ func misuse(err error) string {
 // helpFor says where the command is explained that was misused.
 func helpFor(err error) string {
 	command := "stile"
-	if misuse, ok := errors.AsType[*kong.ParseError](err); ok {
-		for _, step := range misuse.Context.Path {
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
+		for _, step := range wrong.Context.Path {
 			if step.Command != nil {
 				command += " " + step.Command.Name
 			}

@@ -84,11 +84,11 @@ type rolloutRow struct {
 	Stage string `json:"stage"`
 	// Ports and HTTPS are null where each node keeps its own.
 	Ports     *string   `json:"ports"`
-	HTTPS     *int      `range:"0..65535" json:"https_port"`
+	HTTPS     *int      `json:"https_port"`
 	Method    string    `json:"shadowsocks_method,omitempty"`
 	Undoes    int64     `json:"undoes,omitempty"`
-	Hold      float64   `range:"0s..168h" json:"hold_seconds"`
-	KeepOld   float64   `range:"1m..720h" json:"keep_old_seconds"`
+	Hold      float64   `json:"hold_seconds"`
+	KeepOld   float64   `json:"keep_old_seconds"`
 	Why       string    `json:"why,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	ChangedAt time.Time `json:"changed_at"`
@@ -145,7 +145,7 @@ type configNodeRow struct {
 	IsOnline bool   `json:"online"`
 	Ports    string `json:"ports"`
 	Method   string `json:"shadowsocks_method"`
-	HTTPS    int    `range:"0..65535" json:"https_port"`
+	HTTPS    int    `json:"https_port"`
 	Rev      int64  `json:"rev"`
 	Refusal  string `json:"refusal,omitempty"`
 }

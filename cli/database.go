@@ -41,15 +41,15 @@ func (f databaseFlags) isNew() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// open opens the store that there is. A slip in --data must not make another.
-func (f databaseFlags) open(ctx context.Context) (*store.Store, error) {
+// open opens the store that there is, as cfg says. A slip in --data must not make another.
+func (f databaseFlags) open(ctx context.Context, cfg store.Config) (*store.Store, error) {
 	if _, err := f.dsn(); err != nil {
 		return nil, err
 	}
 	if f.isNew() {
 		return nil, dataDir(f.Data).missing()
 	}
-	return f.openOrMake(ctx, nil)
+	return f.openAs(ctx, cfg)
 }
 
 // openOrMake is open that makes the data directory and the store if need be. observe, if it is not nil, is told of writes.
@@ -87,7 +87,7 @@ func (f databaseFlags) use(ctx context.Context, do func(*vpn.Service) error) err
 
 // useStore is use for commands that also need the store.
 func (f databaseFlags) useStore(ctx context.Context, do func(*store.Store, *vpn.Service) error) error {
-	st, err := f.open(ctx)
+	st, err := f.open(ctx, store.Config{})
 	if err != nil {
 		return err
 	}

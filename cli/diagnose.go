@@ -97,7 +97,7 @@ func (c *UserDiagnoseCmd) Run(ctx context.Context, t *Terminal) error {
 // notedNodes are nodes as the running service wrote them down.
 type notedNodes struct {
 	awayNodes
-	byID map[int64]vpn.NodeStream
+	byID map[int64]vpn.NodeReport
 	now  time.Time
 }
 
@@ -107,40 +107,38 @@ func noteNodes(ctx context.Context, st *store.Store) (*notedNodes, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &notedNodes{byID: make(map[int64]vpn.NodeStream, len(all)), now: time.Now()}
+	n := &notedNodes{byID: make(map[int64]vpn.NodeReport, len(all)), now: time.Now()}
 	for _, status := range all {
-		n.byID[status.NodeID] = status
+		n.byID[status.NodeID] = vpn.NodeReport{Status: status}
 	}
 	identities, err := st.NodeIdentities(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range identities {
-		if m := &identities[i]; !m.RevokedAt.IsZero() { // its link has ended, whether that is written down yet or not
-			status := n.byID[m.NodeID]
-			status.IsOnline = false
-			n.byID[m.NodeID] = status
-		}
+		r := n.byID[identities[i].NodeID]
+		r.Identity = identities[i]
+		n.byID[r.Identity.NodeID] = r
 	}
 	return n, nil
 }
 
 // isOnline reports whether a node's link is up, as far as is known.
 func (n *notedNodes) isOnline(id int64) bool {
-	r := vpn.NodeReport{Status: n.byID[id]}
-	return r.IsOnline(n.now)
+	r := n.byID[id]
+	return r.State(n.now) == vpn.NodeOnline
 }
 
 // WaitApplied implements vpn.Nodes, without waiting.
 func (n *notedNodes) WaitApplied(_ context.Context, id, rev int64) bool {
-	return n.isOnline(id) && n.byID[id].Applied >= rev
+	return n.isOnline(id) && n.byID[id].Status.Applied >= rev
 }
 
 // Refuses implements vpn.Nodes.
-func (n *notedNodes) Refuses(id, keyID int64) bool { return n.byID[id].Refused.Has(keyID) }
+func (n *notedNodes) Refuses(id, keyID int64) bool { return n.byID[id].Status.Refused.Has(keyID) }
 
 // Live implements vpn.Nodes.
 func (n *notedNodes) Live(id int64) vpn.NodeLive {
-	s := n.byID[id]
+	s := n.byID[id].Status
 	return vpn.NodeLive{IsOnline: n.isOnline(id), ActiveDevices: s.ActiveDevices, At: s.At}
 }

@@ -61,9 +61,13 @@ var fieldHelp = map[string]string{
 // unfound names what is not there, when that is what err says; list is the command that shows what is.
 func unfound(err error, what, list string) error {
 	if vpn.CodeOf(err) == vpn.CodeNotFound {
-		return fmt.Errorf("no %s; `stile %s` shows those there are", what, list)
+		return noSuch(what, list)
 	}
 	return err
+}
+
+func noSuch(what, list string) error {
+	return fmt.Errorf("no %s; `stile %s` shows those there are", what, list)
 }
 
 // errNothing says that a command was told of nothing to change.

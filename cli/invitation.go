@@ -86,7 +86,7 @@ type invitationRow struct {
 	ID        int64      `json:"id"`
 	Email     string     `json:"email"`
 	PlanID    int64      `json:"plan_id"`
-	Periods   int        `range:"1..1200" json:"periods"`
+	Periods   int        `json:"periods"`
 	Note      string     `json:"note"`
 	ExpiresAt time.Time  `json:"expires_at"`
 	UsedAt    *time.Time `json:"used_at"`

@@ -131,9 +131,9 @@ func (c *JobStartCmd) filter(ctx context.Context, s *vpn.Service) (*vpn.UserFilt
 type jobRow struct {
 	ID        int64      `json:"id"`
 	Action    string     `json:"action"`
-	Days      int        `range:"1..36500" json:"days,omitempty"`
+	Days      int        `json:"days,omitempty"`
 	Plan      string     `json:"plan,omitempty"`
-	Periods   int        `range:"1..1200" json:"periods,omitempty"`
+	Periods   int        `json:"periods,omitempty"`
 	State     string     `json:"state"` // selecting, running, done, cancelled or failed
 	Selected  int64      `json:"selected"`
 	Done      int64      `json:"done"`

@@ -102,7 +102,7 @@ has joined in its place.`
 func (c *ServerJoinCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.useStore(ctx, func(st *store.Store, s *vpn.Service) error {
 		if _, err := s.NodeServer(ctx, c.ID); errors.Is(err, vpn.ErrNotMember) {
-			return fmt.Errorf("no server %d; `stile server list` shows those there are", c.ID)
+			return noSuch("server "+id(c.ID), "server list")
 		}
 		line, err := joinLine(ctx, st, s, shell, c.ID)
 		if err != nil {

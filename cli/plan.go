@@ -159,13 +159,13 @@ type planRow struct {
 	Code    string `json:"code"`
 	Name    string `json:"name"`
 	NameRU  string `json:"name_ru"`
-	Days    int    `range:"0..36500" json:"days"`
-	Grace   int    `range:"0..365" json:"grace_days"`
+	Days    int    `json:"days"`
+	Grace   int    `json:"grace_days"`
 	IsTrial bool   `json:"is_trial"`
-	Devices int    `range:"1..10000" json:"devices"`
+	Devices int    `json:"devices"`
 	Traffic int64  `json:"traffic_bytes"`
-	Speed   int    `range:"0..1000000" json:"speed_mbps"`
-	Tier    int    `range:"0..2147483647" json:"tier"`
+	Speed   int    `json:"speed_mbps"`
+	Tier    int    `json:"tier"`
 	// TrafficByPeriod, StartsAtFirstUse and NextPlanID are as in vpn.Plan.
 	TrafficByPeriod  bool  `json:"traffic_by_period"`
 	StartsAtFirstUse bool  `json:"starts_at_first_use"`

@@ -67,13 +67,7 @@ func (c *RestoreCmd) find(dir dataDir) error {
 
 // begin opens the database, which notices most restores by itself, and raises the epoch in any case.
 func (c *RestoreCmd) begin(ctx context.Context) (epoch int64, err error) {
-	if _, err := c.dsn(); err != nil {
-		return 0, err
-	}
-	if c.isNew() {
-		return 0, dataDir(c.Data).missing()
-	}
-	st, err := c.openAs(ctx, store.Config{MustExist: true})
+	st, err := c.open(ctx, store.Config{MustExist: true})
 	if err != nil {
 		return 0, err
 	}

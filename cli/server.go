@@ -172,10 +172,10 @@ type serverRow struct {
 	Host     string `json:"host"`
 	Ports    string `json:"ports"`
 	Method   string `json:"shadowsocks_method"`
-	HTTPS    int    `range:"0..65535" json:"https_port"`
+	HTTPS    int    `json:"https_port"`
 	PingURL  string `json:"ping_url"`
-	Capacity int    `range:"0..2147483647" json:"capacity"`
-	Tier     int    `range:"0..2147483647" json:"tier"`
+	Capacity int    `json:"capacity"`
+	Tier     int    `json:"tier"`
 	State    string `json:"state"`
 }
 

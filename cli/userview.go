@@ -80,7 +80,7 @@ type accountView struct {
 	Access    bool       `json:"access"`
 	Reason    string     `json:"reason,omitempty"`
 	Used      int64      `json:"used_bytes"`
-	Limit     int64      `range:"1..1000" json:"limit_bytes,omitempty"`
+	Limit     int64      `json:"limit_bytes,omitempty"`
 	// Factor tells whether sign-ins need a code; Codes are the recovery codes that are left.
 	Factor   bool        `json:"second_factor"`
 	Codes    int         `json:"recovery_codes"`

@@ -55,8 +55,8 @@ type VoucherListCmd struct {
 type voucherRow struct {
 	ID        int64      `json:"id"`
 	Plan      string     `json:"plan"`
-	Periods   int        `range:"1..1200" json:"periods"`
-	Uses      int        `range:"1..1000000" json:"uses"`
+	Periods   int        `json:"periods"`
+	Uses      int        `json:"uses"`
 	Used      int        `json:"used"`
 	Note      string     `json:"note"`
 	ExpiresAt *time.Time `json:"expires_at"`

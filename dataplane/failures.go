@@ -78,6 +78,9 @@ func (f *Failures) Panicked(cause any) {
 	before, isDue := f.panics.isDue(time.Now())
 	f.mu.Unlock()
 	if isDue {
-		f.log.Error("a session panicked", "error", fmt.Errorf("%v\n%s", cause, debug.Stack()), "untold_before", before)
+		f.log.Error("a session panicked", "error", fault(cause), "untold_before", before)
 	}
 }
+
+// fault is what was recovered from a panic, with the caller's stack.
+func fault(cause any) error { return fmt.Errorf("%v\n%s", cause, debug.Stack()) }

@@ -2,11 +2,9 @@ package dataplane
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -29,11 +27,11 @@ func (r Relay) Run(s *Session, client, target Stream) {
 	f := &flow{idle: r.Idle, halfIdle: r.HalfIdle, pulse: NewPulse()}
 	down := make(chan error)
 	go func() { down <- f.pump(target, client, s.Down) }()
-	fault := errors.Join(f.pump(client, target, s.Up), <-down)
+	broken := errors.Join(f.pump(client, target, s.Up), <-down)
 	_ = client.Close()
 	_ = target.Close()
-	if fault != nil {
-		panic(fault) // in the goroutine of the session, which contains it
+	if broken != nil {
+		panic(broken) // in the goroutine of the session, which contains it
 	}
 }
 
@@ -46,10 +44,10 @@ type flow struct {
 
 // pump moves one direction until its source has finished; any other end closes both streams and so ends the other pump. It
 // returns what it panicked with.
-func (f *flow) pump(from, to Stream, count func(int) error) (fault error) {
+func (f *flow) pump(from, to Stream, count func(int) error) (broken error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			fault = fmt.Errorf("%v\n%s", cause, debug.Stack())
+			broken = fault(cause)
 			_ = from.Close()
 			_ = to.Close()
 		}

@@ -117,20 +117,3 @@ func (t *task) sendAway() {
 		t.done <- errBehind
 	}
 }
-
-// enter lets so many callers wait at once.
-func (w *writer) enter() error {
-	if w.callers.Add(1) > maxWaiting {
-		w.callers.Add(-1)
-		return errCrowd
-	}
-	return nil
-}
-
-// isUnavailable reports a failure of the database that surely changed nothing.
-func (w *writer) isUnavailable(err error) bool {
-	if w.store.dialect.isFull(err) {
-		return true
-	}
-	return isAway(err) && !isUnknown(err)
-}

@@ -132,6 +132,23 @@ func (w *writer) do(ctx context.Context, t *task) error {
 	}
 }
 
+// enter lets so many callers wait at once.
+func (w *writer) enter() error {
+	if w.callers.Add(1) > maxWaiting {
+		w.callers.Add(-1)
+		return errCrowd
+	}
+	return nil
+}
+
+// isUnavailable reports a failure of the database that surely changed nothing.
+func (w *writer) isUnavailable(err error) bool {
+	if w.store.dialect.isFull(err) {
+		return true
+	}
+	return isAway(err) && !isUnknown(err)
+}
+
 // wait returns the outcome of a queued task.
 func (w *writer) wait(ctx context.Context, t *task) error {
 	select {

@@ -56,8 +56,8 @@ func (s *Service) newUser(ctx context.Context, in NewAccount) (NewUser, error) {
 	switch {
 	case !ValidEmail(in.Email):
 		return NewUser{}, invalid("email", "email")
-	case len([]rune(in.Name)) > maxName:
-		return NewUser{}, &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+	case isLong(in.Name):
+		return NewUser{}, tooLong("name", maxName)
 	case in.Locale != "" && in.Locale != "ru" && in.Locale != "en":
 		return NewUser{}, invalid("locale", "in")
 	}
@@ -87,7 +87,7 @@ func checkPassword(password string) error {
 	case len(password) < minPassword:
 		return &Error{Code: CodeValidationFailed, Field: "password", Rule: "min", Max: minPassword}
 	case len(password) > maxPassword:
-		return &Error{Code: CodeValidationFailed, Field: "password", Rule: "max", Max: maxPassword}
+		return tooLong("password", maxPassword)
 	}
 	return nil
 }

@@ -54,8 +54,8 @@ func checkName(name string) (string, error) {
 	switch {
 	case name == "":
 		return "", invalid("name", "required")
-	case len([]rune(name)) > maxName:
-		return "", &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+	case isLong(name):
+		return "", tooLong("name", maxName)
 	}
 	return name, nil
 }

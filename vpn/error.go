@@ -108,3 +108,11 @@ func CodeOf(err error) Code {
 func invalid(field, rule string) *Error {
 	return &Error{Code: CodeValidationFailed, Field: field, Rule: rule}
 }
+
+// tooLong refuses what is longer than most.
+func tooLong(field string, most int) *Error {
+	return &Error{Code: CodeValidationFailed, Field: field, Rule: "max", Max: most}
+}
+
+// isLong reports whether a shown text, such as a name or a note, is longer than maxName.
+func isLong(text string) bool { return len([]rune(text)) > maxName }

@@ -37,9 +37,9 @@ func checkServer(server *Server) error {
 	case strings.TrimSpace(server.Name) == "":
 		return invalid("name", "required")
 	case isLong(server.Name):
-		return &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+		return tooLong("name", maxName)
 	case isLong(server.City.RU) || isLong(server.City.EN):
-		return &Error{Code: CodeValidationFailed, Field: "city", Rule: "max", Max: maxName}
+		return tooLong("city", maxName)
 	case len(server.CountryCode) != 2:
 		return invalid("country", "in")
 	case server.Host == "":
@@ -68,9 +68,6 @@ func checkServer(server *Server) error {
 	server.Protocols = server.Ports().Protocols()
 	return server.Ports().check()
 }
-
-// isLong reports whether a shown name is longer than maxName.
-func isLong(name string) bool { return len([]rune(name)) > maxName }
 
 // isPing reports whether clients can time an address.
 func isPing(address string) bool {

@@ -50,8 +50,8 @@ func (s *Service) Invite(ctx context.Context, a *Actor, in NewInvitation) (Invit
 		return Invitation{}, "", invalid("email", "email")
 	case in.Days < 1 || in.Days > MaxInvitationDays:
 		return Invitation{}, "", invalid("days", "in")
-	case len([]rune(in.Note)) > maxName:
-		return Invitation{}, "", &Error{Code: CodeValidationFailed, Field: "note", Rule: "max", Max: maxName}
+	case isLong(in.Note):
+		return Invitation{}, "", tooLong("note", maxName)
 	}
 	i := Invitation{Email: in.Email, Note: in.Note, ExpiresAt: s.now().AddDate(0, 0, in.Days)}
 	if in.Plan != "" {

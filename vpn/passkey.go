@@ -82,8 +82,8 @@ func (s *Service) AddPasskey(ctx context.Context, a *Actor, challenge []byte, p 
 	p.UserID, p.Name = a.User.ID, strings.TrimSpace(p.Name)
 	userID, until, err := s.store.ChallengeOf(challenge)
 	switch {
-	case len([]rune(p.Name)) > maxName:
-		return &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+	case isLong(p.Name):
+		return tooLong("name", maxName)
 	case p.Name == "":
 		return invalid("name", "required")
 	case err != nil || userID != a.User.ID || !s.now().Before(until):
@@ -108,8 +108,8 @@ func (s *Service) RenamePasskey(ctx context.Context, a *Actor, id int64, name st
 	switch {
 	case name == "":
 		return invalid("name", "required")
-	case len([]rune(name)) > maxName:
-		return &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+	case isLong(name):
+		return tooLong("name", maxName)
 	}
 	return notFound(s.store.RenamePasskey(ctx, a.User.ID, id, name, a.audit("passkey.rename", id)))
 }

@@ -31,11 +31,11 @@ func checkPlan(p *Plan) error {
 	case p.Code == "":
 		return invalid("code", "required")
 	case len(p.Code) > maxPlanCode:
-		return &Error{Code: CodeValidationFailed, Field: "code", Rule: "max", Max: maxPlanCode}
+		return tooLong("code", maxPlanCode)
 	case p.Name.RU == "" && p.Name.EN == "":
 		return invalid("name", "required")
 	case isLong(p.Name.RU) || isLong(p.Name.EN):
-		return &Error{Code: CodeValidationFailed, Field: "name", Rule: "max", Max: maxName}
+		return tooLong("name", maxName)
 	case p.DeviceLimit < 1 || p.DeviceLimit > 10_000:
 		return invalid("devices", "in")
 	case p.PeriodDays < 0 || p.PeriodDays > maxDays:

@@ -228,8 +228,9 @@ type Publication struct {
 	// ServerIDs are those that it is for; none = all.
 	ServerIDs []int64
 	// First is the server that gets it first; 0 = the one that is online with the fewest devices.
-	First   int64
-	Hold    time.Duration
+	First int64
+	Hold  time.Duration
+	// KeepOld is as in ConfiguredNode; 0 = DefaultKeepOld.
 	KeepOld time.Duration
 }
 

@@ -83,7 +83,7 @@ func (s Settings) over(others Settings) Settings {
 func (s *Settings) Check() error {
 	switch {
 	case len([]rune(s.Brand)) > maxBrand:
-		return &Error{Code: CodeValidationFailed, Field: "brand", Rule: "max", Max: maxBrand}
+		return tooLong("brand", maxBrand)
 	case slices.ContainsFunc([]rune(s.Brand), unicode.IsControl):
 		return invalid("brand", "string")
 	case !isLink(s.Links.Account, "http", "https"):

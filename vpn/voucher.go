@@ -70,8 +70,8 @@ func (s *Service) AddVouchers(ctx context.Context, a *Actor, in NewVouchers) ([]
 		return nil, invalid("count", "in")
 	case in.Uses < 1 || in.Uses > maxVoucherUses:
 		return nil, invalid("uses", "in")
-	case len([]rune(in.Note)) > maxName:
-		return nil, &Error{Code: CodeValidationFailed, Field: "note", Rule: "max", Max: maxName}
+	case isLong(in.Note):
+		return nil, tooLong("note", maxName)
 	case !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(s.now()):
 		return nil, invalid("expires", "in")
 	}

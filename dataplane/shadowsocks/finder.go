@@ -3,6 +3,7 @@ package shadowsocks
 import (
 	"crypto/aes"
 	"crypto/cipher"
+
 	"stile/dataplane"
 )
 
