@@ -50,6 +50,13 @@ func errandOf(ctx context.Context) *errand { return ctx.Value(errandKey{}).(*err
 // forward serves a request for an http:// URL.
 func (p *Plane) forward(w http.ResponseWriter, r *http.Request, l *dataplane.Link, to dataplane.Target) {
 	control := http.NewResponseController(w)
+	if r.ProtoMajor == 1 {
+		// A target may answer while the body is still on its way: net/http would throw the rest of it away.
+		if err := control.EnableFullDuplex(); err != nil {
+			refuse(w, l, err)
+			return
+		}
+	}
 	if !l.Attach(func() { abort(control) }) {
 		refuse(w, l, dataplane.ErrEnded)
 		return

@@ -3,10 +3,13 @@ package httpsproxy_test
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,6 +57,43 @@ func TestPlainRequests(t *testing.T) {
 		if resp, err := h.ask("GET", refused.host, "/", header(h.keys[0])); err != nil || resp.StatusCode != refused.want {
 			t.Errorf("%s: %v, %v, want %d", refused.host, resp, err, refused.want)
 		}
+	}
+}
+
+// A target that answers before it has the whole body still gets the rest, also a rest that net/http's server would read ahead
+// and throw away.
+func TestAnswerBeforeTheBodyEnds(t *testing.T) {
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.EnableFullDuplex()
+		_ = control.Flush()
+		n, err := io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprintf(w, "%d bytes, %v", n, err)
+	}))
+	t.Cleanup(target.Close)
+	h := newHouse(t, 1) // ends before its target
+	secret := secretOf(h.keys[0])
+	transport := &http.Transport{
+		TLSClientConfig: h.ca.Client(), Proxy: http.ProxyURL(&url.URL{Scheme: "https", User: url.UserPassword(secret.Username, secret.Password), Host: h.address}),
+	}
+	defer transport.CloseIdleConnections()
+	body, rest := io.Pipe()
+	defer time.AfterFunc(20*time.Second, func() { _ = rest.CloseWithError(os.ErrDeadlineExceeded) }).Stop()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target.URL, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	go func() {
+		_, _ = io.Copy(rest, io.LimitReader(zeros{}, 100_000))
+		_ = rest.Close()
+	}()
+	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "100000 bytes, <nil>" {
+		t.Errorf("the target got %q, %v", text, err)
 	}
 }
 
