@@ -36,6 +36,7 @@ func (p *Plane) newPlain() *httputil.ReverseProxy {
 		Transport: &http.Transport{
 			DialContext:       p.dialErrand,
 			DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 256 << 10,
+			ExpectContinueTimeout: time.Second, // RFC 9110, section 10.1.1: until then the body waits for the target's word
 		},
 		FlushInterval: -1, // what arrives is passed on, also the slow kind
 		ErrorLog:      log.New(io.Discard, "", 0),

@@ -97,6 +97,26 @@ func TestAnswerBeforeTheBodyEnds(t *testing.T) {
 	}
 }
 
+// Whether a body is wanted is the target's word.
+func TestExpectContinue(t *testing.T) {
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/unwanted" {
+			w.WriteHeader(http.StatusExpectationFailed)
+			return
+		}
+		_, _ = io.Copy(w, r.Body)
+	}))
+	t.Cleanup(target.Close)
+	h := newHouse(t, 1)
+	for path, want := range map[string]string{"/wanted": "HTTP/1.1 100 Continue\r\n\r\n", "/unwanted": "HTTP/1.1 417 Expectation Failed\r\n"} {
+		got := h.raw("POST " + target.URL + path + " HTTP/1.1\r\nHost: x\r\nProxy-Authorization: " + header(h.keys[0]).Get("Proxy-Authorization") +
+			"\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 // A plain request that is under way ends with its key.
 func TestRevocationEndsPlainRequests(t *testing.T) {
 	h := newHouse(t, 1)
