@@ -49,10 +49,11 @@ type Proxy struct {
 func NewProxy(dialer Dialer) *Proxy {
 	p := &Proxy{dialer: &meter{Dialer: dialer}, conns: make(map[*local]struct{})}
 	p.plain = &http.Transport{
-		DialContext:         p.dialer.DialContext,
-		DisableCompression:  true, // the program's own Accept-Encoding counts
-		MaxIdleConnsPerHost: 8,
-		IdleConnTimeout:     30 * time.Second,
+		DialContext:           p.dialer.DialContext,
+		DisableCompression:    true, // the program's own Accept-Encoding counts
+		MaxIdleConnsPerHost:   8,
+		IdleConnTimeout:       30 * time.Second,
+		ExpectContinueTimeout: time.Second, // RFC 9110, section 10.1.1: until then the body waits for the site's word
 	}
 	return p
 }

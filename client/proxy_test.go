@@ -84,7 +84,7 @@ func TestProxyCarriesPages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := p.Traffic()
-			response, err := browser(t, c.proxy).Post(c.site+"/page?q=1", "text/plain", strings.NewReader("question"))
+			response, err := browser(t, c.proxy).Post(c.site+"/page?q=1;2", "text/plain", strings.NewReader("question"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestProxyCarriesPages(t *testing.T) {
 			if err != nil || sha256.Sum256(body) != sha256.Sum256(page()) {
 				t.Fatalf("%d bytes arrived, %v; want the page of %d", len(body), err, len(page()))
 			}
-			want := fmt.Sprintf("POST %s /page?q=1 8 \"\" \"\"", strings.TrimPrefix(strings.TrimPrefix(c.site, "http://"), "https://"))
+			want := fmt.Sprintf("POST %s /page?q=1;2 8 \"\" \"\"", strings.TrimPrefix(strings.TrimPrefix(c.site, "http://"), "https://"))
 			if got := response.Header.Get("Asked"); got != want {
 				t.Errorf("the site was asked %s\nwant %s", got, want)
 			}
@@ -107,6 +107,57 @@ func TestProxyCarriesPages(t *testing.T) {
 		})
 	}
 	eventually(t, "no stream is open", func() bool { return p.Traffic().Open <= 1 }) // one plain connection may idle
+}
+
+// A site that answers before it has the whole body still gets the rest, also a rest that net/http's server would read ahead
+// and throw away; and whether a body is wanted at all is the site's word.
+func TestProxyLetsSitesAnswerEarly(t *testing.T) {
+	early := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/unwanted" {
+			w.WriteHeader(http.StatusExpectationFailed)
+			return
+		}
+		control := http.NewResponseController(w)
+		_ = control.EnableFullDuplex()
+		_ = control.Flush()
+		n, err := io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprintf(w, "%d bytes, %v", n, err)
+	}))
+	t.Cleanup(early.Close)
+	_, address := runningProxy(t, &openGate{})
+	for path, want := range map[string]string{"/": "HTTP/1.1 200 OK", "/unwanted": "HTTP/1.1 417 Expectation Failed"} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+		fmt.Fprintf(conn, "POST %s%s HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n", early.URL, path)
+		if path == "/unwanted" {
+			fmt.Fprint(conn, "Expect: 100-continue\r\n")
+		}
+		fmt.Fprint(conn, "\r\n")
+		reader := bufio.NewReader(conn)
+		if line, err := reader.ReadString('\n'); strings.TrimSpace(line) != want {
+			t.Fatalf("%s: %q, %v; want %q", path, line, err, want)
+		}
+		if path == "/unwanted" {
+			continue
+		}
+		_, _ = conn.Write(make([]byte, 100_000))
+		for {
+			line, err := reader.ReadString('\n')
+			if err != nil {
+				t.Fatal("the site's count did not arrive: ", err)
+			}
+			if strings.Contains(line, "bytes") {
+				if strings.TrimSpace(line) != "100000 bytes, <nil>" {
+					t.Errorf("the site got %s", line)
+				}
+				break
+			}
+		}
+	}
 }
 
 func TestProxyHalfCloses(t *testing.T) {

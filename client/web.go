@@ -15,7 +15,9 @@ import (
 // context, which ends already when a program has sent all it has to send.
 func (p *Proxy) handler(work context.Context, address net.Addr) http.Handler {
 	plain := &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.Out.Host = r.In.Host },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.Host, r.Out.URL.RawQuery = r.In.Host, r.In.URL.RawQuery // the library's own would lack what it can't parse
+		},
 		Transport:     p.plain,
 		FlushInterval: -1, // what arrives is passed on, also the slow kind
 		ErrorLog:      silentLog(),
@@ -26,6 +28,8 @@ func (p *Proxy) handler(work context.Context, address net.Addr) http.Handler {
 		case r.Method == http.MethodConnect:
 			p.connect(work, w, r)
 		case r.URL.Scheme == "http" && r.URL.Host != "":
+			// A site may answer while the body is still on its way: net/http would throw the rest of it away.
+			_ = http.NewResponseController(w).EnableFullDuplex()
 			plain.ServeHTTP(w, r)
 		case r.URL.IsAbs():
 			http.Error(w, "stile: the proxy carries http:// requests itself and everything else by CONNECT", http.StatusBadRequest)

@@ -31,7 +31,6 @@ func (p *Plane) newPlain() *httputil.ReverseProxy {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.RawQuery = "http", r.In.Host, r.In.URL.RawQuery
 			r.Out.Host = r.In.Host
-			r.Out.Header.Del("Proxy-Connection")
 		},
 		Transport: &http.Transport{
 			DialContext:       p.dialErrand,
@@ -51,13 +50,7 @@ func errandOf(ctx context.Context) *errand { return ctx.Value(errandKey{}).(*err
 // forward serves a request for an http:// URL.
 func (p *Plane) forward(w http.ResponseWriter, r *http.Request, l *dataplane.Link, to dataplane.Target) {
 	control := http.NewResponseController(w)
-	if r.ProtoMajor == 1 {
-		// A target may answer while the body is still on its way: net/http would throw the rest of it away.
-		if err := control.EnableFullDuplex(); err != nil {
-			refuse(w, l, err)
-			return
-		}
-	}
+	_ = control.EnableFullDuplex() // a target may answer while the body is on its way: net/http would throw the rest of it away
 	if !l.Attach(func() { abort(control) }) {
 		refuse(w, l, dataplane.ErrEnded)
 		return
