@@ -20,9 +20,7 @@ func TestProxyCarriesDatagrams(t *testing.T) {
 			t.Errorf("by %s: %q came back, want %q", name, got, want)
 		}
 	}
-	if got := p.Traffic(); got.Up != 8 || got.Down != 8 || got.Open != 1 {
-		t.Errorf("counted %+v, want 8 bytes each way through one socket", got)
-	}
+	eventually(t, "8 bytes each way through one socket are counted", func() bool { return p.Traffic() == Traffic{Up: 8, Down: 8, Open: 1} })
 	control.Close()
 	eventually(t, "the association ends with its connection", func() bool { return p.Traffic().Open == 0 })
 }

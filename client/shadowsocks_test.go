@@ -110,12 +110,12 @@ func echoDatagrams(t *testing.T) string {
 // eventually waits for something that another process or goroutine does.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if is() {
 			return
 		}
 	}
-	t.Fatalf("in ten seconds it did not come to pass that %s", what)
+	t.Fatalf("in a minute it did not come to pass that %s", what)
 }
 
 // echo says something through conn and fails unless exactly that comes back. With halfClose it ends its half first, as
