@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lukechampine.com/blake3"
+	"lukechampine.com/blake3/guts"
 
 	"stile/accesskey"
 )
@@ -94,9 +95,19 @@ func (t *tunnel2022) DialContext(ctx context.Context, network, address string) (
 
 // subkey derives a key as long as psk; salt is a salt or a session's number.
 func subkey(context string, psk, salt []byte) []byte {
-	out := make([]byte, len(psk))
-	blake3.DeriveKey(out, context, append(append(make([]byte, 0, 64), psk...), salt...))
-	return out
+	words := hashRoot([]byte(context), &guts.IV, guts.FlagDeriveKeyContext)
+	key := [8]uint32(words[:])
+	material := append(append(make([]byte, 0, 64), psk...), salt...)
+	out := guts.WordsToBytes(hashRoot(material, &key, guts.FlagDeriveKeyMaterial))
+	return append([]byte(nil), out[:len(psk)]...)
+}
+
+// hashRoot is BLAKE3 of at most 1,024 bytes. The library's own DeriveKey leaves AVX-512 registers behind that slow AES on
+// the same thread (decision 29).
+func hashRoot(b []byte, key *[8]uint32, flags uint32) [16]uint32 {
+	n := guts.CompressChunk(b, key, 0, flags)
+	n.Flags |= guts.FlagRoot
+	return guts.CompressNode(n)
 }
 
 func newBlock(key []byte) cipher.Block {

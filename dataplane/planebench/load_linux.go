@@ -1,6 +1,7 @@
 package planebench
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"net"
@@ -71,6 +72,19 @@ type counter struct{ n *atomic.Int64 }
 
 func (c counter) Write(p []byte) (int, error) { c.n.Add(int64(len(p))); return len(p), nil }
 
+// errNotSent says that a client handed on what it should have opened: it would be too fast a receiver.
+var errNotSent = errors.New("planebench: the client hands on what the site did not send")
+
+// zeros counts what the site floods with.
+type zeros struct{ counter }
+
+func (z zeros) Write(p []byte) (int, error) {
+	if p[0] != 0 {
+		return 0, errNotSent
+	}
+	return z.counter.Write(p)
+}
+
 // Dialer opens a stream to the site under a key.
 type Dialer func(key int64) (net.Conn, error)
 
@@ -111,7 +125,9 @@ func Throughput(b *testing.B, p *Process, dial Dialer, l Load, s *Site, warm, wi
 				}
 			}
 			_, _ = conn.Write([]byte("d"))
-			_, _ = io.Copy(counter{&received}, conn)
+			if _, err := io.Copy(zeros{counter{&received}}, conn); errors.Is(err, errNotSent) {
+				b.Error(err)
+			}
 		})
 	}
 	moved := &received

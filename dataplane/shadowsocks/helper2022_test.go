@@ -80,6 +80,8 @@ type conn2022 struct {
 	outgoing *chain
 	incoming *chain
 	rest     []byte
+
+	sealed, room []byte // what is written, and what is read
 }
 
 func (c client2022) dial(address string, target []byte) (*conn2022, error) {
@@ -98,13 +100,20 @@ func (c client2022) dial(address string, target []byte) (*conn2022, error) {
 func (c *conn2022) Write(b []byte) (int, error) {
 	for rest := b; len(rest) > 0; {
 		n := min(len(rest), maxChunk2022)
-		if _, err := c.TCPConn.Write(c.outgoing.seal(c.outgoing.sealSize(nil, n), rest[:n])); err != nil {
+		c.sealed = c.outgoing.seal(c.outgoing.sealSize(c.sealed[:0], n), rest[:n])
+		if _, err := c.TCPConn.Write(c.sealed); err != nil {
 			return 0, err
 		}
 		rest = rest[n:]
 	}
 	return len(b), nil
 }
+
+// ReadFrom keeps io.Copy from writing past the cipher.
+func (c *conn2022) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{c}, r) }
+
+// WriteTo keeps io.Copy from reading past the cipher.
+func (c *conn2022) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{c}) }
 
 func (c *conn2022) Read(b []byte) (int, error) {
 	for len(c.rest) == 0 {
@@ -122,7 +131,10 @@ func (c *conn2022) Read(b []byte) (int, error) {
 }
 
 func (c *conn2022) open(size int) ([]byte, error) {
-	sealed := make([]byte, size+tagSize)
+	if c.room == nil {
+		c.room = make([]byte, maxChunk2022+tagSize)
+	}
+	sealed := c.room[:size+tagSize]
 	if _, err := io.ReadFull(c.TCPConn, sealed); err != nil {
 		return nil, err
 	}
