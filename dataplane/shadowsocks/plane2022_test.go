@@ -253,26 +253,27 @@ func TestYoungAssociationsAreKept(t *testing.T) {
 func TestSaltPool(t *testing.T) {
 	now := time.Unix(1000, 0)
 	p := newSaltPool(3, func() time.Time { return now })
-	salt := func(i int) []byte { return []byte{byte(i), 1, 2, 3} }
-	if !p.add(salt(1)) || p.add(salt(1)) {
+	of := new(user)
+	add := func(i int) bool { return p.add([]byte{byte(i), 1, 2, 3}, message{of, uint64(now.Unix())}) }
+	if !add(1) || add(1) {
 		t.Error("a salt is not new once and known then")
 	}
 	for range 10 { // whenever a generation turns meanwhile
 		now = now.Add(7 * time.Second)
-		fresh := salt(int(now.Unix()))
+		fresh := int(now.Unix())
 		at := now
 		for now.Sub(at) <= 60*time.Second {
-			if added := p.add(fresh); added != now.Equal(at) {
+			if added := add(fresh); added != now.Equal(at) {
 				t.Errorf("after %v the salt is new: %v", now.Sub(at), added)
 			}
 			now = now.Add(10 * time.Second)
 		}
 	}
 	now = now.Add(3 * saltTTL)
-	if !p.add(salt(1)) {
+	if !add(1) {
 		t.Error("a salt is remembered for ever")
 	}
-	if !p.add(salt(2)) || !p.add(salt(3)) || p.add(salt(4)) {
+	if !add(2) || !add(3) || add(4) {
 		t.Error("a full pool takes salts that it cannot remember, or is not full at its limit")
 	}
 }

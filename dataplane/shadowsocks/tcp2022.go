@@ -80,7 +80,7 @@ func (p *Plane2022) handshake(conn *net.TCPConn, _ dataplane.Origin, _ int) (gre
 		return greeting{}, errRefused
 	}
 	size, err := parseFixed(fixed, p.now())
-	if err != nil || !p.salts.add(salt) {
+	if err != nil || !p.salts.add(salt, message{u, binary.BigEndian.Uint64(fixed[1:])}) {
 		return greeting{}, errRefused
 	}
 	s, err := newStream(conn, incoming, size, p.buffers)

@@ -99,6 +99,8 @@ type peer struct {
 type packets interface {
 	// seal turns a reply of n bytes at replyStart into the packet for the client, in place.
 	seal(b []byte, n int, from netip.AddrPort) []byte
+	// forget is called when the association is out of the table, unless it was cut within times.remember of its last packet.
+	forget()
 }
 
 // serveUDP reads packets until the socket closes.
@@ -215,6 +217,9 @@ func (t *associations) crowd() (most []*association) {
 func (t *associations) remove(a *association) {
 	if t.byName[a.name] == a {
 		delete(t.byName, a.name)
+		if a.silence() >= t.plane.times.remember {
+			a.packets.forget()
+		}
 	}
 	own := t.byKey[a.keyID]
 	if i := slices.Index(own, a); i >= 0 {

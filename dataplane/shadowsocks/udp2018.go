@@ -53,6 +53,9 @@ func (p *server) mayReach(to dataplane.Target) bool {
 	return to.Name != "" || p.egress.Permits(netip.AddrPortFrom(to.Addr, to.Port))
 }
 
+// forget implements packets: salts are remembered for themselves.
+func (s *packets2018) forget() {}
+
 func (s *packets2018) seal(b []byte, n int, from netip.AddrPort) []byte {
 	header := putSource(b, replyStart, from)
 	salt := b[header-saltSize : header]

@@ -22,9 +22,12 @@ const (
 
 // packets2022 is one client session: both ciphers, and the numbers of what came and went.
 type packets2022 struct {
+	user     *user
+	salts    *saltPool
 	incoming cipher.AEAD
-	mu       sync.Mutex // holds came: a session's packets may come by several ports
+	mu       sync.Mutex // holds came and newest: a session's packets may come by several ports
 	came     window
+	newest   uint64 // timestamp of what came
 
 	clientID [sessionSize]byte
 	ownID    [sessionSize]byte
@@ -34,11 +37,19 @@ type packets2022 struct {
 	now      func() time.Time
 }
 
-// accept notes a packet's number and reports whether it is new.
-func (s *packets2022) accept(number uint64) bool {
+// accept notes a packet's number and timestamp and reports whether it is new.
+func (s *packets2022) accept(number, stamp uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.newest = max(s.newest, stamp)
 	return s.came.accept(number)
+}
+
+// forget implements packets.
+func (s *packets2022) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.salts.forget(s.user, s.newest)
 }
 
 // receive takes one packet of a client. Each port has a goroutine that calls it.
@@ -61,7 +72,7 @@ func (p *Plane2022) receive(conn *net.UDPConn, client clientKey, packet, dst []b
 	if a != nil {
 		of = a.packets.(*packets2022)
 	} else {
-		of = &packets2022{incoming: sessionCipher(u.psk, flow.sessionID[:]), clientID: flow.sessionID, now: p.now}
+		of = &packets2022{user: u, salts: p.salts, incoming: sessionCipher(u.psk, flow.sessionID[:]), clientID: flow.sessionID, now: p.now}
 	}
 	plain, err := of.incoming.Open(dst, separate[4:], packet[separateSize+identitySize:], nil)
 	if err != nil {
@@ -71,18 +82,18 @@ func (p *Plane2022) receive(conn *net.UDPConn, client clientKey, packet, dst []b
 	if err != nil {
 		return
 	}
-	from := peer{client.addr, conn}
+	from, stamp := peer{client.addr, conn}, binary.BigEndian.Uint64(plain[1:])
 	if a == nil {
-		if !p.mayReach(to) {
+		if p.salts.isForgotten(u, stamp) || !p.mayReach(to) {
 			return
 		}
-		of.prepare(u)
+		of.prepare()
 		if a = p.datagrams.open(flow, u.id, &from, of); a == nil {
 			return
 		}
 		of = a.packets.(*packets2022) // another port may have been first
 	}
-	if !of.accept(binary.BigEndian.Uint64(separate[sessionSize:])) {
+	if !of.accept(binary.BigEndian.Uint64(separate[sessionSize:]), stamp) {
 		return
 	}
 	if *a.client.Load() != from {
@@ -92,12 +103,12 @@ func (p *Plane2022) receive(conn *net.UDPConn, client clientKey, packet, dst []b
 }
 
 // prepare makes what replies need.
-func (s *packets2022) prepare(u *user) {
+func (s *packets2022) prepare() {
 	s.ownID = s.clientID
 	for s.ownID == s.clientID {
 		_, _ = rand.Read(s.ownID[:]) // never fails: the program would crash instead
 	}
-	s.outgoing, s.separate = sessionCipher(u.psk, s.ownID[:]), newAES(u.psk)
+	s.outgoing, s.separate = sessionCipher(s.user.psk, s.ownID[:]), newAES(s.user.psk)
 }
 
 // parsePacket reads an opened packet of a client.

@@ -19,6 +19,8 @@ type user struct {
 	id       int64
 	psk      []byte
 	identity identity
+	// forgotten is the newest timestamp of what the plane has forgotten of this user; the plane's saltPool holds it.
+	forgotten uint64
 }
 
 // users finds users by what their identity headers hold.
