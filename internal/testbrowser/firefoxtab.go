@@ -15,16 +15,17 @@ type firefoxTab struct {
 	context string
 
 	mu sync.Mutex
-	// wanted is the page that Load waits for; isOver once it is there or has failed, and then came says which. What else happens in
-	// the tab does not count: the extension may load again what was there before, and Firefox gives one the other's number.
-	wanted       string
-	isOver, came bool
+	// wanted is the page that Load waits for; came once it is there. What else happens in the tab does not count: the extension may load
+	// again what was there before, and Firefox gives one the other's number.
+	wanted string
+	came   bool
 }
 
-// hear follows the navigations of all tabs.
+// hear follows the pages of all tabs. A page that fails is told by the answer to the call that wanted it, and only there: the event
+// may be that of an attempt before.
 func (f *Firefox) hear(e event) {
 	var moved struct{ Context, Navigation, URL string }
-	if err := json.Unmarshal(e.Params, &moved); err != nil || moved.Navigation == "" {
+	if e.Method != "browsingContext.navigationCommitted" || json.Unmarshal(e.Params, &moved) != nil || moved.Navigation == "" {
 		return
 	}
 	f.mu.Lock()
@@ -35,28 +36,9 @@ func (f *Firefox) hear(e event) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	page, isFailure := failed(moved.URL)
-	if page != p.wanted {
-		return
+	if moved.URL == p.wanted { // not the page about its failure
+		p.came = true
 	}
-	switch e.Method {
-	case "browsingContext.navigationStarted":
-		p.isOver = false
-	case "browsingContext.navigationCommitted", "browsingContext.navigationFailed", "browsingContext.navigationAborted":
-		if !p.isOver { // the page about a failure is committed, too
-			p.isOver, p.came = true, e.Method == "browsingContext.navigationCommitted" && !isFailure
-		}
-	}
-}
-
-// failed returns the page that Firefox's page about a failure is about, or the page itself.
-func failed(page string) (string, bool) {
-	_, query, isFailure := strings.Cut(page, "about:neterror?")
-	if !isFailure {
-		return page, false
-	}
-	values, _ := url.ParseQuery(query) // what cannot be read is no page that anybody waits for
-	return values.Get("u"), true
 }
 
 // withPath is a page as Firefox calls it in its events: a host alone has the path "/".
@@ -68,36 +50,32 @@ func withPath(page string) string {
 	return page
 }
 
-// Load implements Page. The extension may load the tab again meanwhile: then it is that page that counts.
+// Load implements Page. The extension may load the tab again meanwhile, which aborts what was asked for: then it is asked for again.
 func (p *firefoxTab) Load(url string) bool {
 	p.f.t.Helper()
 	p.mu.Lock()
-	p.wanted, p.isOver = withPath(url), false
+	p.wanted, p.came = withPath(url), false
 	p.mu.Unlock()
 	for {
 		err := p.f.rc.call(p.f.t.Context(), "", "browsingContext.navigate", map[string]any{"context": p.context, "url": url, "wait": "none"}, nil)
 		if err == nil {
 			break
 		}
-		// Aborted is what the extension loads again just then. Without one, it is an answer without a page, such as 204.
+		// Without an extension, what is aborted is an answer without a page, such as 204.
 		if !p.f.isExtended || !strings.Contains(err.Error(), "NS_BINDING_ABORTED") {
-			return false // it failed at once
+			return false
 		}
 	}
-	var came bool
-	Until(p.f.t, url+" is there or has failed", func() bool {
+	Until(p.f.t, url+" is there", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		came = p.came
-		return p.isOver
+		return p.came
 	})
-	if came {
-		Until(p.f.t, url+" is complete", func() bool {
-			raw, err := p.Eval(`document.readyState === "complete"`)
-			return err == nil && string(raw) == "true"
-		})
-	}
-	return came
+	Until(p.f.t, url+" is complete", func() bool {
+		raw, err := p.Eval(`document.readyState === "complete"`)
+		return err == nil && string(raw) == "true"
+	})
+	return true
 }
 
 // Eval implements Page.
