@@ -151,6 +151,8 @@ type follower struct {
 	session  atomic.Uint64
 	lastHeld atomic.Pointer[wire.Ack]
 	ended    chan error // of the hub's Serve
+	// serverTime is the newest that the hub told, unix milliseconds.
+	serverTime atomic.Int64
 	// delivered are the revisions that came.
 	mu        sync.Mutex
 	delivered []int64
@@ -189,6 +191,9 @@ func (f *follower) run() {
 			ack.Rev = frame.ToRev
 		case *wire.SnapshotEnd:
 			ack.Rev = frame.Rev
+		case *wire.ServerBeat:
+			f.serverTime.Store(frame.ServerTime)
+			continue
 		default:
 			continue
 		}
@@ -434,6 +439,8 @@ func TestAReplicaThatIsCutOffEndsItsStreams(t *testing.T) {
 	r.applied(r.b, r.change(r.b))
 	r.b.port.isCutOff.Store(true)
 	r.b.later.Add(int64(30 * time.Second))
+	jumped := time.Now().Add(30 * time.Second).UnixMilli()
+	r.until("the stream looks at the clock", func() bool { return f.serverTime.Load() >= jumped })
 	r.ok(f.link.Send(t.Context(), &wire.NodeBeat{Session: f.session.Load(), ActiveKeys: 7})) // the node is not silent
 	r.until("the beat arrives", func() bool { return r.b.Live(r.server.ID).ActiveDevices == 7 })
 	r.b.later.Add(int64(16 * time.Second))
