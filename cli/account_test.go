@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"stile/accesskey"
+	"stile/internal/testport"
 )
 
 // TestUserCommands runs the scripts of testdata/user, each against an API of its own that answers as documented, with
@@ -30,7 +31,7 @@ func TestUserCommands(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			api, err := startScriptedAPI()
+			api, err := startScriptedAPI(t)
 			if err != nil {
 				return err
 			}
@@ -70,7 +71,7 @@ func fetchThrough(ts *testscript.TestScript, neg bool, args []string) {
 		proxy, err = url.Parse(args[1])
 		ts.Check(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", proxy.Host)
 		if err == nil {
 			ts.Check(conn.Close())
@@ -137,38 +138,22 @@ type scriptedAPI struct {
 	mood string // "", careful, signed-out, expired, full, quota, no-servers, portal, clock
 }
 
-func startScriptedAPI() (*scriptedAPI, error) {
+func startScriptedAPI(t *testing.T) (*scriptedAPI, error) {
 	binary, err := exec.LookPath("ss-server")
 	if err != nil {
 		return nil, fmt.Errorf("these tests need ss-server: apt-get install shadowsocks-libev")
 	}
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
-	a := &scriptedAPI{proxy: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))}
+	port := testport.Free(t, 2)
+	a := &scriptedAPI{proxy: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 	secret := accesskey.Shadowsocks{Method: "aes-256-gcm", Password: "correct horse", Prefix: "6pXWju_b_m"}
-	a.key = secret.URI("127.0.0.1", ports[1], "Amsterdam 1")
-	a.ssServer = exec.Command(binary, "-s", "127.0.0.1", "-p", strconv.Itoa(ports[1]), "-k", secret.Password, "-m", secret.Method, "-u")
+	a.key = secret.URI("127.0.0.1", port+1, "Amsterdam 1")
+	a.ssServer = exec.Command(binary, "-s", "127.0.0.1", "-p", strconv.Itoa(port+1), "-k", secret.Password, "-m", secret.Method, "-u")
 	if err := a.ssServer.Start(); err != nil {
 		return nil, err
 	}
 	a.server = httptest.NewServer(a)
 	a.site = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "over the wall") }))
 	return a, nil
-}
-
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer listener.Close()
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
 }
 
 func (a *scriptedAPI) killServer() {

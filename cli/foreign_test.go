@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"stile/accesskey"
+	"stile/internal/testport"
 	"stile/wire"
 )
 
@@ -66,26 +67,21 @@ func startSSLocal(t *testing.T, key *wire.ShadowsocksKey) string {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	address := net.JoinHostPort("127.0.0.1", port)
-	for range 500 {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = conn.Close()
 			return address
 		}
-		time.Sleep(10 * time.Millisecond)
+		if time.Now().After(deadline) {
+			t.Fatalf("ss-local does not listen: %v", err)
+		}
 	}
-	t.Fatal("ss-local does not listen")
-	return ""
 }
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(testport.Free(t, 1))
 }
 
 // Datagrams come back through the same client.
@@ -123,7 +119,7 @@ func TestForeignClientUDP(t *testing.T) {
 		if _, err := conn.Write(append(header, want...)); err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 		n, err := conn.Read(buf)
 		if err != nil || n < len(header) || string(buf[len(header):n]) != want {
 			t.Fatalf("%q came back as %q: %v", want, buf[:n], err)
@@ -167,7 +163,7 @@ func TestForeignClientFromSubscription(t *testing.T) {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }))
 	defer site.Close()
 	page := func() (string, error) {
-		client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
 			Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: socks}), DisableKeepAlives: true,
 		}}
 		resp, err := client.Get(site.URL)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/proxy"
 
 	"stile/accesskey"
+	"stile/internal/testport"
 )
 
 // account is the API as a line sees it.
@@ -56,7 +57,7 @@ func runningLine(t *testing.T, key string, a *account) (*Line, <-chan error, <-c
 
 // deadKey is a key to a port where nobody listens.
 func deadKey(t *testing.T) string {
-	return accesskey.Shadowsocks{Method: "aes-256-gcm", Password: "p"}.URI("127.0.0.1", freePort(t), "")
+	return accesskey.Shadowsocks{Method: "aes-256-gcm", Password: "p"}.URI("127.0.0.1", testport.Free(t, 1), "")
 }
 
 // keyAt is a key to a server that is not one.

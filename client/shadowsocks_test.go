@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stile/accesskey"
+	"stile/internal/testport"
 )
 
 // shadowsocksServer runs Debian's ss-server, which is not ours, and returns the key to it.
@@ -20,7 +21,7 @@ func shadowsocksServer(t *testing.T, method, prefix string) string {
 	if err != nil {
 		t.Fatal("these tests need ss-server: apt-get install shadowsocks-libev")
 	}
-	port := freePort(t)
+	port := testport.Free(t, 1)
 	credential := accesskey.Shadowsocks{Method: method, Password: "correct horse", Prefix: prefix}
 	ctx, stop := context.WithCancel(context.Background())
 	command := exec.CommandContext(ctx, binary, "-s", "127.0.0.1", "-p", strconv.Itoa(port), "-k", credential.Password, "-m", method, "-u", "-t", "60")
@@ -40,13 +41,6 @@ func shadowsocksServer(t *testing.T, method, prefix string) string {
 		return err == nil
 	})
 	return credential.URI("127.0.0.1", port, "")
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener := listen(t)
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func listen(t *testing.T) net.Listener {
@@ -134,7 +128,7 @@ func echo(t *testing.T, conn net.Conn, size int, halfClose bool) {
 		}
 		sent <- err
 	}()
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	heard := make([]byte, size)
 	_, err := io.ReadFull(conn, heard)
 	if err == nil && halfClose {
@@ -154,7 +148,7 @@ func echo(t *testing.T, conn net.Conn, size int, halfClose bool) {
 // timeout is a context for one step of a test.
 func timeout(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

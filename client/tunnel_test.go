@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stile/accesskey"
+	"stile/internal/testport"
 )
 
 func TestTunnelThroughAnIndependentServer(t *testing.T) {
@@ -46,7 +47,7 @@ func echoDatagram(t *testing.T, dialer Dialer, address string, size int) {
 	if _, err := socket.WriteTo(said, far(address)); err != nil {
 		t.Fatal(err)
 	}
-	_ = socket.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = socket.SetReadDeadline(time.Now().Add(time.Minute))
 	heard := make([]byte, 64<<10)
 	n, from, err := socket.ReadFrom(heard)
 	if err != nil || from.String() != address || !bytes.Equal(heard[:n], said) {
@@ -90,7 +91,7 @@ func TestTunnelSendsThePrefixFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 2048)
-	_ = datagrams.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = datagrams.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, _, err := datagrams.ReadFrom(buf); err != nil || !strings.HasPrefix(string(buf[:n]), prefix) {
 		t.Errorf("the datagram begins with %q (%v), want %q", buf[:min(n, len(prefix))], err, prefix)
 	}
@@ -113,7 +114,7 @@ func TestTunnelRefusesBadKeysWithoutRepeatingThem(t *testing.T) {
 }
 
 func TestTunnelDialErrors(t *testing.T) {
-	tunnel, err := NewTunnel(accesskey.Shadowsocks{Method: "aes-256-gcm", Password: "p"}.URI("127.0.0.1", freePort(t), ""))
+	tunnel, err := NewTunnel(accesskey.Shadowsocks{Method: "aes-256-gcm", Password: "p"}.URI("127.0.0.1", testport.Free(t, 1), ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"stile/accesskey"
 	"stile/dataplane"
 	"stile/dataplane/shadowsocks"
+	"stile/internal/testport"
 )
 
 // TestForeignClient2022 exchanges streams and packets through v2fly's client, with both methods.
@@ -33,7 +34,7 @@ func TestForeignClient2022(t *testing.T) {
 			})
 			first, _ := plane.Ports()
 			server := first + 1 // a key works on each
-			local := freePort(t)
+			local := testport.Free(t, 1)
 			site.exchange(t, startClient(t, local, exec.Command(binary,
 				"-local", strconv.Itoa(local), "-server", strconv.Itoa(server), "-method", method,
 				"-identity", base64.StdEncoding.EncodeToString(identity),

@@ -11,20 +11,8 @@ import (
 	"time"
 
 	"stile/accesskey"
+	"stile/internal/testport"
 )
-
-// freeRange is a range of ports that nothing listens on.
-func freeRange(t *testing.T, count int) Range {
-	t.Helper()
-	ports, err := listen(t.Context(), "127.0.0.1", 0, count)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, one := range ports {
-		one.close()
-	}
-	return Range{ports[0].number(), count}
-}
 
 // greets reports whether a key that names nothing is found at a port and relays.
 func greets(t *testing.T, to netip.AddrPort, port int, id int64) (conn net.Conn, ok bool) {
@@ -34,7 +22,7 @@ func greets(t *testing.T, to netip.AddrPort, port int, id int64) (conn net.Conn,
 		return nil, false
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = conn.Write(clientStream(id, aes256GCM, randomSalt(""), targetHeader(to), []byte("hello")))
 	_, err = io.ReadFull(conn, make([]byte, saltSize))
 	return conn, err == nil
@@ -52,7 +40,7 @@ func TestPortsMove(t *testing.T) {
 	if !ok {
 		t.Fatal("a key is not found")
 	}
-	to := freeRange(t, 3)
+	to := Range{testport.Free(t, 3), 3}
 	if first+2 < 1<<16 {
 		if wider, err := p.Open(t.Context(), Range{first + 1, 2}, nil); err == nil { // shares a port
 			to = wider.of
@@ -153,7 +141,7 @@ func isTimeout(err error) bool {
 func TestOpeningIsAllOrNothing(t *testing.T) {
 	echo := echoServer(t)
 	p, _ := setUp(t, 1, 1, defaultTimes())
-	to := freeRange(t, 3)
+	to := Range{testport.Free(t, 3), 3}
 	taken, err := net.ListenPacket("udp", "127.0.0.1:"+strconv.Itoa(to.First+2))
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +189,7 @@ func TestPortsAreHandedOverWhileClosing(t *testing.T) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the plane does not close")
 	}
 	for _, one := range <-handedOver {

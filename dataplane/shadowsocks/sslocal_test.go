@@ -23,6 +23,7 @@ import (
 	"stile/accesskey"
 	"stile/dataplane"
 	"stile/dataplane/shadowsocks"
+	"stile/internal/testport"
 )
 
 // servePlane runs a plane that reaches 127.0.0.1, with one key.
@@ -74,7 +75,7 @@ func ssLocal(t *testing.T, uri, method string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	local := freePort(t)
+	local := testport.Free(t, 1)
 	config := filepath.Join(t.TempDir(), "config.json")
 	text := fmt.Sprintf(`{"server":%q,"server_port":%d,"local_address":"127.0.0.1","local_port":%d,"method":%q,"password":%q,"mode":"tcp_and_udp","timeout":60}`,
 		endpoint.Host, endpoint.Port, local, method, endpoint.Password)
@@ -82,17 +83,6 @@ func ssLocal(t *testing.T, uri, method string) string {
 		t.Fatal(err)
 	}
 	return startClient(t, local, exec.Command(path, "-c", config, "-u"))
-}
-
-// freePort returns a port that nothing uses just now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer free.Close()
-	return free.Addr().(*net.TCPAddr).Port
 }
 
 // startClient runs a client until the test ends and returns its SOCKS address once it listens.
@@ -106,7 +96,7 @@ func startClient(t *testing.T, port int, command *exec.Cmd) string {
 	}
 	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
 	local := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", local); err == nil {
 			_ = conn.Close()
 			return local
@@ -217,7 +207,7 @@ func udpThroughSocks(t *testing.T, socks string) {
 		if _, err := relay.Write(packet); err != nil {
 			t.Fatal(err)
 		}
-		_ = relay.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = relay.SetReadDeadline(time.Now().Add(time.Minute))
 		if n, err := relay.Read(answer); err != nil || !bytes.Equal(answer[:n], packet) {
 			t.Fatalf("packet %d: %d bytes came back, %v", i, n, err)
 		}

@@ -25,6 +25,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"stile/internal/testport"
 )
 
 // programs is where TestMain puts Let's Encrypt's own ACME server for tests, and its DNS server.
@@ -161,9 +163,7 @@ func loopback(t *testing.T) net.Listener {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l := loopback(t)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(testport.Free(t, 1)))
 }
 
 func port(l net.Listener) int {

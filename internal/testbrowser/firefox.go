@@ -5,11 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -57,13 +55,18 @@ func StartFirefox(t testing.TB, config FirefoxConfig) *Firefox {
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), preferences(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
 	f := &Firefox{t: t, isExtended: config.Extension != "", tabs: map[string]*firefoxTab{}}
-	f.Stop = start(t, path, home, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", strconv.Itoa(port),
+	f.Stop = start(t, path, home, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0",
 		"--remote-allow-system-access", "--remote-allow-origins", "http://127.0.0.1", "about:blank")
 	Until(t, "Firefox listens", func() bool {
-		var err error
-		f.rc, err = dialRPC(fmt.Sprintf("ws://127.0.0.1:%d/session", port), f.hear)
+		var at struct {
+			Port int `json:"ws_port"`
+		}
+		raw, err := os.ReadFile(filepath.Join(profile, "WebDriverBiDiServer.json"))
+		if err != nil || json.Unmarshal(raw, &at) != nil {
+			return false
+		}
+		f.rc, err = dialRPC(fmt.Sprintf("ws://127.0.0.1:%d/session", at.Port), f.hear)
 		return err == nil
 	})
 	f.call("session.new", map[string]any{"capabilities": map[string]any{}}, nil)
@@ -118,16 +121,6 @@ func trust(t testing.TB, profile, authority string) {
 			t.Fatalf("certutil %v: %v\n%s", args, err, out)
 		}
 	}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // archive packs a directory as Firefox installs it.
