@@ -47,10 +47,16 @@ func startPlane(t *testing.T, change func(*Plane)) (*Plane, *testca.CA, *datapla
 
 // Streams and requests in which nothing moves end; those in which one direction moves do not.
 func TestIdleEnds(t *testing.T) {
-	p, ca, ledger := startPlane(t, func(p *Plane) {
-		p.relay = dataplane.Relay{Idle: 400 * time.Millisecond, HalfIdle: 400 * time.Millisecond}
-	})
+	for idle := 400 * time.Millisecond; !endsWhenIdle(t, idle); idle *= 2 {
+		t.Logf("the machine paused for %v", idle)
+	}
+}
 
+// endsWhenIdle tries it with a plane. It reports false when this machine paused for as long as a stream may be idle, so that the plane
+// was right to end the busy one.
+func endsWhenIdle(t *testing.T, idle time.Duration) bool {
+	t.Helper()
+	p, ca, ledger := startPlane(t, func(p *Plane) { p.relay = dataplane.Relay{Idle: idle, HalfIdle: idle} })
 	target, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -83,11 +89,23 @@ func TestIdleEnds(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatal(resp, err)
 	}
-	for range 20 { // longer than the stream may be idle
-		if _, err := out.Write([]byte("x")); err != nil {
-			t.Fatalf("a busy stream ended: %v", err)
+	movedAt := time.Now()
+	for i := range int64(20) { // longer than the stream may be idle
+		time.Sleep(idle / 10)
+		began := time.Now()
+		go func() { _, _ = out.Write([]byte("x")) }()
+		arrived, ended := false, false
+		for ; !arrived && !ended; time.Sleep(time.Millisecond) {
+			usage := ledger.Usage(nil)[0]
+			arrived, ended = usage.Up > i, usage.Sessions == 0
 		}
-		time.Sleep(40 * time.Millisecond)
+		if ended && time.Since(movedAt) >= idle {
+			return false
+		}
+		if ended {
+			t.Fatal("a busy stream ended")
+		}
+		movedAt = began
 	}
 	if n, err := resp.Body.Read(make([]byte, 1)); err == nil {
 		t.Errorf("read %d bytes of a silent target", n)
@@ -98,9 +116,10 @@ func TestIdleEnds(t *testing.T) {
 		_ = resp.Body.Close()
 		t.Logf("a request that nobody answers: %s, %v", resp.Status, err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ledger.Usage(nil)[0].Sessions != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ledger.Usage(nil)[0].Sessions != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("usage %+v", ledger.Usage(nil))
 		}
 	}
+	return true
 }

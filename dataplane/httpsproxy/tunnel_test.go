@@ -78,7 +78,7 @@ func TestAnswerBeforeTheBodyEnds(t *testing.T) {
 	}
 	defer transport.CloseIdleConnections()
 	body, rest := io.Pipe()
-	defer time.AfterFunc(20*time.Second, func() { _ = rest.CloseWithError(os.ErrDeadlineExceeded) }).Stop()
+	defer time.AfterFunc(time.Minute, func() { _ = rest.CloseWithError(os.ErrDeadlineExceeded) }).Stop()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target.URL, body)
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +213,7 @@ func TestEarlyBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(conn, "CONNECT "+echo+" HTTP/1.1\r\nHost: "+echo+"\r\n"+headerLine(header(h.keys[0]))+"\r\nearly")
 	reader := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // it has none

@@ -2,7 +2,6 @@ package planetest
 
 import (
 	"context"
-	"io"
 	"net"
 	"time"
 
@@ -94,8 +93,13 @@ func closeDrains(b *bench) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	go func() { closed <- b.Plane.Close(ctx) }()
-	time.Sleep(silence / 5)
-	b.refused(key, target.addr())
+	b.eventually("a closing plane refuses streams", func() bool {
+		more, err := b.tryOpen(key, target.addr(), silence)
+		if err == nil {
+			_ = more.Close()
+		}
+		return err != nil
+	})
 	if err := echo(conn, "still here"); err != nil {
 		b.Errorf("a stream broke while the plane was draining: %v", err)
 	}
@@ -139,7 +143,7 @@ func contextCuts(b *bench) {
 	conn := b.open(key, target.addr())
 	defer conn.Close()
 	b.stop()
-	if _, err := io.Copy(io.Discard, conn); isTimeout(err) {
+	if err := drain(conn); isTimeout(err) {
 		b.Error("a stream outlived the plane's context")
 	}
 }

@@ -127,7 +127,7 @@ func TestStrangersAreBounded(t *testing.T) {
 			for i := range 3 {
 				strangers = append(strangers, connect(t, p, 1))
 				_, _ = strangers[i].Write(probe)
-				for deadline := time.Now().Add(10 * time.Second); full.Len() != i+1; time.Sleep(time.Millisecond) {
+				for deadline := time.Now().Add(time.Minute); full.Len() != i+1; time.Sleep(time.Millisecond) {
 					if time.Now().After(deadline) {
 						t.Fatalf("%d strangers, want %d", full.Len(), i+1)
 					}

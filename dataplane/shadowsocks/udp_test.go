@@ -52,7 +52,7 @@ func expect(t *testing.T, received chan string, want string) {
 		if got != want {
 			t.Errorf("the target received %q, want %q", got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Errorf("the target did not receive %q", want)
 	}
 }
@@ -62,7 +62,7 @@ func expectAny(t *testing.T, received chan string) {
 	t.Helper()
 	select {
 	case <-received:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the target did not receive a packet")
 	}
 }
@@ -134,15 +134,16 @@ func TestAssociationsEndInSilence(t *testing.T) {
 	waits := defaultTimes()
 	waits.dns, waits.udp = 20*time.Millisecond, 300*time.Millisecond
 	p, ledger := setUp(t, 1, 1, waits)
+	sent := time.Now()
 	conn := sendPacket(t, p, 1, append(targetHeader(to), 'x'))
 	expect(t, received, "x")
 	time.Sleep(5 * waits.dns)
-	if len(p.datagrams.clients()) != 1 {
+	if len(p.datagrams.clients()) != 1 && time.Since(sent) < waits.udp {
 		t.Error("an association ended as soon as one for DNS")
 	}
 	_, _ = conn.Write(clientPacket(1, aes256GCM, randomSalt(""), append(targetHeader(to), 'y')))
 	expect(t, received, "y")
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if len(p.datagrams.clients()) == 0 && ledger.Usage(nil)[0].Sessions == 0 {
 			break
 		}
@@ -204,7 +205,7 @@ func TestNamesOfPackets(t *testing.T) {
 	if ended := ledger.Apply(nil, []int64{1}, false); ended != 1 {
 		t.Errorf("ended %d associations", ended)
 	}
-	for deadline := time.Now().Add(10 * time.Second); len(p.datagrams.resolving) > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(p.datagrams.resolving) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a revoked association goes on resolving")
 		}
