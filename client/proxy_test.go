@@ -252,7 +252,7 @@ func ask(t *testing.T, address, request string) string {
 	}
 	defer conn.Close()
 	send(t, conn, []byte(request))
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	answer, err := io.ReadAll(conn)
 	if err != nil && len(answer) == 0 && !isReset(err) {
 		t.Fatal(err)
