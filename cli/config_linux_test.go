@@ -88,11 +88,11 @@ func TestPortsMoveInStages(t *testing.T) {
 			if strconv.Itoa(key.Shadowsocks.Port) != port {
 				t.Errorf("a key on node %d names port %d, want %s", n.server, key.Shadowsocks.Port, port)
 			}
-			if err := loadThrough(key.Key, page, 20*time.Second); err != nil {
+			if err := loadThrough(key.Key, page, time.Minute); err != nil {
 				t.Errorf("a fresh key on node %d: %v\n%s", n.server, err, n.log)
 			}
 		}
-		if err := loadThrough(before.Key, page, 20*time.Second); err != nil {
+		if err := loadThrough(before.Key, page, time.Minute); err != nil {
 			t.Errorf("a key of before: %v", err)
 		}
 		if !traffic.flows() {
@@ -139,7 +139,7 @@ func TestATakenPortStopsTheRollout(t *testing.T) {
 	if key.Shadowsocks.Port != before.Shadowsocks.Port || !traffic.flows() {
 		t.Errorf("a key on the node that refused names port %d; its download goes on: %v", key.Shadowsocks.Port, traffic.flows())
 	}
-	if err := loadThrough(key.Key, page, 20*time.Second); err != nil {
+	if err := loadThrough(key.Key, page, time.Minute); err != nil {
 		t.Errorf("the node that refused: %v", err)
 	}
 	if !strings.Contains(m.log.String(), "the roll-out is stopped") || !strings.Contains(m.stile("node", "show", strconv.FormatInt(second.server, 10)), "address already in use") {
@@ -153,12 +153,12 @@ func TestATakenPortStopsTheRollout(t *testing.T) {
 	_ = taken.Close()
 	m.stile("config", "resume")
 	m.untilConfig("done")
-	if key := d.keyOn(second.server); strconv.Itoa(key.Shadowsocks.Port) != port || loadThrough(key.Key, page, 20*time.Second) != nil {
+	if key := d.keyOn(second.server); strconv.Itoa(key.Shadowsocks.Port) != port || loadThrough(key.Key, page, time.Minute) != nil {
 		t.Errorf("resumed, a key names port %d", key.Shadowsocks.Port)
 	}
 	m.stile("config", "rollback")
 	m.untilConfig("done")
-	if key := d.keyOn(second.server); key.Shadowsocks.Port != before.Shadowsocks.Port || loadThrough(key.Key, page, 20*time.Second) != nil {
+	if key := d.keyOn(second.server); key.Shadowsocks.Port != before.Shadowsocks.Port || loadThrough(key.Key, page, time.Minute) != nil {
 		t.Errorf("taken back, a key names port %d", key.Shadowsocks.Port)
 	}
 	if !traffic.flows() {
@@ -198,7 +198,7 @@ func TestTheEmbeddedNodeIsConfigured(t *testing.T) {
 		if strconv.Itoa(key.Shadowsocks.Port) != port {
 			t.Errorf("a key names port %d, want %s", key.Shadowsocks.Port, port)
 		}
-		if err := loadThrough(key.Key, page, 20*time.Second); err != nil {
+		if err := loadThrough(key.Key, page, time.Minute); err != nil {
 			t.Error(err)
 		}
 	}

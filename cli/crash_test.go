@@ -75,11 +75,12 @@ func (d *device) checkAfterKill(round int, acknowledged wire.IssuedKey) {
 	}
 }
 
-// issueUntilKilled replaces the keys of all devices at once, kills the program at a random moment, and returns the last
-// acknowledged key of each device.
+// issueUntilKilled replaces the keys of all devices at once, kills the program at a random moment after the first answer, and
+// returns the last acknowledged key of each device.
 func issueUntilKilled(m *machine, devices []*device, server int64) map[*device]wire.IssuedKey {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	answered := make(chan struct{}, 1)
 	var mu sync.Mutex
 	keys := make(map[*device]wire.IssuedKey)
 	var wg sync.WaitGroup
@@ -95,11 +96,19 @@ func issueUntilKilled(m *machine, devices []*device, server int64) map[*device]w
 					mu.Lock()
 					keys[d] = got
 					mu.Unlock()
+					select {
+					case answered <- struct{}{}:
+					default:
+					}
 				}
 			}
 		})
 	}
-	time.Sleep(time.Duration(20+rand.IntN(400)) * time.Millisecond)
+	select {
+	case <-answered: // or there would be nothing to lose
+	case <-ctx.Done():
+	}
+	time.Sleep(rand.N(400 * time.Millisecond))
 	m.kill()
 	wg.Wait()
 	return keys

@@ -621,11 +621,7 @@ func (f *fleet) revoke(d *device) (answered, asked time.Duration) {
 // keyOn returns the device's key on a server.
 func (d *device) keyOn(server int64) wire.IssuedKey {
 	d.m.t.Helper()
-	var key wire.IssuedKey
-	if status := d.post("/api/key", map[string]any{"server_id": server}, &key); status != http.StatusOK || !key.Ready {
-		d.m.t.Fatalf("key: status %d, ready %v\n%s", status, key.Ready, d.m.log)
-	}
-	return key
+	return d.ready(map[string]any{"server_id": server})
 }
 
 // devices makes signed-in devices, each of a new user with a subscription for life.

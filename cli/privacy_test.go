@@ -140,7 +140,7 @@ func TestPrivacyOfJoinedNodes(t *testing.T) {
 		return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(canarySource)}}).Dial("tcp", shadowsocks)
 	})
 	uri := strings.Replace(key.Key, shadowsocks, entry.address, 1)
-	if err := loadThrough(uri, site.URL, 20*time.Second); err != nil || uri == key.Key {
+	if err := loadThrough(uri, site.URL, time.Minute); err != nil || uri == key.Key {
 		t.Fatalf("from the canary's address: %v\n%s", err, n.log)
 	}
 	_ = loadThrough(uri, "http://"+canaryName, 5*time.Second)           // does not resolve

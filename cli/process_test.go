@@ -211,7 +211,7 @@ func (m *machine) addUser(email string) {
 // until waits for something to become true.
 func (m *machine) until(what string, check func() bool) {
 	m.t.Helper()
-	m.untilWithin(30*time.Second, what, check)
+	m.untilWithin(time.Minute, what, check)
 }
 
 // untilWithin is until that waits for so long at most.
@@ -297,13 +297,21 @@ func (d *device) key() wire.IssuedKey {
 	if status := d.post("/api/servers", map[string]any{}, &list); status != http.StatusOK || len(list.Data) == 0 {
 		d.m.t.Fatalf("servers: %d, %d of them\n%s", status, len(list.Data), d.m.log)
 	}
+	return d.ready(map[string]any{"server_id": list.Data[0].ID})
+}
+
+// ready asks for a key, and asks again for the one that the node had not confirmed when the service gave up to wait for it.
+func (d *device) ready(in map[string]any) wire.IssuedKey {
+	d.m.t.Helper()
 	var key wire.IssuedKey
-	if status := d.post("/api/key", map[string]any{"server_id": list.Data[0].ID}, &key); status != http.StatusOK {
-		d.m.t.Fatalf("key: %d\n%s", status, d.m.log)
-	}
-	if !key.Ready {
-		d.m.t.Fatalf("the key is not ready when the answer arrives")
-	}
+	d.m.until("the key is ready", func() bool {
+		key = wire.IssuedKey{}
+		if status := d.post("/api/key", in, &key); status != http.StatusOK {
+			d.m.t.Fatalf("key: %d\n%s", status, d.m.log)
+		}
+		delete(in, "rotate") // there is a new one
+		return key.Ready
+	})
 	return key
 }
 
@@ -323,10 +331,5 @@ func (d *device) keyOf(method string) wire.IssuedKey {
 // rotated returns a new key of the device on a server.
 func (d *device) rotated(server int64) wire.IssuedKey {
 	d.m.t.Helper()
-	var key wire.IssuedKey
-	status := d.post("/api/key", map[string]any{"server_id": server, "rotate": true}, &key)
-	if status != http.StatusOK || !key.Ready {
-		d.m.t.Fatalf("key: status %d, ready %v", status, key.Ready)
-	}
-	return key
+	return d.ready(map[string]any{"server_id": server, "rotate": true})
 }

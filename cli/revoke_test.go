@@ -48,7 +48,7 @@ func startDownload(t testing.TB, key, url string) *download {
 // flows reports whether bytes go on arriving.
 func (d *download) flows() bool {
 	before := d.bytes.Load()
-	for range 500 {
+	for range 6000 {
 		if d.bytes.Load() > before {
 			return true
 		}
@@ -114,7 +114,7 @@ func TestRevocationEndsDownloads(t *testing.T) {
 				story.ends(email, d)
 				select {
 				case <-ends.ended:
-				case <-time.After(15 * time.Second):
+				case <-time.After(time.Minute):
 					t.Fatal("the download goes on")
 				}
 				if !stays.flows() {

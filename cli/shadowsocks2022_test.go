@@ -45,7 +45,7 @@ func TestForeignClient2022(t *testing.T) {
 	if got, err := page(site); err != nil {
 		t.Errorf("v2fly's client: %q, %v\n%s", got, err, m.log)
 	}
-	if err := loadThrough(key.Key, site, 20*time.Second); err != nil {
+	if err := loadThrough(key.Key, site, time.Minute); err != nil {
 		t.Errorf("our client: %v", err)
 	}
 	_, place, _ := strings.Cut(strings.Split(*before.DynamicKey, "#")[0], "/api/") // the port of the API is another now
@@ -116,7 +116,7 @@ func (c client2022) start(t *testing.T, key *wire.ShadowsocksKey) func(url strin
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	address := net.JoinHostPort("127.0.0.1", local)
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", address); err == nil {
 			_ = conn.Close()
 			break
@@ -125,7 +125,7 @@ func (c client2022) start(t *testing.T, key *wire.ShadowsocksKey) func(url strin
 			t.Fatalf("v2fly's client does not listen: %s", output.String())
 		}
 	}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: address}), DisableKeepAlives: true,
 	}}
 	return func(url string) (string, error) {

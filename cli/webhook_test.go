@@ -99,6 +99,7 @@ func TestKillLosesNoEvent(t *testing.T) {
 		m.stile("webhook", "add", r.URL, "--events", "device.*")
 		var devices []int64
 		for round := range crashRounds(t) {
+			answered := make(chan struct{}, 1)
 			var mu sync.Mutex
 			var signing sync.WaitGroup
 			for i := range 4 {
@@ -117,11 +118,19 @@ func TestKillLosesNoEvent(t *testing.T) {
 							mu.Lock()
 							devices = append(devices, id)
 							mu.Unlock()
+							select {
+							case answered <- struct{}{}:
+							default:
+							}
 						}
 					}
 				})
 			}
-			time.Sleep(time.Duration(500+rand.IntN(1000)) * time.Millisecond)
+			select {
+			case <-answered: // or there would be nothing to lose
+			case <-time.After(time.Minute):
+			}
+			time.Sleep(rand.N(time.Second))
 			m.kill()
 			signing.Wait()
 			m.start()
