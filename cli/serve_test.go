@@ -92,7 +92,7 @@ func TestStopAnswersWhatWasAsked(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(300 * time.Millisecond)
+	m.until("requests are answered", func() bool { return answered.Load() > 100 || failed.Load() > 0 })
 	stopping.Store(true)
 	if code := m.stop(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, m.log)

@@ -70,9 +70,9 @@ type holding struct {
 	isUnsure bool
 }
 
-// until repeats a call until it is answered, or a tenth of a minute is over.
+// until repeats a call until it is answered, or a minute is over.
 func until[T any](call func() (T, error)) (v T, err error) {
-	for range 400 {
+	for range 4000 {
 		if v, err = call(); err == nil {
 			break
 		}

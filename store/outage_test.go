@@ -144,7 +144,7 @@ func TestASilentServerHoldsNobody(t *testing.T) {
 	}
 	asks := map[string]struct {
 		ask   func(n int) error
-		bound time.Duration // with much room for a busy machine; before, there was none
+		bound time.Duration // with a minute more for a busy machine; before, there was none
 	}{
 		"look-ups": {func(int) error { _, _, err := s.Standing(t.Context(), user.ID); return err }, lookupWait + connectWait},
 		"reads":    {func(int) error { _, err := s.UserByEmail(t.Context(), user.Email); return err }, 2 * connectWait},
@@ -164,7 +164,7 @@ func TestASilentServerHoldsNobody(t *testing.T) {
 				if !errors.Is(err, vpn.ErrUnavailable) {
 					t.Errorf("%s: %v", name, err)
 				}
-				if took := time.Since(began); took > 2*a.bound {
+				if took := time.Since(began); took > a.bound+time.Minute {
 					t.Errorf("%s: %v", name, took)
 				}
 			})
@@ -175,7 +175,7 @@ func TestASilentServerHoldsNobody(t *testing.T) {
 	back := time.Now()
 	for name, a := range asks {
 		for err := a.ask(1000); err != nil; err = a.ask(1000) {
-			if time.Since(back) > 10*awayFor {
+			if time.Since(back) > 10*awayFor+time.Minute {
 				t.Fatalf("%s: %v", name, err)
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -210,18 +210,19 @@ func TestWhoReadsIsImpatient(t *testing.T) {
 func TestImpatience(t *testing.T) {
 	near, far := net.Pipe()
 	defer func() { _ = near.Close(); _ = far.Close() }()
-	c := &impatient{Conn: near, within: 50 * time.Millisecond}
+	c := &impatient{Conn: near}
 	read := func() error { _, err := c.Read(make([]byte, 1)); return err }
 	for range 2 {
+		c.set(50 * time.Millisecond)
 		if err := read(); !isVain(err) {
 			t.Fatalf("a silent end: %v", err)
 		}
+		c.set(time.Hour)
 		go func() { _, _ = far.Write([]byte{1}) }()
 		if err := read(); err != nil {
 			t.Fatalf("after a pause: %v", err)
 		}
 	}
-	c.set(time.Hour)
 	if err := c.SetDeadline(time.Now()); err != nil {
 		t.Fatal(err)
 	}
