@@ -125,7 +125,7 @@ func (c client2022) start(t *testing.T, key *wire.ShadowsocksKey) func(url strin
 			t.Fatalf("v2fly's client does not listen: %s", output.String())
 		}
 	}
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		Proxy: http.ProxyURL(&url.URL{Scheme: "socks5", Host: address}), DisableKeepAlives: true,
 	}}
 	return func(url string) (string, error) {
