@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"stile/dataplane"
 	"stile/hub"
+	"stile/internal/testport"
 	"stile/store"
 	"stile/vpn"
 	"stile/wire"
@@ -205,11 +207,7 @@ func TestANodeJoinsAndLinks(t *testing.T) {
 func TestEachFailureOfJoiningIsNamed(t *testing.T) {
 	cp := newControlPlane(t)
 	id := cp.server("a")
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	closed := net.JoinHostPort("127.0.0.1", strconv.Itoa(testport.Free(t, 1)))
 	plain, err := net.Listen("tcp", "127.0.0.1:0") // speaks no TLS
 	if err != nil {
 		t.Fatal(err)
@@ -241,7 +239,7 @@ func TestEachFailureOfJoiningIsNamed(t *testing.T) {
 		}},
 		{"port closed", "connection", "nothing listens", "--nodes-listen", 0, func() wire.JoinToken {
 			tok := cp.token(id)
-			tok.URL = "https://" + closed.Addr().String()
+			tok.URL = "https://" + closed
 			return tok
 		}},
 		{"another program", "control plane", "not answer as Stile", "proxy", 0, func() wire.JoinToken {
