@@ -69,8 +69,13 @@ func startSSLocal(t *testing.T, key *wire.ShadowsocksKey) string {
 	address := net.JoinHostPort("127.0.0.1", port)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", address)
-		if err == nil {
+		if err == nil { // it opens its socket for datagrams later than this one, but before it answers
+			_, _ = conn.Write([]byte{5, 1, 0})
+			_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+			_, err = io.ReadFull(conn, make([]byte, 2))
 			_ = conn.Close()
+		}
+		if err == nil {
 			return address
 		}
 		if time.Now().After(deadline) {

@@ -40,7 +40,14 @@ func shadowsocksServer(t *testing.T, method, prefix string) string {
 		}
 		return err == nil
 	})
-	return credential.URI("127.0.0.1", port, "")
+	key := credential.URI("127.0.0.1", port, "")
+	conn, err := tunnelTo(t, key).DialContext(timeout(t), "tcp", echoStreams(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	echo(t, conn, 1, false) // it opens its socket for datagrams later than the one for streams, but before it serves either
+	return key
 }
 
 func listen(t *testing.T) net.Listener {
