@@ -51,7 +51,12 @@ func (s *Server) mend() []Effect {
 	r := s.repair
 	switch r.step {
 	case repairReads:
-		s.isReading, s.isDirty = true, false
+		out, wait := s.spend(&s.allowance.sets, sets, "has keys sent again")
+		if wait > 0 {
+			s.retryAt = s.now + wait
+			return out
+		}
+		s.isReading, s.isDirty, s.isBack = true, false, false
 		return []Effect{ReadSnapshot{}}
 	case repairAsksRevoked, repairAsksPrints:
 		if r.askedAt != 0 && s.now-r.askedAt <= askPatience {
@@ -82,6 +87,11 @@ func (s *Server) givenBack(f *wire.Revoked) []Effect {
 	}
 	if len(f.KeyIDs) == 0 && !f.IsLast {
 		return s.close("no revoked keys, and yet more of them")
+	}
+	if len(f.KeyIDs) > 0 {
+		if out, wait := s.spend(&s.allowance.pages, pages, "gives revoked keys back"); wait > 0 {
+			return out // it is asked again
+		}
 	}
 	r.next, r.isLast = next, f.IsLast
 	if len(f.KeyIDs) == 0 {
@@ -143,7 +153,7 @@ func (s *Server) refused(n *wire.Nack) []Effect {
 		s.repair.again()
 	case canFollow && (n.Why == wire.WhyKey || n.Why == wire.WhyDisk):
 		s.sentRev, s.ackedRev = n.Rev, n.Rev
-		s.isComplete, s.isDirty = false, true
+		s.isComplete, s.isDirty, s.isBack = false, true, true
 	default:
 		s.repair = new(repair)
 	}

@@ -133,7 +133,8 @@ func TestANodeAheadRaisesTheEpochUnlessThereArePeers(t *testing.T) {
 		"a higher epoch, peers":        {wire.Hello{Epoch: 5, Rev: 1, Count: 1}, true, false, true},
 		"a higher revision":            {wire.Hello{Epoch: 2, Rev: 11, Count: 1}, false, true, false},
 		"a higher revision, peers":     {wire.Hello{Epoch: 2, Rev: 11, Count: 1}, true, false, false},
-		"the highest epoch":            {wire.Hello{Epoch: maxEpoch, Count: 1}, false, true, false},
+		"the furthest ahead":           {wire.Hello{Epoch: 2 + maxLead, Count: 1}, false, true, false},
+		"one further ahead":            {wire.Hello{Epoch: 3 + maxLead, Count: 1}, false, false, true},
 		"one above the highest":        {wire.Hello{Epoch: maxEpoch + 1, Count: 1}, false, false, true},
 		"one above the highest, peers": {wire.Hello{Epoch: maxEpoch + 1, Count: 1}, true, false, true},
 	} {

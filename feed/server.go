@@ -28,15 +28,23 @@ const (
 	serverIsClosed                    // nothing happens any more
 )
 
-// maxEpoch bounds the epoch that a node may claim, so that none drives the database's to where it cannot rise.
-const maxEpoch = 1 << 20
+// maxEpoch bounds the epoch that a node may claim, so that none drives the database's to where it cannot rise; maxLead bounds by
+// how many it may be ahead of the database, so that none uses them up: more restores than there are in the life of a backup.
+const (
+	maxEpoch = 1 << 20
+	maxLead  = 256
+)
+
+// farBehind is by how many revisions a node must be behind for the way back to cost what a whole set does.
+const farBehind = 10 * changeLimit
 
 // ServerConfig says what a stream is of.
 type ServerConfig struct {
 	NodeID  int64
 	Session uint64 // random
-	// Quarantine is the node's, kept from stream to stream.
+	// Quarantine and Allowance are the node's, kept from stream to stream. Without an Allowance the stream has its own.
 	Quarantine Quarantine
+	Allowance  *Allowance
 	// HasPeers says that other control planes serve the same database, or believe to. A node that is ahead then may have
 	// followed the right one, and this one be left over from before a failover: it stops. Without peers, the node proves
 	// that the database was restored, and the epoch rises.
@@ -49,6 +57,7 @@ type Server struct {
 	nodeID     int64
 	session    uint64
 	quarantine Quarantine
+	allowance  *Allowance
 	hasPeers   bool
 
 	phase    serverPhase
@@ -59,10 +68,11 @@ type Server struct {
 	ackedRev int64
 	digest   wire.Digest // of the set at sentRev, if isComplete
 	// isComplete: sentRev is where the database stood. isInFlight: sentRev is neither acknowledged nor refused.
-	// isReading: a read, or Entomb or RaiseEpoch, is under way. isDirty: there may be rows above sentRev.
-	isComplete, isInFlight, isReading, isDirty bool
-	repair                                     *repair // nil: rows are enough
-	config                                     configServer
+	// isReading: a read, or Entomb or RaiseEpoch, is under way. isDirty: there may be rows above sentRev. isBack: the next rows
+	// are ones that the node had, or should have had.
+	isComplete, isInFlight, isReading, isDirty, isBack bool
+	repair                                             *repair // nil: rows are enough
+	config                                             configServer
 
 	isRaised bool // the epoch was raised for this node
 	failures int  // refusals and failed reads in a row
@@ -75,7 +85,11 @@ type Server struct {
 
 // NewServer returns the machine of a new stream.
 func NewServer(c ServerConfig) *Server {
-	return &Server{nodeID: c.NodeID, session: c.Session, quarantine: c.Quarantine, hasPeers: c.HasPeers}
+	s := &Server{nodeID: c.NodeID, session: c.Session, quarantine: c.Quarantine, allowance: c.Allowance, hasPeers: c.HasPeers}
+	if s.allowance == nil {
+		s.allowance = new(Allowance)
+	}
+	return s
 }
 
 // SentRev is the revision to which the frames sent so far lead.
@@ -164,6 +178,13 @@ func (s *Server) pump() []Effect {
 	switch {
 	case s.repair != nil:
 		return s.mend()
+	case s.isBack:
+		out, wait := s.spend(&s.allowance.sets, sets, "has keys sent again")
+		if s.isBack = wait > 0; s.isBack {
+			s.retryAt = s.now + wait
+			return out
+		}
+		return s.pump()
 	case s.isDirty:
 		s.isReading, s.isDirty = true, false
 		return []Effect{ReadChanges{After: s.sentRev, Limit: changeLimit}}
@@ -233,14 +254,18 @@ func (s *Server) welcome(p Position, cursors map[uint64]uint64) []Effect {
 	if isAhead := h.Epoch == p.Epoch && h.Rev > p.Rev; h.Epoch > p.Epoch || isAhead {
 		why := fmt.Sprintf("node %d follows epoch %d at revision %d, the database is at epoch %d, revision %d: it is older than what the node has seen",
 			s.nodeID, h.Epoch, h.Rev, p.Epoch, p.Rev)
-		out = append(out, Alarm{why})
 		switch {
-		case s.isRaised || h.Epoch > maxEpoch || s.hasPeers && !isAhead:
-			return append(out, s.close(why)...)
+		case s.isRaised || h.Epoch > min(maxEpoch, p.Epoch+maxLead) || s.hasPeers && !isAhead:
+			return append([]Effect{Alarm{why}}, s.close(why)...)
 		case !s.hasPeers:
+			told, wait := s.spend(&s.allowance.raises, raises, "is ahead of the database, as after a restore,")
+			if wait > 0 {
+				return append(told, s.close(why)...)
+			}
 			s.isRaised = true
-			return append(out, RaiseEpoch{Above: h.Epoch})
+			return []Effect{Alarm{why}, RaiseEpoch{Above: h.Epoch}}
 		}
+		out = append(out, Alarm{why})
 	}
 	s.hello = nil
 	mode := s.choose(h, p)
@@ -268,6 +293,7 @@ func (s *Server) welcome(p Position, cursors map[uint64]uint64) []Effect {
 	if s.isComplete = mode == wire.ModeResume; s.isComplete {
 		s.digest = h.Digest
 	}
+	s.isBack = p.Rev-h.Rev > farBehind
 	if s.isDirty = s.isDirty || mode == wire.ModeDelta; mode == wire.ModeResume {
 		out = append(out, Acked{Rev: h.Rev, Refused: h.Refused})
 	}

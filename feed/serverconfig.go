@@ -103,6 +103,11 @@ func (s *Server) pumpConfig() []Effect {
 	}
 	switch {
 	case !c.isNoted:
+		out, wait := s.spend(&s.allowance.servings, servings, "says what it serves")
+		if wait > 0 {
+			c.retryAt = s.now + wait
+			return out
+		}
 		return s.note()
 	case c.isStale:
 		c.isBusy, c.isStale = true, false

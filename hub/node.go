@@ -11,8 +11,9 @@ import (
 
 // node is what the hub knows of one node, across its streams.
 type node struct {
-	// quarantine is the present stream's to use; attach hands it over.
+	// quarantine and allowance are the present stream's to use; attach hands them over.
 	quarantine feed.Quarantine
+	allowance  feed.Allowance
 
 	mu     sync.Mutex
 	stream *stream // the one here; nil: none

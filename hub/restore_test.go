@@ -53,6 +53,36 @@ func TestAHigherEpochRaisesTheDatabases(t *testing.T) {
 	})
 }
 
+// A node in foreign hands that says again and again that the database was put back begins few epochs, and operators hear of it once.
+func TestANodeDrivesTheEpochSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet()
+		h, ctx, log := start(t, s)
+		epochs := func(claims int) int64 {
+			for range claims {
+				p := joinAs(ctx, t, h, &wire.Hello{NodeID: 1, Epoch: 2 + s.epoch.Load(), Rev: 1, Count: 1})
+				synctest.Wait()
+				_ = p.link.Close()
+				<-p.ended
+			}
+			return s.epoch.Swap(0)
+		}
+		if first := epochs(20); first == 0 || first > 40 {
+			t.Errorf("the epoch is %d", first)
+		}
+		if more := epochs(20); more != 0 {
+			t.Errorf("20 more claims raise the epoch by %d", more)
+		}
+		if n := strings.Count(log.String(), "may be in foreign hands"); n != 1 {
+			t.Errorf("the log tells of it %d times: %s", n, log)
+		}
+		time.Sleep(24 * time.Hour)
+		if later := epochs(1); later == 0 {
+			t.Error("a day later, a database that was put back is not noticed")
+		}
+	})
+}
+
 func TestBesideReplicasAHigherEpochIsTurnedAway(t *testing.T) {
 	r := newReplicas(t)
 	turned := r.follow(r.a, wire.Hello{Epoch: 7, Rev: 1, Count: 1})

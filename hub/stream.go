@@ -98,7 +98,7 @@ func (h *Hub) serve(ctx context.Context, nodeID int64, link outlet, in *inbox) e
 	s := &stream{hub: h, id: nodeID, node: n, link: link, inbox: in, wake: make(chan struct{}, 1), configWake: make(chan struct{}, 1),
 		cancel: cancel, ended: make(chan struct{}),
 		machine: feed.NewServer(feed.ServerConfig{NodeID: nodeID, Session: binary.BigEndian.Uint64(random[:]),
-			Quarantine: n.quarantine, HasPeers: h.replica != nil})}
+			Quarantine: n.quarantine, Allowance: &n.allowance, HasPeers: h.replica != nil})}
 	if err := n.attach(ctx, s); err != nil {
 		return err
 	}
