@@ -166,6 +166,10 @@ func (l *Listener) frames(w http.ResponseWriter, r *http.Request, by caller) {
 		return
 	}
 	defer m.isSending.Unlock()
+	if m.in.room(r.Context()) != nil {
+		l.refuse(w, http.StatusGone, wire.NodeNoStream)
+		return
+	}
 	body := l.body(w, r, wire.MaxNodeBody)
 	if body == nil {
 		return

@@ -74,6 +74,9 @@ func (h *Hub) Serve(ctx context.Context, nodeID int64, link wire.Link) error {
 // receive hands over what comes until the link or ctx ends.
 func receive(ctx context.Context, link wire.Link, in *inbox) error {
 	for {
+		if err := in.room(ctx); err != nil {
+			return err
+		}
 		f, err := link.Receive(ctx)
 		if err == nil {
 			err = in.put(f)

@@ -1,0 +1,149 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"stile/vpn"
+	"stile/wire"
+)
+
+// fullest are the frames of a node that weigh the most.
+func fullest() map[string]wire.Frame {
+	return map[string]wire.Frame{
+		"usage":   &wire.Usage{Entries: make([]wire.UsageEntry, wire.MaxItems)},
+		"hello":   &wire.Hello{Streams: make([]wire.StreamSeq, wire.MaxItems), Refused: make([]int64, wire.MaxItems)},
+		"nack":    &wire.Nack{Bad: make([]wire.BadKey, wire.MaxItems)},
+		"revoked": &wire.Revoked{KeyIDs: make([]int64, wire.MaxItems)},
+		"ack":     &wire.Ack{Refused: make([]int64, wire.MaxItems)},
+		"beat":    &wire.NodeBeat{Refused: make([]int64, wire.MaxItems)},
+		"prints":  &wire.BucketPrints{},
+		"report":  &wire.ConfigReport{},
+		"unknown": &wire.Unknown{Of: 0x7e},
+		"delta":   &wire.Delta{Puts: make([]wire.Key, wire.MaxItems), Dels: make([]wire.Removal, wire.MaxItems)},
+		"chunk":   &wire.SnapshotChunk{Puts: make([]wire.Key, wire.MaxItems), Dels: make([]wire.Removal, wire.MaxItems)},
+		"welcome": &wire.Welcome{Acked: make([]wire.StreamSeq, wire.MaxItems)},
+	}
+}
+
+// However heavy the frames are that a node sends, few megabytes of them wait.
+func TestAnInboxIsBounded(t *testing.T) {
+	for name, f := range fullest() {
+		body := wire.Encode(f)
+		before := heap()
+		in := newInbox()
+		taken := 0
+		for in.hasRoom() && taken < 300 {
+			copied, err := wire.Decode(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := in.put(copied); err != nil {
+				t.Fatal(err)
+			}
+			taken++
+		}
+		grown := heap() - before
+		if most := int64(inboxBytes + inboxBytes/4); grown > most {
+			t.Errorf("%d of %s hold %d bytes, want at most %d", taken, name, grown, most)
+		}
+		if n := len(in.take()); n > inboxFrames {
+			t.Errorf("%d of %s wait", n, name)
+		}
+		if !in.hasRoom() {
+			t.Errorf("%s: no room in an empty inbox", name)
+		}
+	}
+}
+
+// What the largest honest node has under way, and once more what it repeats for want of an answer, finds room.
+func TestTwoWindowsOfTheLargestReportsWait(t *testing.T) {
+	in := newInbox()
+	for i := range 2 * 32 {
+		if !in.hasRoom() {
+			t.Fatalf("no room for report %d", i)
+		}
+		if err := in.put(fullest()["usage"]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// At the bound a node waits until the stream has taken what came before, and loses nothing.
+func TestAFullInboxMakesTheNodeWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newTestListener(t)
+		m := newMemberLink(caller{id: 1}, func() {})
+		if !l.add(m) {
+			t.Fatal("not added")
+		}
+		defer l.remove(m)
+		post := func() int {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest(http.MethodPost, wire.PathFrames, bytes.NewReader(wire.Append(nil, &wire.NodeBeat{Rev: 7})))
+			r.Header.Set(wire.StreamHeader, m.name)
+			l.frames(w, r, m.by)
+			return w.Code
+		}
+		for m.in.hasRoom() {
+			_ = m.in.put(&wire.NodeBeat{Refused: make([]int64, wire.MaxItems)})
+		}
+		waits := make(chan int, 1)
+		go func() { waits <- post() }()
+		time.Sleep(5 * time.Second)
+		select {
+		case code := <-waits:
+			t.Fatalf("answered %d by a full inbox", code)
+		default:
+		}
+		m.in.take()
+		if code := <-waits; code != http.StatusNoContent {
+			t.Errorf("answered %d when there was room", code)
+		}
+		if got := m.in.take(); len(got) != 1 {
+			t.Errorf("%d frames came", len(got))
+		}
+		for m.in.hasRoom() {
+			_ = m.in.put(&wire.NodeBeat{})
+		}
+		go func() { waits <- post() }()
+		synctest.Wait()
+		_ = m.Close()
+		if code := <-waits; code != http.StatusGone {
+			t.Errorf("answered %d when the stream ended", code)
+		}
+	})
+}
+
+// A control plane that is slow to book gets all reports in the end.
+func TestASlowDatabaseLosesNoReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, _ := start(t, newSet())
+		booked := 0
+		h.cfg.RecordUsage = func(_ context.Context, r vpn.UsageReport) (uint64, error) {
+			time.Sleep(10 * time.Millisecond)
+			booked++
+			return r.Seq, nil
+		}
+		p := join(ctx, t, h, 1)
+		p.sync()
+		go func() {
+			for range 500 {
+				take[*wire.UsageAck](p)
+			}
+			_ = p.link.Close()
+		}()
+		for seq := range uint64(500) {
+			p.send(&wire.Usage{Stream: 1, Seq: seq + 1, Entries: make([]wire.UsageEntry, wire.MaxItems)})
+		}
+		<-p.ended
+		if booked != 500 {
+			t.Errorf("%d of 500 reports are booked", booked)
+		}
+	})
+}
