@@ -4,11 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
-
-	"stile/wire"
 )
 
 const (
@@ -87,6 +84,5 @@ func (a *admission) retryAfter() int {
 
 // refuseBusy asks a node to come back.
 func (l *Listener) refuseBusy(w http.ResponseWriter, a *admission) {
-	w.Header().Set("Retry-After", strconv.Itoa(a.retryAfter()))
-	l.refuse(w, http.StatusTooManyRequests, wire.NodeBusy)
+	l.refuseUntil(w, a.retryAfter())
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -55,7 +56,7 @@ func TestNodesWaitForAWelcome(t *testing.T) {
 
 func TestWhoeverIsTooManyIsAskedToComeBack(t *testing.T) {
 	h, _, _ := start(t, newSet())
-	l := &Listener{cfg: ListenerConfig{Hub: h}, hellos: newAdmission(0, 0), joins: newAdmission(0, 0)}
+	l := &Listener{cfg: ListenerConfig{Hub: h, Log: slog.New(slog.DiscardHandler)}, hellos: newAdmission(0, 0), joins: newAdmission(0, 0)}
 	seen := map[int]bool{}
 	for range 20_000 {
 		for name, call := range map[string]func(http.ResponseWriter, *http.Request){

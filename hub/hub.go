@@ -106,6 +106,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
+// millis is the time by a clock that only goes forward and is never 0.
+func (h *Hub) millis() int64 { return 1 + h.cfg.Now().Sub(h.began).Milliseconds() }
+
 // compare wakes the streams whose node stands elsewhere in the store than what was sent last.
 func (h *Hub) compare(ctx context.Context) {
 	streams := h.streams()

@@ -12,6 +12,8 @@ const (
 	// are sent again that were not answered for seconds, take 6.3 MB. The last body may go beyond them.
 	inboxFrames = 256
 	inboxBytes  = 8 << 20
+	// earlyBytes is for a link whose stream has not begun, before which a node has nothing to send but a Hello.
+	earlyBytes = 128 << 10
 	// frameBytes is what a frame takes besides its lists.
 	frameBytes = 128
 )
@@ -86,7 +88,11 @@ func (b *inbox) room(ctx context.Context) error {
 func (b *inbox) hasRoom() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.err != nil || len(b.frames) < inboxFrames && b.bytes < inboxBytes
+	most := inboxBytes
+	if b.tell == nil {
+		most = earlyBytes
+	}
+	return b.err != nil || len(b.frames) < inboxFrames && b.bytes < most
 }
 
 // take returns what waits, and leaves nothing.
@@ -122,6 +128,7 @@ func (b *inbox) close(err error) {
 func (b *inbox) onEnd(tell func(error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	poke(b.taken)
 	if b.tell = tell; b.err != nil {
 		tell(b.err)
 	}

@@ -31,12 +31,19 @@ func fullest() map[string]wire.Frame {
 	}
 }
 
+// begunInbox is one whose stream has begun.
+func begunInbox() *inbox {
+	in := newInbox()
+	in.onEnd(func(error) {})
+	return in
+}
+
 // However heavy the frames are that a node sends, few megabytes of them wait.
 func TestAnInboxIsBounded(t *testing.T) {
 	for name, f := range fullest() {
 		body := wire.Encode(f)
 		before := heap()
-		in := newInbox()
+		in := begunInbox()
 		taken := 0
 		for in.hasRoom() && taken < 300 {
 			copied, err := wire.Decode(body)
@@ -63,7 +70,7 @@ func TestAnInboxIsBounded(t *testing.T) {
 
 // What the largest honest node has under way, and once more what it repeats for want of an answer, finds room.
 func TestTwoWindowsOfTheLargestReportsWait(t *testing.T) {
-	in := newInbox()
+	in := begunInbox()
 	for i := range 2 * 32 {
 		if !in.hasRoom() {
 			t.Fatalf("no room for report %d", i)
@@ -71,6 +78,20 @@ func TestTwoWindowsOfTheLargestReportsWait(t *testing.T) {
 		if err := in.put(fullest()["usage"]); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestBeforeItsStreamBeginsANodeHasNothingToSendButAHello(t *testing.T) {
+	in := newInbox()
+	for _, room := range []bool{true, true, false} {
+		if in.hasRoom() != room {
+			t.Errorf("%d bytes wait; there should be room: %v", in.bytes, room)
+		}
+		_ = in.put(fullest()["hello"])
+	}
+	in.onEnd(func(error) {})
+	if in.room(t.Context()) != nil {
+		t.Error("no room when it has begun")
 	}
 }
 

@@ -95,6 +95,7 @@ func (l *Listener) stream(w http.ResponseWriter, r *http.Request, by caller) {
 	}
 	link := &streamLink{memberLink: newMemberLink(by, leave), w: w, control: http.NewResponseController(w)}
 	if !l.add(link.memberLink) {
+		leave()
 		l.refuseBusy(w, l.hellos)
 		return
 	}
@@ -115,6 +116,9 @@ func (l *Listener) admit(w http.ResponseWriter, r *http.Request, by caller) (lea
 		l.refuse(w, http.StatusServiceUnavailable, wire.NodeServerError)
 		return nil
 	}
+	if !l.mayVisit(w, by) {
+		return nil
+	}
 	if leave = l.hellos.enter(r.Context()); leave == nil {
 		l.refuseBusy(w, l.hellos)
 		return nil
@@ -133,11 +137,11 @@ func (l *Listener) run(ctx context.Context, m *memberLink, link outlet) {
 	}
 }
 
-// add takes a link on, to be removed in the end, unless the listener is stopping.
+// add takes a link on, to be removed in the end, unless its node has too many or the listener is stopping.
 func (l *Listener) add(m *memberLink) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.isStopping {
+	if l.isStopping || !l.each.enter(m.by.id) {
 		return false
 	}
 	l.links[m.name] = m
@@ -151,6 +155,7 @@ func (l *Listener) remove(m *memberLink) {
 	defer l.mu.Unlock()
 	delete(l.links, m.name)
 	delete(l.polls, m.name)
+	l.each.leave(m.by.id)
 	l.live.Done()
 }
 

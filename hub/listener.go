@@ -8,6 +8,7 @@ import (
 	"log"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -67,6 +68,9 @@ type Listener struct {
 	server *http.Server
 	hellos *admission
 	joins  *admission
+	visits visits
+	// each counts the links of each node.
+	each *tally
 
 	mu    sync.Mutex
 	links map[string]*memberLink // by their names
@@ -87,7 +91,7 @@ func NewListener(cfg ListenerConfig) (*Listener, error) {
 	if cfg.PollWait == 0 {
 		cfg.PollWait = wire.PollSeconds * time.Second
 	}
-	l := &Listener{cfg: cfg, hellos: newAdmission(hellosAtOnce, helloPatience), joins: newAdmission(joinsAtOnce, 0),
+	l := &Listener{cfg: cfg, hellos: newAdmission(hellosAtOnce, helloPatience), joins: newAdmission(joinsAtOnce, 0), each: newTally(math.MaxInt, linksEach),
 		links: make(map[string]*memberLink), polls: make(map[string]*pollLink)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.PathControl, l.control)
@@ -163,7 +167,7 @@ func (l *Listener) certified(h func(http.ResponseWriter, *http.Request, caller))
 // member lets members in, and nobody else.
 func (l *Listener) member(h func(http.ResponseWriter, *http.Request, caller)) http.HandlerFunc {
 	return l.certified(func(w http.ResponseWriter, r *http.Request, by caller) {
-		if l.isMember(w, r, by) {
+		if l.mayVisit(w, by) && l.isMember(w, r, by) {
 			h(w, r, by)
 		}
 	})

@@ -129,6 +129,7 @@ func (l *Listener) openPoll(w http.ResponseWriter, r *http.Request, by caller) {
 	}
 	p := &pollLink{memberLink: newMemberLink(by, leave), ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	if !l.add(p.memberLink) {
+		leave()
 		l.refuseBusy(w, l.hellos)
 		return
 	}

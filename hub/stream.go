@@ -203,8 +203,7 @@ func printable(text string, limit int) string {
 }
 
 func (s *stream) tick(ctx context.Context) {
-	now := s.hub.cfg.Now()
-	s.step(ctx, feed.Ticked{Now: 1 + now.Sub(s.hub.began).Milliseconds(), Wall: now.UnixMilli()})
+	s.step(ctx, feed.Ticked{Now: s.hub.millis(), Wall: s.hub.cfg.Now().UnixMilli()})
 }
 
 // step gives the machine an event and does what it wants.
