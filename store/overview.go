@@ -92,8 +92,8 @@ func (t *tx) countNode(nodeID, day int64, users map[int64]*userTraffic) error {
 	var sum traffic
 	for _, u := range users {
 		for _, k := range u.keys {
-			sum.up += k.up
-			sum.down += k.down
+			sum.up = min(sum.up+k.up, maxDayBytes)
+			sum.down = min(sum.down+k.down, maxDayBytes)
 		}
 	}
 	if sum == (traffic{}) {
@@ -103,7 +103,7 @@ func (t *tx) countNode(nodeID, day int64, users map[int64]*userTraffic) error {
 		INSERT INTO node_day (day, node_id, up, down)
 		VALUES ($1, $2, $3, $4)
 		ON CONFLICT (day, node_id) DO UPDATE
-		SET up = node_day.up + CASE WHEN node_day.up < `+maxSumText+` THEN excluded.up ELSE 0 END,
-			down = node_day.down + CASE WHEN node_day.down < `+maxSumText+` THEN excluded.down ELSE 0 END`, day, nodeID, sum.up, sum.down)
+		SET up = node_day.up + CASE WHEN node_day.up < `+maxDayText+` THEN excluded.up ELSE 0 END,
+			down = node_day.down + CASE WHEN node_day.down < `+maxDayText+` THEN excluded.down ELSE 0 END`, day, nodeID, sum.up, sum.down)
 	return err
 }

@@ -12,15 +12,14 @@ import (
 const (
 	// maxEntryBytes bounds what one entry of a report can count: 1 PiB, more than any node carries between two reports.
 	maxEntryBytes = 1 << 50
-	// maxDayBytes is what no key carries in a day: the day's sum stops growing there, and sums of days stay within 64 bits. A
-	// node in foreign hands may report as often as it likes.
+	// maxDayBytes is what neither a key nor a node carries in a day: the day's sum stops growing there, and sums of days stay within
+	// 64 bits. A node in foreign hands may report as often as it likes.
 	maxDayBytes = 1 << 52
-	// maxSumBytes is the same for all that a node carries in a day, and for what a user has used.
+	// maxSumBytes is the same for what a user has used.
 	maxSumBytes = 1 << 60
 
-	// The same in SQL.
+	// maxDayText is the same in SQL.
 	maxDayText = "4503599627370496"
-	maxSumText = "1152921504606846976"
 )
 
 // UserUsage implements vpn.KeyStore.
