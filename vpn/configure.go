@@ -199,8 +199,11 @@ func (s *Service) Rollouts(ctx context.Context, a *Actor, before int64, limit in
 }
 
 // NoteServing writes down what a node says that it serves: from now on keys name these ports. It returns what is wanted of
-// the node; nothing is of one whose server was removed.
+// the node; nothing is of one whose server was removed. CodeValidationFailed for what no node of a release can serve.
 func (s *Service) NoteServing(ctx context.Context, nodeID int64, serving NodeServing) (ConfiguredNode, error) {
+	if err := serving.check(); err != nil {
+		return ConfiguredNode{}, err
+	}
 	node, stopped, err := s.store.NoteServing(ctx, nodeID, serving, Audit{Action: "config.stop", SubjectID: nodeID})
 	if errors.Is(err, ErrNotFound) {
 		return ConfiguredNode{}, nil

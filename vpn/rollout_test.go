@@ -401,3 +401,24 @@ func TestReplicasTakeEachStepOnce(t *testing.T) {
 		}
 	}
 }
+
+// What a node says that it serves is what keys name: a method that nobody speaks, or ports that cannot be, is not written down.
+func TestPortsThatCannotBeAreNotNoted(t *testing.T) {
+	f := newFleet(t, setup(t), 1)
+	id, ports := f.servers[0].ID, f.servers[0].Ports()
+	for name, change := range map[string]func(*vpn.NodePorts){
+		"another method": func(p *vpn.NodePorts) { p.Method = "rot13\u202e" },
+		"no method":      func(p *vpn.NodePorts) { p.Method = "" },
+		"no port":        func(p *vpn.NodePorts) { p.Shadowsocks = 0 },
+	} {
+		said := ports
+		change(&said)
+		if _, err := f.NoteServing(t.Context(), id, vpn.NodeServing{NodeConfig: vpn.NodeConfig{Rev: 5, NodePorts: said}}); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	server, err := f.NodeServer(t.Context(), id)
+	if err != nil || server.Ports() != ports {
+		t.Errorf("keys name %+v, %v", server.Ports(), err)
+	}
+}
