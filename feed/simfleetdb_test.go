@@ -89,6 +89,9 @@ func (s *fleetStore) NoteServing(_ context.Context, id int64, said vpn.NodeServi
 	if said.RefusedRev == 0 {
 		return *n, 0, nil
 	}
+	if said.RefusedRev != n.Wanted.Rev {
+		return *n, 0, nil
+	}
 	db.refused[said.RefusedRev] = true
 	if f.bug == "a refusal stops nothing" {
 		return *n, 0, nil

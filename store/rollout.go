@@ -105,8 +105,8 @@ func (s *Store) NoteServing(ctx context.Context, nodeID int64, serving vpn.NodeS
 			return err
 		}
 		var err error
-		if node, err = t.noteServing(nodeID, serving); err != nil || serving.RefusedRev == 0 {
-			return err
+		if node, err = t.noteServing(nodeID, serving); err != nil || serving.RefusedRev == 0 || serving.RefusedRev != node.Wanted.Rev {
+			return err // a node stops only what it was asked to take
 		}
 		n, err := t.exec(`
 			UPDATE rollout

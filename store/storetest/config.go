@@ -102,6 +102,15 @@ func configuredNodes(w *world) {
 	is(w, "state", newest[0].State, vpn.RolloutStopped)
 	is(w, "why", newest[0].Why, vpn.RefusalText(other.ID, "port 9001 is in use"))
 
+	// A node stops no roll-out that it was not asked to take.
+	rev = w.give(ports(9100, 0), server.ID)
+	refusal.RefusedRev = rev
+	_, stopped = note(other.ID, refusal)
+	is(w, "stopped by a node that was not asked", stopped, 0)
+	newest, err = w.store.Rollouts(w.ctx, 0, 1)
+	w.ok(err)
+	is(w, "state after that", newest[0].State, vpn.RolloutRunning)
+
 	configsAhead(w, rev, server, other, note)
 }
 
