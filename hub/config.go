@@ -53,7 +53,7 @@ func (s *stream) readConfig(ctx context.Context) feed.Event {
 func (s *stream) configEvent(ctx context.Context, n *vpn.ConfiguredNode, err error) feed.Event {
 	if err != nil {
 		if ctx.Err() == nil {
-			s.hub.cfg.Log.Error("a node's configuration cannot be read or written down", "node", s.id, "error", err)
+			s.tell(s.hub.cfg.Log.Error, "a node's configuration cannot be read or written down", "error", err)
 		}
 		return feed.ConfigFailed{}
 	}

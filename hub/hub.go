@@ -175,7 +175,7 @@ func (h *Hub) begin(ctx context.Context, s *stream) error {
 // end takes an ended stream away. A node that is handed over counts as online until it is back somewhere.
 func (h *Hub) end(ctx context.Context, s *stream, isHandedOver bool) {
 	if s.node.detach(s, isHandedOver) {
-		h.cfg.Log.Info("a node is offline", "node", s.id)
+		s.tell(h.cfg.Log.Info, "a node is offline")
 	}
 	close(s.ended)
 	switch {

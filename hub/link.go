@@ -133,7 +133,7 @@ func (l *Listener) admit(w http.ResponseWriter, r *http.Request, by caller) (lea
 // run drives a link until it ends, and says why if the reason is worth telling.
 func (l *Listener) run(ctx context.Context, m *memberLink, link outlet) {
 	if err := l.cfg.Hub.serve(ctx, m.by.id, link, m.in); err != nil {
-		l.cfg.Log.Info("a node's stream ended", "node", m.by.id, "reason", err)
+		l.cfg.Hub.tell(l.cfg.Hub.node(m.by.id), l.cfg.Log.Info, "a node's stream ended", "reason", err)
 	}
 }
 

@@ -16,11 +16,30 @@ type node struct {
 	allowance  feed.Allowance
 
 	mu     sync.Mutex
-	stream *stream // the one here; nil: none
+	lines  feed.Bucket // in the log
+	stream *stream     // the one here; nil: none
 	// state is that of the node's newest stream, here or at another replica.
 	state vpn.NodeStream
 	// changed is closed, and replaced, when state.Session, state.Applied or state.IsOnline changes.
 	changed chan struct{}
+}
+
+// lineRate is what is logged of one node. One that cannot be served while the database is away, which is tried again each minute, stays
+// below it.
+var lineRate = feed.Rate{Most: 300, Every: 20_000} //nolint:gochecknoglobals // a table of one row
+
+// tell logs something of a node, unless the log would be full of that node.
+func (h *Hub) tell(n *node, log func(string, ...any), message string, args ...any) {
+	n.mu.Lock()
+	id := n.state.NodeID
+	wait, isNews := n.lines.Take(h.millis(), lineRate)
+	n.mu.Unlock()
+	switch {
+	case isNews:
+		h.cfg.Log.Warn("a node makes more news than are told: some are left out from now on", "node", id)
+	case wait == 0:
+		log(message, append([]any{"node", id}, args...)...)
+	}
 }
 
 func newNode(id int64) *node {

@@ -24,7 +24,7 @@ func wireKey(k *vpn.NodeKey) wire.Key {
 
 func (s *stream) failed(ctx context.Context, what string, err error) feed.Event {
 	if ctx.Err() == nil {
-		s.hub.cfg.Log.Error("a node's set cannot be read", "node", s.id, "read", what, "error", err)
+		s.tell(s.hub.cfg.Log.Error, "a node's set cannot be read", "read", what, "error", err)
 	}
 	return feed.ReadFailed{}
 }

@@ -131,7 +131,7 @@ func (s *stream) stop() { s.cancel(errReplaced) }
 func (s *stream) drive(ctx context.Context) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			s.hub.cfg.Log.Error("a node's stream panicked", "node", s.id, "error", fmt.Errorf("%v\n%s", cause, debug.Stack()))
+			s.tell(s.hub.cfg.Log.Error, "a node's stream panicked", "error", fmt.Errorf("%v\n%s", cause, debug.Stack()))
 			s.cancel(errPanicked)
 		}
 	}()
@@ -221,16 +221,15 @@ func (s *stream) step(ctx context.Context, e feed.Event) {
 }
 
 func (s *stream) perform(ctx context.Context, f feed.Effect) {
-	log := s.hub.cfg.Log
 	switch f := f.(type) {
 	case feed.Send:
 		s.send(ctx, f.Frame)
 	case feed.Close:
 		s.cancel(errors.New(f.Why))
 	case feed.Alarm:
-		log.Error("a node needs attention", "node", s.id, "reason", f.Why)
+		s.tell(s.hub.cfg.Log.Error, "a node needs attention", "reason", f.Why)
 	case feed.Quarantined:
-		log.Error("a node cannot hold keys, which are left out until they change", "node", s.id, "count", len(f.KeyIDs), "keys", few(f.KeyIDs))
+		s.tell(s.hub.cfg.Log.Error, "a node cannot hold keys, which are left out until they change", "count", len(f.KeyIDs), "keys", few(f.KeyIDs))
 	case feed.ReadPosition:
 		s.step(ctx, s.readPosition(ctx))
 	case feed.ReadChanges:
@@ -248,14 +247,14 @@ func (s *stream) perform(ctx context.Context, f feed.Effect) {
 	case feed.BookUsage:
 		s.bookUsage(ctx, f.Report)
 	case feed.Welcomed:
-		log.Info("a node is online", "node", s.id)
+		s.tell(s.hub.cfg.Log.Info, "a node is online")
 		s.update(true, func(n *vpn.NodeStream) {
 			n.IsOnline, n.Version, n.Load, n.ActiveDevices, n.Sessions, n.At = true, s.version, 0, 0, 0, s.hub.cfg.Now()
 		})
 		poke(s.hub.notes.soon)
 	case feed.Acked:
 		if ids := s.node.newlyRefused(f.Refused); len(ids) > 0 {
-			log.Error("a node refuses keys", "node", s.id, "count", len(ids), "keys", few(ids))
+			s.tell(s.hub.cfg.Log.Error, "a node refuses keys", "count", len(ids), "keys", few(ids))
 		}
 		s.update(true, func(n *vpn.NodeStream) {
 			n.Epoch, n.Applied = s.machine.Epoch(), f.Rev
@@ -276,6 +275,11 @@ func within(number, most int64) int { return int(min(max(number, 0), most)) }
 
 // few is what a log line names of many keys: a node says how many they are.
 func few(ids []int64) []int64 { return ids[:min(len(ids), 16)] }
+
+// tell logs something of the stream's node.
+func (s *stream) tell(log func(string, ...any), message string, args ...any) {
+	s.hub.tell(s.node, log, message, args...)
+}
 
 // update changes what is known of the node; others who wait for such a change are told at once, or within a second.
 func (s *stream) update(isAwaited bool, change func(*vpn.NodeStream)) {
@@ -300,7 +304,7 @@ func (s *stream) bookUsage(ctx context.Context, u *wire.Usage) {
 	if u.Seq == 1 {
 		if s.usageStreams++; s.usageStreams > maxUsageStreams {
 			if s.usageStreams == maxUsageStreams+1 {
-				s.hub.cfg.Log.Error("a node begins more usage streams than it may; their reports are not booked", "node", s.id)
+				s.tell(s.hub.cfg.Log.Error, "a node begins more usage streams than it may; their reports are not booked")
 			}
 			return
 		}
@@ -313,7 +317,7 @@ func (s *stream) bookUsage(ctx context.Context, u *wire.Usage) {
 	cursor, err := s.hub.cfg.RecordUsage(ctx, r)
 	if err != nil { // the node sends it again
 		if ctx.Err() == nil {
-			s.hub.cfg.Log.Error("usage cannot be booked", "node", s.id, "error", err)
+			s.tell(s.hub.cfg.Log.Error, "usage cannot be booked", "error", err)
 		}
 		return
 	}

@@ -110,3 +110,30 @@ func TestANodeHasButSoManyLinks(t *testing.T) {
 	}
 	end(l)
 }
+
+// However often a node comes, goes and gives cause for alarm, the log is not full of it.
+func TestWhatIsLoggedOfANodeIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, log := start(t, newSet())
+		began := time.Now()
+		for range 2 * lineRate.Most { // as often as the listener allows
+			p := joinAs(ctx, t, h, &wire.Hello{NodeID: 1, Epoch: 1, Rev: 1, Count: 9})
+			synctest.Wait()
+			_ = p.link.Close()
+			<-p.ended
+			time.Sleep(time.Duration(visitRate.Every) * time.Millisecond)
+		}
+		most := lineRate.Most + 2 + int(time.Since(began).Milliseconds()/lineRate.Every)
+		if n := strings.Count(log.String(), "\n"); n > most || n < lineRate.Most {
+			t.Errorf("%d lines, want at most %d", n, most)
+		}
+		if n := strings.Count(log.String(), "some are left out"); n != 1 {
+			t.Errorf("that lines are left out is told %d times", n)
+		}
+		other := join(ctx, t, h, 2)
+		other.sync()
+		if !strings.Contains(log.String(), "a node is online\" node=2") {
+			t.Error("nothing is told of another node")
+		}
+	})
+}
