@@ -410,6 +410,23 @@ func TestUsageStreamsOfANodeAreBounded(t *testing.T) {
 	})
 }
 
+// A node may name as many refused keys as a frame holds, again and again: looking what is new among them costs no more than reading
+// them.
+func TestRefusedKeysCostLittle(t *testing.T) {
+	n := newNode(1)
+	ids := make([]int64, wire.MaxItems)
+	for i := range ids {
+		ids[i] = -1<<63 + int64(i)
+	}
+	n.state.Refused = vpn.NewKeyIDs(ids[1:]...)
+	if news := n.newlyRefused(ids); len(news) != 1 || news[0] != ids[0] {
+		t.Errorf("new: %v", news)
+	}
+	if n := testing.AllocsPerRun(1, func() { n.newlyRefused(ids) }); n > 100 {
+		t.Errorf("%.0f allocations", n)
+	}
+}
+
 func TestABeatIsTakenWithinReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, ctx, _ := start(t, newSet())

@@ -161,8 +161,11 @@ func (n *node) waitApplied(ctx context.Context, rev int64) bool {
 
 // newlyRefused returns those of the keys that were not refused when the stream last told.
 func (n *node) newlyRefused(ids []int64) []int64 {
-	before := n.now().Refused
-	return slices.DeleteFunc(slices.Clone(ids), before.Has)
+	before := n.now().Refused.All()
+	return slices.DeleteFunc(slices.Clone(ids), func(id int64) bool {
+		_, isKnown := slices.BinarySearch(before, id)
+		return isKnown
+	})
 }
 
 func (n *node) now() vpn.NodeStream {
