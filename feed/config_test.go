@@ -71,6 +71,13 @@ func TestNodeRefusesForGood(t *testing.T) {
 	if s := n.config.serving; s.RefusedRev != 7 || s.Why != wire.ConfigUnfit || s.Ports != before {
 		t.Errorf("ports that cannot be: %+v", s)
 	}
+	n.Step(Received{&wire.Config{Rev: 8, Ports: after, KeepSeconds: maxKeepSeconds + 1}})
+	if s := n.config.serving; s.RefusedRev != 8 || s.Why != wire.ConfigUnfit {
+		t.Errorf("ports of before for longer than can be: %+v", s)
+	}
+	if _, opens := has[OpenPorts](n.Step(Received{&wire.Config{Rev: 9, Ports: after, KeepSeconds: maxKeepSeconds}})); !opens {
+		t.Error("ports of before for as long as can be are refused")
+	}
 }
 
 func TestANodeWithoutPortsTakesNoConfiguration(t *testing.T) {

@@ -16,6 +16,13 @@ const (
 	nodeLive               // the Welcome is in
 )
 
+// maxKeys and maxRevoked bound what a node holds, ten times what the largest has: whatever a control plane sends, the machine's
+// memory lasts.
+const (
+	maxKeys    = 1 << 20
+	maxRevoked = 1 << 22
+)
+
 // NodeConfig is who a node is.
 type NodeConfig struct {
 	ID      int64
@@ -138,6 +145,12 @@ func (n *Node) close(why string) []Effect {
 	return []Effect{Close{why}}
 }
 
+// overflow gives up a control plane that sends more than a node can hold. What the node has goes on.
+func (n *Node) overflow() []Effect {
+	const why = "the control plane sends more keys than a node can hold"
+	return append([]Effect{Alarm{why}}, n.close(why)...)
+}
+
 func (n *Node) tick(now int64) []Effect {
 	n.now = now
 	if n.phase != nodeOffline && now-n.heardAt > Silence {
@@ -180,10 +193,16 @@ func (n *Node) receive(f wire.Frame) []Effect {
 		if f.Epoch != n.epoch {
 			return n.close("a set of another epoch than the welcome's")
 		}
+		if f.Count > maxKeys {
+			return n.overflow()
+		}
 		n.staged = newStaging(f, n.state)
 	case *wire.PatchBegin:
 		if f.Epoch != n.epoch {
 			return n.close("a set of another epoch than the welcome's")
+		}
+		if f.Count > maxKeys {
+			return n.overflow()
 		}
 		n.staged = newPatch(f, n.state)
 	case *wire.RevokedAsk:
@@ -195,6 +214,9 @@ func (n *Node) receive(f wire.Frame) []Effect {
 			rev := n.staged.next.Rev
 			n.staged = nil
 			return n.nack(rev, wire.WhyDigest, nil)
+		}
+		if n.staged != nil && len(n.staged.next.Revoked) > maxRevoked {
+			return n.overflow()
 		}
 	case *wire.SnapshotEnd:
 		return n.replace(f.Rev, f.Items)
@@ -220,7 +242,7 @@ func (n *Node) welcome(w *wire.Welcome) []Effect {
 		return n.close(fmt.Sprintf("a welcome of unknown mode %d", w.Mode))
 	}
 	n.phase, n.session, n.epoch = nodeLive, w.Session, w.Epoch
-	n.heartbeat, n.beatAt = max(1, w.HeartbeatSeconds)*1000, n.now
+	n.heartbeat, n.beatAt = min(max(1, w.HeartbeatSeconds), Silence/1000)*1000, n.now
 	if n.epoch == n.state.Epoch {
 		n.state.forget(w.Floor)
 	}
@@ -260,6 +282,9 @@ func (n *Node) follow(d *wire.Delta) []Effect {
 		return n.nack(d.ToRev, wire.WhyRevoked, nil)
 	}
 	count, digest := n.state.preview(d)
+	if count > maxKeys || len(n.state.Revoked)+len(d.Dels) > maxRevoked {
+		return n.overflow()
+	}
 	if d.IsComplete && (count != d.Count || digest != d.Digest) {
 		return n.nack(d.ToRev, wire.WhyDigest, nil)
 	}

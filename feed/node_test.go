@@ -221,3 +221,52 @@ func TestNodeBeatsAndGivesUp(t *testing.T) {
 		t.Error("open after the limit of silence")
 	}
 }
+
+// Whatever a control plane sends, a node holds no more than its machine's memory.
+func TestNodeHoldsButSoManyKeys(t *testing.T) {
+	full := stateWith(5)
+	for id := range int64(maxKeys) {
+		full.Keys[id] = wire.Key{}
+	}
+	dead := stateWith(5)
+	for id := range int64(maxRevoked) {
+		dead.Revoked[id] = 5
+	}
+	for name, c := range map[string]struct {
+		state  *State
+		frames []wire.Frame
+		isOver bool
+	}{
+		"a set at the bound":    {stateWith(5), []wire.Frame{&wire.SnapshotBegin{Epoch: 1, Rev: 6, Count: maxKeys}}, false},
+		"a set past it":         {stateWith(5), []wire.Frame{&wire.SnapshotBegin{Epoch: 1, Rev: 6, Count: maxKeys + 1}}, true},
+		"a patch past it":       {stateWith(5), []wire.Frame{&wire.PatchBegin{Epoch: 1, Rev: 6, Count: maxKeys + 1}}, true},
+		"a key in place":        {full, []wire.Frame{&wire.Delta{FromRev: 5, ToRev: 6, Puts: []wire.Key{{ID: 1, Seed: wire.Seed{1}}}}}, false},
+		"one more key":          {full, []wire.Frame{&wire.Delta{FromRev: 5, ToRev: 6, Puts: []wire.Key{{ID: maxKeys, Seed: wire.Seed{1}}}}}, true},
+		"one more revoked":      {dead, []wire.Frame{&wire.Delta{FromRev: 5, ToRev: 6, Dels: []wire.Removal{{KeyID: -1, Reason: wire.ReasonRevoked}}}}, true},
+		"one more with the set": {dead, []wire.Frame{&wire.SnapshotBegin{Epoch: 1, Rev: 6}, &wire.SnapshotChunk{Dels: []wire.Removal{{KeyID: -1, Reason: wire.ReasonRevoked}}}}, true},
+	} {
+		n := joined(t, c.state)
+		var out []Effect
+		for _, f := range c.frames {
+			out = append(out, n.Step(Received{f})...)
+		}
+		_, closes := has[Close](out)
+		_, alarms := has[Alarm](out)
+		if closes != c.isOver || alarms != c.isOver || n.IsLive() == c.isOver {
+			t.Errorf("%s: %+v", name, out)
+		}
+	}
+}
+
+// A control plane cannot have a node never give a sign of life, or always.
+func TestNodeBeatsWithinReason(t *testing.T) {
+	for asked, want := range map[int64]int64{-1 << 63: 1000, 0: 1000, 15: 15_000, 45: Silence, 46: Silence, 1<<63 - 1: Silence} {
+		n := NewNode(NodeConfig{ID: 1}, NewState(), nil)
+		n.Step(Ticked{Now: 1000})
+		n.Step(Connected{})
+		n.Step(Received{&wire.Welcome{Epoch: 1, Mode: wire.ModeResume, HeartbeatSeconds: asked}})
+		if n.heartbeat != want {
+			t.Errorf("asked for %d s: %d ms, want %d", asked, n.heartbeat, want)
+		}
+	}
+}

@@ -6,6 +6,9 @@ import (
 	"stile/wire"
 )
 
+// maxKeepSeconds bounds how long ports of before stay open: a little more than can be asked for.
+const maxKeepSeconds = 31 * 24 * 3600
+
 // configNode is the node's side of its configuration. It takes a configuration in this order: ports are opened, the
 // configuration is written down, what was opened is served, the server is told. Whatever fails, what was served goes on
 // being served, and the revision is refused for good: who wants another try gives the same another revision.
@@ -25,7 +28,7 @@ func (n *Node) configure(c *wire.Config) []Effect {
 		return nil
 	case c.Rev <= max(s.Rev, s.RefusedRev):
 		return n.tellServing() // it came twice, or late
-	case c.Check() != nil || c.KeepSeconds < 0:
+	case c.Check() != nil || c.KeepSeconds < 0 || c.KeepSeconds > maxKeepSeconds:
 		return n.refuseConfig(c.Rev, wire.ConfigUnfit, "")
 	}
 	n.config.pending = c
