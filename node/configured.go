@@ -44,6 +44,9 @@ type OldPorts struct {
 	Until int64 `json:"until"`
 }
 
+// maxOldPorts bounds how many sets of ports of before are open at a time. Each lasts for a day or some.
+const maxOldPorts = 64
+
 const configuredName = "config.json"
 
 // LoadConfigured reads what a state directory holds; the zero Configured when no configuration came yet.
@@ -77,6 +80,10 @@ func (a *Agent) loadConfigured() *wire.Serving {
 }
 
 func (a *Agent) openPorts(ctx context.Context, c *wire.Config) {
+	if len(a.configured.Old) >= maxOldPorts {
+		a.step(ctx, feed.PortsOpened{Why: wire.ConfigPorts, Detail: "too many ports of before are open still"})
+		return
+	}
 	why, detail := a.cfg.Ports.Open(ctx, c.Ports)
 	a.step(ctx, feed.PortsOpened{Why: why, Detail: detail})
 }

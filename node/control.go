@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"stile/wire"
@@ -120,13 +121,20 @@ func (c *control) do(ctx context.Context, method, path, stream string, body io.R
 	defer func() { _ = answer.Body.Close() }()
 	refused := &RefusedError{Status: answer.StatusCode}
 	var problem wire.NodeProblem
-	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&problem); err == nil {
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&problem); err == nil && isCode(problem.Code) {
 		refused.Code = problem.Code
 	}
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		refused.RetryAfter = min(time.Duration(seconds)*time.Second, lastPause)
 	}
 	return nil, refused
+}
+
+// isCode reports whether a text is like the codes of a control plane, of a later release too. Anybody may have answered, and it is
+// printed.
+func isCode(text string) bool {
+	const words = "abcdefghijklmnopqrstuvwxyz0123456789_"
+	return len(text) <= 64 && !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune(words, r) })
 }
 
 // ask makes a request with JSON both ways and returns the certificates of who answered. body nil is a GET.

@@ -99,7 +99,7 @@ func (l *link) poll() ([]wire.Frame, error) {
 		return nil, nil
 	}
 	var frames []wire.Frame
-	for r := bufio.NewReader(answer.Body); ; {
+	for r := bufio.NewReader(http.MaxBytesReader(nil, answer.Body, wire.MaxNodeBody)); ; {
 		f, err := wire.Read(r)
 		switch {
 		case err == nil:
