@@ -258,7 +258,7 @@ func (s *Server) welcome(p Position, cursors map[uint64]uint64) []Effect {
 		case s.isRaised || h.Epoch > min(maxEpoch, p.Epoch+maxLead) || s.hasPeers && !isAhead:
 			return append([]Effect{Alarm{why}}, s.close(why)...)
 		case !s.hasPeers:
-			told, wait := s.spend(&s.allowance.raises, raises, "is ahead of the database, as after a restore,")
+			told, wait := s.spend(&s.allowance.raises, raises, fmt.Sprintf("claims epoch %d, as after a restore of the database,", h.Epoch))
 			if wait > 0 {
 				return append(told, s.close(why)...)
 			}

@@ -8,7 +8,7 @@ func (w *world) connect() {
 		w.serving = w.old
 	}
 	raises := w.bug == "an old primary raises its epoch" && w.serving == w.old
-	w.server = NewServer(ServerConfig{NodeID: 1, Session: w.rng.Uint64(), Quarantine: w.q, HasPeers: w.hasPeers && !raises})
+	w.server = NewServer(ServerConfig{NodeID: 1, Session: w.rng.Uint64(), Quarantine: w.q, Allowance: w.allows, HasPeers: w.hasPeers && !raises})
 	w.stepServer(Ticked{Now: w.now, Wall: w.now + w.serverSkew})
 	w.stepNode(Connected{})
 }
@@ -19,7 +19,7 @@ func (w *world) stepServer(e Event) {
 	}
 	for _, f := range w.server.Step(e) {
 		if w.crashes() {
-			w.q = Quarantine{} // it is in memory only
+			w.q, w.allows = Quarantine{}, new(Allowance) // they are in memory only
 			w.cutLink()
 		}
 		if w.server == nil {

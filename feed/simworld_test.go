@@ -41,6 +41,7 @@ type world struct {
 	acked   int64   // by the present stream
 	reading Event   // the answer of a read, on its way
 	q       Quarantine
+	allows  *Allowance
 
 	disk    *simDisk
 	oldDisk *simDisk
@@ -64,7 +65,7 @@ type world struct {
 }
 
 func newWorld(seed uint64, bug string) *world {
-	w := &world{made: map[int64]bool{}, rng: rand.New(rand.NewPCG(seed, 77)), bug: bug, now: 1000, db: newSimDB(), high: 1, hasPeers: seed%3 == 0, q: Quarantine{},
+	w := &world{made: map[int64]bool{}, rng: rand.New(rand.NewPCG(seed, 77)), bug: bug, now: 1000, db: newSimDB(), high: 1, hasPeers: seed%3 == 0, q: Quarantine{}, allows: new(Allowance),
 		disk:  &simDisk{state: NewState(), reports: map[uint64][]*wire.Usage{}},
 		truth: map[int64]int64{}, uncertain: map[int64]int64{}, dead: map[int64]bool{}, confirmed: map[int64]wire.Key{}}
 	w.backup, w.oldDisk = w.db.clone(), w.disk.clone()
