@@ -410,6 +410,47 @@ func TestUsageStreamsOfANodeAreBounded(t *testing.T) {
 	})
 }
 
+// A node that begins usage streams all the time leaves room for those of the machine that takes its place.
+func TestUsageStreamsBeginSoOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ctx, log := start(t, newSet())
+		p := join(ctx, t, h, 1)
+		p.sync()
+		booked := func(from, to int) (n int) {
+			for stream := from; stream < to; stream++ {
+				p.send(&wire.Usage{Stream: uint64(stream), Seq: 1})
+				synctest.Wait()
+				short, stop := context.WithTimeout(ctx, time.Millisecond)
+				f, err := p.link.Receive(short)
+				stop()
+				if _, isAck := f.(*wire.UsageAck); err == nil && isAck {
+					n++
+				}
+			}
+			return n
+		}
+		if n := booked(1, 1+beginRate.Most); n != beginRate.Most {
+			t.Fatalf("%d of %d are booked", n, beginRate.Most)
+		}
+		if n := booked(1, 10); n != 9 { // the answers were lost
+			t.Errorf("of 9 reports that come twice %d are answered", n)
+		}
+		if n := booked(5000, 5010); n > 1 { // a millisecond passes with each that is not answered
+			t.Errorf("%d are booked past the bound", n)
+		}
+		time.Sleep(time.Duration(beginRate.Every) * time.Millisecond)
+		if n := strings.Count(log.String(), "more often than nodes do"); n != 1 {
+			t.Errorf("told %d times: %s", n, log)
+		}
+		again := join(ctx, t, h, 1)
+		again.sync()
+		again.send(&wire.Usage{Stream: 5001, Seq: 1})
+		if ack := take[*wire.UsageAck](again); ack.Stream != 5001 {
+			t.Errorf("in time: %+v", ack)
+		}
+	})
+}
+
 // A node may name as many refused keys as a frame holds, again and again: looking what is new among them costs no more than reading
 // them.
 func TestRefusedKeysCostLittle(t *testing.T) {

@@ -11,9 +11,10 @@ import (
 
 // node is what the hub knows of one node, across its streams.
 type node struct {
-	// quarantine and allowance are the present stream's to use; attach hands them over.
+	// quarantine, allowance and begins, of usage streams, are the present stream's to use; attach hands them over.
 	quarantine feed.Quarantine
 	allowance  feed.Allowance
+	begins     feed.Bucket
 
 	mu     sync.Mutex
 	lines  feed.Bucket // in the log

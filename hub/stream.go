@@ -52,8 +52,9 @@ type stream struct {
 
 	version string   // of the node's program
 	held    []uint64 // the usage streams of the node, guarded by node.mu
-	// usageStreams is how many usage streams of the node are in the database.
+	// usageStreams is how many usage streams of the node are in the database, begun those that began here.
 	usageStreams int
+	begun        map[uint64]bool
 	cancel       context.CancelCauseFunc
 	ended        chan struct{}
 }
@@ -297,17 +298,42 @@ func (s *stream) send(ctx context.Context, f wire.Frame) {
 }
 
 // maxUsageStreams bounds the usage streams of a node whose cursors are kept, for 30 days: one for each time that its process
-// started and carried something.
+// started and carried something. beginRate is how often it may begin one: so seldom that in 30 days there is always room for the
+// machine that takes a node's place.
 const maxUsageStreams = 1 << 16
 
-func (s *stream) bookUsage(ctx context.Context, u *wire.Usage) {
-	if u.Seq == 1 {
-		if s.usageStreams++; s.usageStreams > maxUsageStreams {
-			if s.usageStreams == maxUsageStreams+1 {
-				s.tell(s.hub.cfg.Log.Error, "a node begins more usage streams than it may; their reports are not booked")
-			}
-			return
+var beginRate = feed.Rate{Most: 1024, Every: 60_000} //nolint:gochecknoglobals // a table of one row
+
+// mayBegin counts a usage stream with its first report, which the node sends again until it is booked.
+func (s *stream) mayBegin(usage uint64) bool {
+	if s.begun[usage] {
+		return true
+	}
+	if s.usageStreams >= maxUsageStreams {
+		if s.usageStreams == maxUsageStreams {
+			s.tell(s.hub.cfg.Log.Error, "a node has more usage streams than it may; their reports are not booked")
+			s.usageStreams++
 		}
+		return false
+	}
+	wait, isNews := s.node.begins.Take(s.hub.millis(), beginRate)
+	if isNews {
+		s.tell(s.hub.cfg.Log.Error, "a node begins usage streams more often than nodes do; their reports have to wait; it may be in foreign hands")
+	}
+	if wait > 0 {
+		return false
+	}
+	s.usageStreams++
+	if s.begun == nil {
+		s.begun = make(map[uint64]bool)
+	}
+	s.begun[usage] = true
+	return true
+}
+
+func (s *stream) bookUsage(ctx context.Context, u *wire.Usage) {
+	if u.Seq == 1 && !s.mayBegin(u.Stream) {
+		return
 	}
 	s.hold(u.Stream)
 	r := vpn.UsageReport{NodeID: s.id, Stream: u.Stream, Seq: u.Seq, To: time.UnixMilli(u.To), Entries: make([]vpn.UsageEntry, len(u.Entries))}
