@@ -27,7 +27,7 @@ const maxShadowsocksPorts = 4096
 // check names the field that no node can be configured so.
 func (p NodePorts) check() error {
 	switch {
-	case p.Shadowsocks < 1 || p.Count < 1 || p.Count > maxShadowsocksPorts || p.Shadowsocks+p.Count > 65_536:
+	case p.Shadowsocks < 1 || p.Count < 1 || p.Count > maxShadowsocksPorts || p.Shadowsocks > 65_536-p.Count:
 		return invalid("ports", "in")
 	case p.HTTPS < 0 || p.HTTPS > 65_535 || p.HTTPS >= p.Shadowsocks && p.HTTPS < p.Shadowsocks+p.Count:
 		return invalid("https_port", "in")

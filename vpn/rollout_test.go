@@ -407,9 +407,10 @@ func TestPortsThatCannotBeAreNotNoted(t *testing.T) {
 	f := newFleet(t, setup(t), 1)
 	id, ports := f.servers[0].ID, f.servers[0].Ports()
 	for name, change := range map[string]func(*vpn.NodePorts){
-		"another method": func(p *vpn.NodePorts) { p.Method = "rot13\u202e" },
-		"no method":      func(p *vpn.NodePorts) { p.Method = "" },
-		"no port":        func(p *vpn.NodePorts) { p.Shadowsocks = 0 },
+		"another method":          func(p *vpn.NodePorts) { p.Method = "rot13\u202e" },
+		"no method":               func(p *vpn.NodePorts) { p.Method = "" },
+		"a port past all numbers": func(p *vpn.NodePorts) { p.Shadowsocks = 1<<63 - 1 },
+		"no port":                 func(p *vpn.NodePorts) { p.Shadowsocks = 0 },
 	} {
 		said := ports
 		change(&said)

@@ -25,7 +25,7 @@ const MaxPorts = 4096
 
 // Check says whether a node can listen there at all.
 func (p Ports) Check() error {
-	if p.Shadowsocks < 1 || p.Count < 1 || p.Count > MaxPorts || p.Shadowsocks+p.Count > 1<<16 || p.HTTPS < 0 || p.HTTPS > 65_535 || p.holds(p.HTTPS) {
+	if p.Shadowsocks < 1 || p.Count < 1 || p.Count > MaxPorts || p.Shadowsocks > 1<<16-p.Count || p.HTTPS < 0 || p.HTTPS > 65_535 || p.holds(p.HTTPS) {
 		return ErrPorts
 	}
 	return nil

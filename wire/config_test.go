@@ -9,7 +9,7 @@ func TestPortsRefuseOnePast(t *testing.T) {
 		}
 	}
 	for _, p := range []Ports{
-		{Shadowsocks: 0, Count: 1, HTTPS: 0}, {Shadowsocks: -1, Count: 1, HTTPS: 0}, {Shadowsocks: 1, Count: 0, HTTPS: 0}, {Shadowsocks: 65_535, Count: 2, HTTPS: 0}, {Shadowsocks: 65_536, Count: 1, HTTPS: 0}, {Shadowsocks: 1, Count: MaxPorts + 1, HTTPS: 0}, {Shadowsocks: 1 << 62, Count: 1 << 62, HTTPS: 0}, {Shadowsocks: 8388, Count: 1, HTTPS: 65_536}, {Shadowsocks: 8388, Count: 1, HTTPS: -1},
+		{Shadowsocks: 0, Count: 1, HTTPS: 0}, {Shadowsocks: -1, Count: 1, HTTPS: 0}, {Shadowsocks: 1, Count: 0, HTTPS: 0}, {Shadowsocks: 65_535, Count: 2, HTTPS: 0}, {Shadowsocks: 65_536, Count: 1, HTTPS: 0}, {Shadowsocks: 1, Count: MaxPorts + 1, HTTPS: 0}, {Shadowsocks: 1 << 62, Count: 1 << 62, HTTPS: 0}, {Shadowsocks: 1<<63 - 1, Count: 1, HTTPS: 0}, {Shadowsocks: 8388, Count: 1, HTTPS: 65_536}, {Shadowsocks: 8388, Count: 1, HTTPS: -1},
 		{Shadowsocks: 8388, Count: 16, HTTPS: 8388}, {Shadowsocks: 8388, Count: 16, HTTPS: 8403},
 	} {
 		if p.Check() == nil {

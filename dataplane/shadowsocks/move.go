@@ -49,7 +49,7 @@ func (p *server) shared() *server { return p }
 
 // Open implements Moving.
 func (p *server) Open(ctx context.Context, r Range, other Moving) (*Opened, error) {
-	if r.First < 1 || r.Count < 1 || r.Count > maxPorts || r.First+r.Count > 1<<16 {
+	if r.First < 1 || r.Count < 1 || r.Count > maxPorts || r.First > 1<<16-r.Count {
 		return nil, fmt.Errorf("shadowsocks: %d ports from %d on is not a range", r.Count, r.First)
 	}
 	o := &Opened{of: r}

@@ -89,7 +89,7 @@ type server struct {
 func (p *server) listen(ctx context.Context, c Config, t times, e edition) error {
 	if c.IsIdle {
 		c.Port, c.Ports = 0, 0
-	} else if c.Ports < 1 || c.Ports > maxPorts || c.Port < 0 || c.Port+c.Ports > 1<<16 {
+	} else if c.Ports < 1 || c.Ports > maxPorts || c.Port < 0 || c.Port > 1<<16-c.Ports {
 		return fmt.Errorf("shadowsocks: %d ports from %d on is not a range", c.Ports, c.Port)
 	}
 	if c.Ledger == nil || c.Egress == nil {
