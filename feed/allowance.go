@@ -9,7 +9,7 @@ type Allowance struct{ raises, sets, pages, servings Bucket }
 
 // The rates of an Allowance. An honest node meets none of them: it asks for a set when its disk is new or was put back, is ahead
 // of the database once for each restore, and says what it serves once for each configuration.
-var ( //nolint:gochecknoglobals // a table
+var (
 	// raises are epochs that begin because of the node; then all nodes compare their sets.
 	raises = Rate{Most: 4, Every: 6 * 3_600_000}
 	// sets are readings of the whole set, or of rows that the node had already.

@@ -2,7 +2,6 @@ package feed
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"stile/wire"
@@ -14,13 +13,6 @@ const (
 	nodeOffline  nodePhase = iota
 	nodeGreeting           // the Hello is out
 	nodeLive               // the Welcome is in
-)
-
-// maxKeys and maxRevoked bound what a node holds, ten times what the largest has: whatever a control plane sends, the machine's
-// memory lasts.
-const (
-	maxKeys    = 1 << 20
-	maxRevoked = 1 << 22
 )
 
 // NodeConfig is who a node is.
@@ -145,12 +137,6 @@ func (n *Node) close(why string) []Effect {
 	return []Effect{Close{why}}
 }
 
-// overflow gives up a control plane that sends more than a node can hold. What the node has goes on.
-func (n *Node) overflow() []Effect {
-	const why = "the control plane sends more keys than a node can hold"
-	return append([]Effect{Alarm{why}}, n.close(why)...)
-}
-
 func (n *Node) tick(now int64) []Effect {
 	n.now = now
 	if n.phase != nodeOffline && now-n.heardAt > Silence {
@@ -190,34 +176,15 @@ func (n *Node) receive(f wire.Frame) []Effect {
 	case *wire.Delta:
 		return n.follow(f)
 	case *wire.SnapshotBegin:
-		if f.Epoch != n.epoch {
-			return n.close("a set of another epoch than the welcome's")
-		}
-		if f.Count > maxKeys {
-			return n.overflow()
-		}
-		n.staged = newStaging(f, n.state)
+		return n.begin(f.Epoch, f.Count, func() *staging { return newStaging(f, n.state) })
 	case *wire.PatchBegin:
-		if f.Epoch != n.epoch {
-			return n.close("a set of another epoch than the welcome's")
-		}
-		if f.Count > maxKeys {
-			return n.overflow()
-		}
-		n.staged = newPatch(f, n.state)
+		return n.begin(f.Epoch, f.Count, func() *staging { return newPatch(f, n.state) })
 	case *wire.RevokedAsk:
 		return n.giveBack(f.After)
 	case *wire.Verify:
 		return n.show()
 	case *wire.SnapshotChunk:
-		if n.staged != nil && !n.staged.add(f) {
-			rev := n.staged.next.Rev
-			n.staged = nil
-			return n.nack(rev, wire.WhyDigest, nil)
-		}
-		if n.staged != nil && len(n.staged.next.Revoked) > maxRevoked {
-			return n.overflow()
-		}
+		return n.collect(f)
 	case *wire.SnapshotEnd:
 		return n.replace(f.Rev, f.Items)
 	case *wire.ServerBeat:
@@ -297,39 +264,6 @@ func (n *Node) follow(d *wire.Delta) []Effect {
 		}
 	}
 	return append(n.take(cut), Persist{Epoch: n.epoch, Delta: d})
-}
-
-// replace takes the staged set as a whole.
-func (n *Node) replace(rev, items int64) []Effect {
-	g := n.staged
-	n.staged = nil
-	switch {
-	case n.pending != nil:
-		return n.close("the change before is not done")
-	case g == nil || g.next.Rev != rev:
-		return n.nack(rev, wire.WhyGap, nil)
-	case !g.isWhole(items):
-		return n.nack(rev, wire.WhyDigest, nil)
-	}
-	set := make([]wire.Key, 0, len(g.next.Keys))
-	for _, k := range g.next.Keys {
-		set = append(set, k)
-	}
-	if bad := unfit(set); len(bad) > 0 {
-		return n.nack(rev, wire.WhyKey, bad)
-	}
-	if slices.ContainsFunc(set, n.knowsRevoked) {
-		return n.nack(rev, wire.WhyRevoked, nil)
-	}
-	put, cut := diff(n.state, g.next)
-	for id := range n.cut { // taken out by a change that failed: the set decides anew
-		if k, ok := g.next.Keys[id]; ok && n.state.Keys[id] == k {
-			put = append(put, k)
-		}
-	}
-	maps.Copy(n.state.Revoked, g.next.Revoked)
-	n.pending = &change{next: g.next, put: put, rev: rev}
-	return append(n.take(cut), Persist{Epoch: g.next.Epoch, Next: g.next})
 }
 
 // unfit returns the records that no node can hold.

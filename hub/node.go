@@ -27,7 +27,7 @@ type node struct {
 
 // lineRate is what is logged of one node. One that cannot be served while the database is away, which is tried again each minute, stays
 // below it.
-var lineRate = feed.Rate{Most: 300, Every: 20_000} //nolint:gochecknoglobals // a table of one row
+var lineRate = feed.Rate{Most: 300, Every: 20_000}
 
 // tell logs something of a node, unless the log would be full of that node.
 func (h *Hub) tell(n *node, log func(string, ...any), message string, args ...any) {

@@ -302,7 +302,7 @@ func (s *stream) send(ctx context.Context, f wire.Frame) {
 // machine that takes a node's place.
 const maxUsageStreams = 1 << 16
 
-var beginRate = feed.Rate{Most: 1024, Every: 60_000} //nolint:gochecknoglobals // a table of one row
+var beginRate = feed.Rate{Most: 1024, Every: 60_000}
 
 // mayBegin counts a usage stream with its first report, which the node sends again until it is booked.
 func (s *stream) mayBegin(usage uint64) bool {

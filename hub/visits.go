@@ -11,7 +11,7 @@ import (
 
 // visitRate is how often a node may open a stream, or ask for what else takes a look at the database. One that dials
 // again at once whenever its link breaks, or whose process is started again as often as it dies, asks less.
-var visitRate = feed.Rate{Most: 60, Every: 2000} //nolint:gochecknoglobals // a table of one row
+var visitRate = feed.Rate{Most: 60, Every: 2000}
 
 // linksEach is how many links a node may have whose end was not noticed yet; all but the newest are about to end.
 const linksEach = 8
