@@ -439,6 +439,7 @@ func TestUsageStreamsBeginSoOften(t *testing.T) {
 			t.Errorf("%d are booked past the bound", n)
 		}
 		time.Sleep(time.Duration(beginRate.Every) * time.Millisecond)
+		<-p.ended // of its silence
 		if n := strings.Count(log.String(), "more often than nodes do"); n != 1 {
 			t.Errorf("told %d times: %s", n, log)
 		}
