@@ -122,27 +122,15 @@ func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) err
 			return t.taken(err)
 		}
 		if tier != v.Tier {
-			if err := t.serverKeysDue(v.ID); err != nil {
+			if _, err := t.exec(`
+				UPDATE server
+				SET due_after = 0
+				WHERE id = $1`, v.ID); err != nil {
 				return err
 			}
 		}
 		return t.audit(a, v.ID)
 	})
-}
-
-// serverKeysDue notes keysDue for all who have a live key on a server, whose row the transaction holds.
-func (t *tx) serverKeysDue(id int64) error {
-	_, err := t.exec(`
-		UPDATE account
-		SET keys_due = TRUE
-		WHERE id IN (
-			SELECT id
-			FROM account
-			WHERE id IN (SELECT user_id FROM access_key WHERE server_id = $1 AND removed_at = 0)
-			ORDER BY id
-			{{lock}}
-		)`, id)
-	return err
 }
 
 // RemoveServer implements vpn.ServerStore. The node's position and tombstones stay, so that the node learns of them.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"stile/vpn"
@@ -135,21 +136,27 @@ func (t *tx) saveSubscription(u *vpn.Subscription) error {
 	return err
 }
 
+// ended lists whose plan another one follows now. Each plan's end is looked for by the index, and those who are found first will do:
+// what the sweeper asks every few seconds must not read all subscriptions.
+const ended = `
+	SELECT s.user_id
+	FROM plan p
+	CROSS JOIN subscription s
+	WHERE p.next_plan_id > 0
+		AND EXISTS (SELECT 1 FROM plan next WHERE next.id = p.next_plan_id)
+		AND s.plan_id = p.id
+		AND s.expires_at > 0
+		AND s.expires_at <= $1 - p.grace_days * 86400000
+	LIMIT $2`
+
 // AdvancePlans implements vpn.SubscriptionStore. Each user has a transaction of its own: rows are held in one order.
 func (s *Store) AdvancePlans(ctx context.Context, now time.Time, rule func(next *vpn.Plan) vpn.Subscription, limit int, a vpn.Audit) ([]int64, error) {
-	rows, err := s.scan(ctx).rows(`
-		SELECT s.user_id
-		FROM plan p
-		JOIN subscription s ON s.plan_id = p.id
-		WHERE p.next_plan_id > 0
-			AND s.expires_at > 0
-			AND s.expires_at + p.grace_days * 86400000 <= $1
-		ORDER BY s.user_id
-		LIMIT $2`, millis(now), limit)
+	rows, err := s.scan(ctx).rows(ended, millis(now), limit)
 	users, err := list(rows, err, scanID)
 	if err != nil {
 		return nil, err
 	}
+	slices.Sort(users)
 	var advanced []int64
 	for _, id := range users {
 		isDone := false
@@ -186,14 +193,6 @@ func (t *tx) advancePlan(userID int64, now time.Time, rule func(next *vpn.Plan) 
 	return err == nil, err
 }
 
-// keysDue notes that a user's keys may carry a wrong deadline until RefreshKeys.
-func (t *tx) keysDue(userID int64) error {
-	return t.change(`
-		UPDATE account
-		SET keys_due = TRUE
-		WHERE id = $1`, userID)
-}
-
 // ResetTraffic implements vpn.SubscriptionStore.
 func (s *Store) ResetTraffic(ctx context.Context, userID int64, now, nextResetAt time.Time) error {
 	return s.write(ctx, "reset traffic", func(t *tx) error {
@@ -207,24 +206,4 @@ func (s *Store) ResetTraffic(ctx context.Context, userID int64, now, nextResetAt
 		}
 		return t.keysDue(userID)
 	})
-}
-
-// UsersDue implements vpn.SubscriptionStore. Every change that can make deadlines stale notes it with the account, also
-// for a caller who does not come to refresh the keys.
-func (s *Store) UsersDue(ctx context.Context, now time.Time, limit int) ([]int64, error) {
-	rows, err := s.scan(ctx).rows(`
-		SELECT user_id
-		FROM (
-			SELECT id AS user_id
-			FROM account
-			WHERE keys_due
-			UNION
-			SELECT user_id
-			FROM subscription
-			WHERE traffic_resets_at > 0
-				AND traffic_resets_at <= $1
-		) AS due
-		ORDER BY user_id
-		LIMIT $2`, millis(now), limit)
-	return list(rows, err, scanID)
 }

@@ -129,17 +129,6 @@ var (
 	SET last_used_day = $1
 	WHERE last_used_day < $1
 		AND device_id IN (`, "?", `)`}
-
-	markDue = batch{0, `
-	UPDATE account
-	SET keys_due = TRUE
-	WHERE id IN (
-		SELECT id
-		FROM account
-		WHERE id IN (`, "?", `)
-		ORDER BY id
-		{{lock}}
-	)`}
 )
 
 // bookUsage writes the entries of a report down and returns the users it took over their quota.

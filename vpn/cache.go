@@ -34,6 +34,14 @@ func (u *userEpochs) bump(userID int64) {
 	u.watchers.tell(userID)
 }
 
+// bumpAll is bump for all users; nobody who watches one is told.
+func (u *userEpochs) bumpAll() {
+	u.total.Add(1)
+	for i := range u.stripe {
+		u.stripe[i].Add(1)
+	}
+}
+
 // of returns a user's epoch.
 func (u *userEpochs) of(userID int64) uint64 { return u.stripe[uint64(userID)%stripes].Load() }
 

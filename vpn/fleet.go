@@ -99,8 +99,8 @@ func (s *Service) UpdateServer(ctx context.Context, a *Actor, server Server) err
 	if err != nil {
 		return notFound(err)
 	}
-	if err := s.Sweep(ctx); err != nil {
-		return fmt.Errorf("server saved, keys not: %w", err)
+	if err := s.sweepSoon(ctx); err != nil {
+		return fmt.Errorf("server saved, keys not yet: %w", err)
 	}
 	return nil
 }

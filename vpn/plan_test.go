@@ -67,8 +67,15 @@ func TestNextPlanFollows(t *testing.T) {
 	if now := b.issue(a, 1); now.ID != key.ID || now.Limits.DownBytesPerSecond != 1_000_000 {
 		t.Errorf("the key is %+v", now)
 	}
-	trial.NextPlanID = trial.ID
-	b.refused(b.UpdatePlan(ctx, shell, trial), vpn.CodeValidationFailed)
+	for _, id := range []int64{trial.ID, trial.ID + 1000, -1} {
+		trial.NextPlanID = id
+		b.refused(b.UpdatePlan(ctx, shell, trial), vpn.CodeValidationFailed)
+		trial.Code = "trial-2"
+		_, err = b.AddPlan(ctx, shell, trial)
+		if id != trial.ID {
+			b.refused(err, vpn.CodeValidationFailed)
+		}
+	}
 }
 
 // Guessing vouchers is slowed down.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,9 @@ func (s *Service) AddPlan(ctx context.Context, a *Actor, p Plan) (Plan, error) {
 		return Plan{}, err
 	}
 	if err := checkPlan(&p); err != nil {
+		return Plan{}, err
+	}
+	if err := s.checkNext(ctx, &p); err != nil {
 		return Plan{}, err
 	}
 	plan, err := s.store.AddPlan(ctx, p, a.audit("plan.add", 0))
@@ -54,6 +58,18 @@ func checkPlan(p *Plan) error {
 	return nil
 }
 
+// checkNext refuses to have a plan followed by one that is not there: its subscribers would wait for it for ever.
+func (s *Service) checkNext(ctx context.Context, p *Plan) error {
+	if p.NextPlanID == 0 {
+		return nil
+	}
+	plans, err := s.store.Plans(ctx)
+	if err == nil && !slices.ContainsFunc(plans, func(q Plan) bool { return q.ID == p.NextPlanID }) {
+		err = invalid("next", "exists")
+	}
+	return err
+}
+
 // UpdatePlan replaces a plan's values; the keys of its subscribers follow.
 func (s *Service) UpdatePlan(ctx context.Context, a *Actor, p Plan) error {
 	if err := a.may(NounPlans, Write); err != nil {
@@ -62,17 +78,18 @@ func (s *Service) UpdatePlan(ctx context.Context, a *Actor, p Plan) error {
 	if err := checkPlan(&p); err != nil {
 		return err
 	}
-	users, err := s.store.UpdatePlan(ctx, p, a.audit("plan.update", p.ID))
+	if err := s.checkNext(ctx, &p); err != nil {
+		return err
+	}
+	err := s.store.UpdatePlan(ctx, p, a.audit("plan.update", p.ID))
 	if errors.Is(err, ErrTaken) {
 		return &Error{Code: CodeConflict, Field: "code", Rule: "unique"}
 	}
 	if err != nil {
 		return notFound(err)
 	}
-	for _, id := range users {
-		if _, err := s.refresh(ctx, id); err != nil {
-			return fmt.Errorf("plan saved, keys of user %d not: %w", id, err)
-		}
+	if err := s.sweepSoon(ctx); err != nil {
+		return fmt.Errorf("plan saved, keys not yet: %w", err)
 	}
 	return nil
 }

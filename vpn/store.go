@@ -231,8 +231,8 @@ type PlanStore interface {
 	Plans(ctx context.Context) ([]Plan, error)
 	// PlanByCode returns one plan, or ErrNotFound.
 	PlanByCode(ctx context.Context, code string) (Plan, error)
-	// UpdatePlan replaces a plan's values by its id and returns the users subscribed to it, whose keys the caller refreshes.
-	UpdatePlan(ctx context.Context, p Plan, a Audit) ([]int64, error)
+	// UpdatePlan replaces a plan's values by its id. All who are subscribed to it become due (SpreadDue).
+	UpdatePlan(ctx context.Context, p Plan, a Audit) error
 }
 
 // SubscriptionStore keeps subscriptions.
@@ -268,6 +268,9 @@ type SubscriptionStore interface {
 	// UsersDue returns users whose keys may carry a wrong deadline: the traffic period is over, the quota is used up while
 	// a live key goes on, or what deadlines follow from changed since RefreshKeys. At most limit.
 	UsersDue(ctx context.Context, now time.Time, limit int) ([]int64, error)
+	// SpreadDue notes as due (UsersDue) the next limit of those who are subscribed to a changed plan or have a live key on a server
+	// of another tier than before. more tells that there may be more of them.
+	SpreadDue(ctx context.Context, limit int) (more bool, err error)
 	// Glance counts accounts, and subscriptions by their state now. It names the first of those that end until soon.
 	Glance(ctx context.Context, now, soon time.Time, limit int) (Glance, error)
 }
@@ -278,8 +281,8 @@ type ServerStore interface {
 	AddServer(ctx context.Context, s Server, a Audit) (Server, error)
 	// Servers returns all servers in the order of their ids.
 	Servers(ctx context.Context) ([]Server, error)
-	// UpdateServer replaces a server's values by its id; the ports only where the node takes no configuration. If that changes its tier, all who have a live key on it are due
-	// (UsersDue). ErrNotFound, ErrTaken.
+	// UpdateServer replaces a server's values by its id; the ports only where the node takes no configuration. If that changes its
+	// tier, all who have a live key on it become due (SpreadDue). ErrNotFound, ErrTaken.
 	UpdateServer(ctx context.Context, s Server, a Audit) error
 	// SetServerState changes what is wanted of a server. ErrNotFound.
 	SetServerState(ctx context.Context, id int64, state ServerState, a Audit) error

@@ -93,14 +93,18 @@ func (s *Service) resetTraffic(ctx context.Context, userID int64) error {
 // sweepPage is how many users one round of a sweep takes.
 const sweepPage = 500
 
-// Sweep refreshes every user whose keys carry a wrong deadline because time passed (a traffic period is over), a
-// server's tier changed, or a process died between a change and its refresh. It is called every few seconds. A user whose refresh fails keeps no
-// other from theirs, and is found again by the next sweep.
+// Sweep refreshes every user whose keys carry a wrong deadline because time passed (a traffic period is over), a plan or a
+// server's tier changed, or a process died between a change and its refresh. It is called every few seconds. A user whose refresh
+// fails keeps no other from theirs, and is found again by the next sweep.
 func (s *Service) Sweep(ctx context.Context) error {
 	if err := s.advancePlans(ctx); err != nil {
 		return err
 	}
 	for {
+		isMore, err := s.store.SpreadDue(ctx, sweepPage)
+		if err != nil {
+			return err
+		}
 		users, err := s.store.UsersDue(ctx, s.now(), sweepPage)
 		if err != nil {
 			return err
@@ -114,10 +118,24 @@ func (s *Service) Sweep(ctx context.Context) error {
 				failed = errors.Join(failed, fmt.Errorf("user %d: %w", id, err))
 			}
 		}
-		if len(users) < sweepPage || failed != nil {
+		if failed != nil || !isMore && len(users) < sweepPage {
 			return failed
 		}
 	}
+}
+
+// sweepWait is how long whoever changed what many keys follow from waits for them.
+const sweepWait = 5 * time.Second
+
+// sweepSoon sweeps after a change that concerns many. Those who are not done by then, SweepEvery goes on with.
+func (s *Service) sweepSoon(ctx context.Context) error {
+	s.actors.epochs.bumpAll()
+	bounded, cancel := context.WithTimeout(ctx, sweepWait)
+	defer cancel()
+	if err := s.Sweep(bounded); err != nil && (ctx.Err() != nil || bounded.Err() == nil) {
+		return err
+	}
+	return nil
 }
 
 // advancePlans gives those whose subscription ended the plan that follows theirs.

@@ -30,22 +30,16 @@ func plans(w *world) {
 	u := w.user()
 	w.ok(w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: p.ID}, by("subscription.set")))
 	p.Name.EN, p.IsTrial, p.TrafficLimit = "Professional", false, 0
-	users, err := w.store.UpdatePlan(w.ctx, p, by("plan.update"))
-	w.ok(err)
-	if !slices.Equal(users, []int64{u.ID}) {
-		w.Fatalf("users of the plan: %v", users)
-	}
+	w.ok(w.store.UpdatePlan(w.ctx, p, by("plan.update")))
 	all, err := w.store.Plans(w.ctx)
 	w.ok(err)
 	if !slices.Equal(all, []vpn.Plan{p, other}) {
 		w.Fatalf("plans: %+v", all)
 	}
 	p.Code = other.Code
-	_, err = w.store.UpdatePlan(w.ctx, p, by("plan.update"))
-	w.is(err, vpn.ErrTaken)
+	w.is(w.store.UpdatePlan(w.ctx, p, by("plan.update")), vpn.ErrTaken)
 	p.ID += 1000
-	_, err = w.store.UpdatePlan(w.ctx, p, by("plan.update"))
-	w.is(err, vpn.ErrNotFound)
+	w.is(w.store.UpdatePlan(w.ctx, p, by("plan.update")), vpn.ErrNotFound)
 }
 
 func subscriptions(w *world) {
@@ -166,12 +160,94 @@ func usersDue(w *world) {
 	w.ok(w.store.SetUserStatus(w.ctx, quiet.ID, vpn.UserBlocked, by("user.block")))
 	due(quiet.ID)
 	refreshed(quiet.ID)
-	_, err := w.store.UpdatePlan(w.ctx, plan, by("plan.update"))
-	w.ok(err)
+	w.ok(w.store.UpdatePlan(w.ctx, plan, by("plan.update")))
+	w.spread(10)
 	due(quiet.ID, reset.ID)
 	some, err := w.store.UsersDue(w.ctx, today, 1)
 	w.ok(err)
 	is(w, "at most", len(some), 1)
+}
+
+// spread notes all who are due as due, so many at a time.
+func (w *world) spread(atOnce int) {
+	w.Helper()
+	for more := true; more; {
+		var err error
+		more, err = w.store.SpreadDue(w.ctx, atOnce)
+		w.ok(err)
+	}
+}
+
+// spreadDue changes a plan and a server's tier that concern many: so many are due after each call, and nobody else ever.
+func spreadDue(w *world) {
+	plan, other := w.plan(vpn.Plan{}), w.plan(vpn.Plan{})
+	server, another := w.server(), w.server()
+	var subscribed, connected []int64
+	for i := range 10 {
+		u := w.user()
+		in, _ := w.signIn(u.ID)
+		p, s := plan, server
+		if i%2 == 0 {
+			p = other
+		}
+		if i%3 == 0 {
+			s = another
+		}
+		w.ok(w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: p.ID, StartsAt: today}, by("x")))
+		w.issue(w.newKey(u.ID, in.DeviceID, s.ID))
+		if p == plan {
+			subscribed = append(subscribed, u.ID)
+		}
+		if s.ID == server.ID {
+			connected = append(connected, u.ID)
+		}
+		_, err := w.store.RefreshKeys(w.ctx, u.ID, vpn.KeyTerms{})
+		w.ok(err)
+	}
+	due := func(want []int64) {
+		w.Helper()
+		got, err := w.store.UsersDue(w.ctx, today, 100)
+		w.ok(err)
+		if !slices.Equal(got, want) {
+			w.Fatalf("due: %v, want %v", got, want)
+		}
+	}
+	step := func(wantMore bool) {
+		w.Helper()
+		more, err := w.store.SpreadDue(w.ctx, 2)
+		w.ok(err)
+		is(w, "more", more, wantMore)
+	}
+	refreshAll := func(users []int64) {
+		for _, id := range users {
+			_, err := w.store.RefreshKeys(w.ctx, id, vpn.KeyTerms{})
+			w.ok(err)
+		}
+		due(nil)
+	}
+	step(false)
+	w.ok(w.store.UpdatePlan(w.ctx, plan, by("plan.update")))
+	due(nil)
+	step(true)
+	due(subscribed[:2])
+	step(true)
+	due(subscribed[:4])
+	w.ok(w.store.UpdatePlan(w.ctx, plan, by("plan.update"))) // changed again: from the beginning
+	refreshAll(subscribed)
+	w.spread(2)
+	due(subscribed)
+	refreshAll(subscribed)
+	step(false)
+
+	w.ok(w.store.UpdateServer(w.ctx, server, by("server.update")))
+	step(false) // its tier is what it was
+	server.Tier++
+	w.ok(w.store.UpdateServer(w.ctx, server, by("server.update")))
+	step(true)
+	due(connected[:2])
+	w.spread(2)
+	due(connected)
+	refreshAll(connected)
 }
 
 func servers(w *world) {

@@ -396,6 +396,7 @@ func tiers(w *world) {
 	high := w.issue(w.newKey(u.ID, in.DeviceID, locked.ID))
 	settle := func(terms vpn.KeyTerms, want ...vpn.NodeRev) {
 		w.Helper()
+		w.spread(10)
 		changed, err := w.store.RefreshKeys(w.ctx, u.ID, terms)
 		w.ok(err)
 		if !slices.Equal(changed, want) {
@@ -440,9 +441,10 @@ func tiers(w *world) {
 	w.dueIs()
 }
 
-// dueIs fails unless exactly these users are due.
+// dueIs fails unless exactly these users are due, or become so.
 func (w *world) dueIs(want ...int64) {
 	w.Helper()
+	w.spread(10)
 	due, err := w.store.UsersDue(w.ctx, today, 10)
 	w.ok(err)
 	if !slices.Equal(due, want) {

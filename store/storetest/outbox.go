@@ -337,8 +337,7 @@ func quotaEvents(w *world) {
 	w.tells(hook.ID, vpn.EventTraffic80, vpn.EventTraffic100)
 	// A larger limit in the same period tells nothing twice; the next period does.
 	plan.TrafficLimit = 10_000
-	_, err := w.store.UpdatePlan(w.ctx, plan, by("plan.update"))
-	w.ok(err)
+	w.ok(w.store.UpdatePlan(w.ctx, plan, by("plan.update")))
 	use(9000)
 	w.tells(hook.ID, vpn.EventTraffic80, vpn.EventTraffic100)
 	w.ok(w.store.ResetTraffic(w.ctx, u.ID, end, end.Add(time.Hour)))

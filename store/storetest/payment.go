@@ -152,4 +152,19 @@ func nextPlans(w *world) {
 	due, err := w.store.UsersDue(w.ctx, today, 10)
 	w.ok(err)
 	is(w, "due", slices.Contains(due, ended.ID), true)
+
+	// A plan that follows another and is not there keeps nobody's from following, however many wait for it.
+	nowhere := w.plan(vpn.Plan{PeriodDays: 30, NextPlanID: free.ID + 1000})
+	w.ok(w.setSubscription(vpn.Subscription{UserID: ended.ID, PlanID: nowhere.ID, StartsAt: today, ExpiresAt: today}, by("x")))
+	_, err = w.store.RefreshKeys(w.ctx, ended.ID, vpn.KeyTerms{})
+	w.ok(err)
+	later := today.Add(48 * time.Hour)
+	users, err := w.store.AdvancePlans(w.ctx, later, func(next *vpn.Plan) vpn.Subscription {
+		return vpn.Subscription{PlanID: next.ID, StartsAt: later}
+	}, 1, by("subscription.next"))
+	w.ok(err)
+	is(w, "who advances behind one who cannot", slices.Equal(users, []int64{running.ID}), true)
+	due, err = w.store.UsersDue(w.ctx, today, 10)
+	w.ok(err)
+	is(w, "due for nothing", slices.Contains(due, ended.ID), false)
 }

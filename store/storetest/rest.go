@@ -112,10 +112,7 @@ func audit(w *world) {
 		_, err := w.store.RotateAddress(w.ctx, u.ID, in.DeviceID, a)
 		return err
 	})
-	did("plan.update", plan.ID, func(a vpn.Audit) error {
-		_, err := w.store.UpdatePlan(w.ctx, plan, a)
-		return err
-	})
+	did("plan.update", plan.ID, func(a vpn.Audit) error { return w.store.UpdatePlan(w.ctx, plan, a) })
 	did("subscription.set", u.ID, func(a vpn.Audit) error {
 		return w.setSubscription(vpn.Subscription{UserID: u.ID, PlanID: plan.ID}, a)
 	})

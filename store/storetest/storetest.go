@@ -72,6 +72,7 @@ func ofPeople() []story {
 		{"plans", plans},
 		{"subscriptions", subscriptions},
 		{"users due", usersDue},
+		{"users due by many", spreadDue},
 	}
 }
 

@@ -1,0 +1,7 @@
+-- Plans and servers that were changed. Whoever has keys by them is noted as due, some at a time: "due_after" is the last account
+-- that was, -1 = all are.
+ALTER TABLE plan ADD COLUMN due_after BIGINT NOT NULL DEFAULT -1;
+ALTER TABLE server ADD COLUMN due_after BIGINT NOT NULL DEFAULT -1;
+
+-- The refusals of a job, among all accounts that wait.
+CREATE INDEX bulk_item_refused ON bulk_item (job_id, user_id) WHERE code <> '';
