@@ -95,6 +95,14 @@ func (s *Store) settledAudit(ctx context.Context) (int64, error) {
 	return w.settled, err
 }
 
+// number sees to it that the transaction has its number before it writes an entry, where it may write nothing else before.
+func (t *tx) number() error {
+	if t.store.dialect.drawXID == "" {
+		return nil
+	}
+	return t.row(t.store.dialect.drawXID).Scan(new(int64))
+}
+
 // settle looks whether what is waited for has ended.
 func (s *Store) settle(r reading, w *settling) error {
 	if w.xid == 0 {

@@ -142,6 +142,72 @@ func TestTheChainWaitsForOpenTransactions(t *testing.T) {
 	}
 }
 
+// An entry that is all that its transaction writes has an id for a moment before the server knows that anything is written. The
+// chain waits for it all the same. Here, a trigger makes that moment long.
+func TestTheChainWaitsForEntriesAlone(t *testing.T) {
+	for what, write := range map[string]func(*store.Store, vpn.Audit) error{
+		"a note":      func(s *store.Store, a vpn.Audit) error { return s.Note(t.Context(), a) },
+		"no browsers": func(s *store.Store, a vpn.Audit) error { return s.RemoveBrowsers(t.Context(), 1, a) },
+	} {
+		dsn := engines[1].dsn(t)
+		a, b, db := open(t, dsn), open(t, dsn), raw(t, dsn)
+		for _, text := range []string{
+			`CREATE FUNCTION dawdle() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
+				PERFORM pg_advisory_lock_shared(77);
+				PERFORM pg_advisory_unlock_shared(77);
+				RETURN NEW;
+			END $$`,
+			"CREATE TRIGGER dawdle BEFORE INSERT ON audit FOR EACH ROW WHEN (NEW.action = 'slow') EXECUTE FUNCTION dawdle()",
+		} {
+			if _, err := db.Exec(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// PostgreSQL writes a sequence down for the next 32 of its values: the first of them alone gives a transaction its number.
+		if err := b.Note(t.Context(), vpn.Audit{Action: "quick"}); err != nil {
+			t.Fatal(err)
+		}
+		anchorAll(t, b)
+		holder, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := holder.Exec("SELECT pg_advisory_xact_lock(77)"); err != nil {
+			t.Fatal(err)
+		}
+		written := make(chan error, 1)
+		go func() { written <- write(a, vpn.Audit{Action: "slow"}) }()
+		for isWaiting := false; !isWaiting; {
+			if err := db.QueryRow("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)").Scan(&isWaiting); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.AddUser(t.Context(), vpn.NewUser{Email: "a@example.com"}, vpn.Audit{Action: "user.add"}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			anchorSome(t, b)
+			if c := chainOf(t, b); c.Entries != 1 {
+				t.Errorf("%s: the chain went past it: %+v", what, c)
+			}
+		}
+		if err := holder.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-written; err != nil {
+			t.Fatal(err)
+		}
+		c := chainOf(t, b)
+		for !c.IsBroken && c.Entries < 3 {
+			anchorSome(t, b)
+			c = chainOf(t, b)
+		}
+		if c.IsBroken {
+			t.Errorf("%s: %+v", what, c)
+		}
+	}
+}
+
 // Two processes anchor at once: one chain.
 func TestReplicasMakeOneChain(t *testing.T) {
 	dsn := engines[1].dsn(t)

@@ -9,7 +9,12 @@ import (
 
 // Note implements vpn.AuditStore.
 func (s *Store) Note(ctx context.Context, a vpn.Audit) error {
-	return s.write(ctx, "note", func(t *tx) error { return t.audit(a, 0) })
+	return s.write(ctx, "note", func(t *tx) error {
+		if err := t.number(); err != nil {
+			return err
+		}
+		return t.audit(a, 0)
+	})
 }
 
 // AuditLog implements vpn.AuditStore.

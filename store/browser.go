@@ -94,6 +94,9 @@ func (s *Store) RemoveBrowser(ctx context.Context, hash vpn.TokenHash) error {
 // RemoveBrowsers implements vpn.BrowserStore.
 func (s *Store) RemoveBrowsers(ctx context.Context, userID int64, a vpn.Audit) error {
 	return s.write(ctx, "remove browsers", func(t *tx) error {
+		if err := t.number(); err != nil { // there may be none
+			return err
+		}
 		if _, err := t.exec(`
 			DELETE FROM browser
 			WHERE user_id = $1`, userID); err != nil {
