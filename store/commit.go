@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime/debug"
 )
 
 // commitError is a failed commit: the outcome is unknown unless the engine says that it rolled back.
@@ -84,12 +85,16 @@ func (w *writer) transactOnce(tasks []*task) error {
 		}
 	}
 	t.now = w.moment()
-	err := t.run(begun(tasks))
+	err := t.recovered(begun(tasks))
 	if err == nil {
 		err = t.commit()
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.As(err, new(*panicked)): // nobody knows what the connection was in the middle of
+		w.disconnect()
+		return err
 	}
 	if errors.Is(err, errStaleKeyIDs) {
 		w.keyIDs = block{}
@@ -98,6 +103,24 @@ func (w *writer) transactOnce(tasks []*task) error {
 		w.disconnect() // the connection is broken, or the engine ended the transaction already: a new one is clean
 	}
 	return err
+}
+
+// panicked is a fault over what one task wants. It goes on in the goroutine of who wants it: the writer is everybody's.
+type panicked struct {
+	cause any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v\n%s", p.cause, p.stack) }
+
+// recovered is run, with a panic as an error.
+func (t *tx) recovered(tasks []*task) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = &panicked{cause, debug.Stack()}
+		}
+	}()
+	return t.run(tasks)
 }
 
 // commit ends the transaction, unless that is done or there is none.

@@ -122,6 +122,9 @@ func (w *writer) do(ctx context.Context, t *task) error {
 		return fmt.Errorf("store: %s: %w", t.name, ErrClosed)
 	}
 	err := w.wait(ctx, t)
+	if p, ok := errors.AsType[*panicked](err); ok {
+		panic(p)
+	}
 	switch {
 	case err == nil, isRefusal(err):
 		return err

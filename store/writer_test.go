@@ -366,3 +366,43 @@ func TestPanicOverALookUpIsItsOwn(t *testing.T) {
 		callers.Wait()
 	}
 }
+
+// Who panics over a write does so alone, too: others of the group have theirs, and the writer goes on.
+func TestPanicOverAWriteIsItsOwn(t *testing.T) {
+	for name, dsn := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "stile.db"), "PostgreSQL": storetest.Postgres(t)} {
+		s := openInside(t, dsn)
+		key := newKeyOf(t, s)
+		faulty := key
+		faulty.Terms = func(*vpn.User, *vpn.Entitlement, int) (time.Time, vpn.KeyLimits, error) { panic("a fault") }
+		var callers sync.WaitGroup
+		for i := range 60 {
+			callers.Go(func() {
+				if i%10 > 1 {
+					if _, err := s.AddUser(t.Context(), vpn.NewUser{Email: strconv.Itoa(i) + "@example.com"}, vpn.Audit{Action: "user.add"}); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+					if _, err := s.IssueKey(t.Context(), key, vpn.Audit{Action: "key.issue"}); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+					return
+				}
+				defer func() {
+					if p, ok := recover().(*panicked); !ok || p.cause != "a fault" {
+						t.Errorf("%s: panicked with %v", name, p)
+					}
+				}()
+				if i%10 == 0 {
+					_, _ = s.IssueKey(t.Context(), faulty, vpn.Audit{Action: "key.issue"})
+				} else {
+					_, _ = s.ChangeSubscription(t.Context(), key.UserID, func(*vpn.Entitlement) (vpn.Subscription, error) { panic("a fault") }, vpn.Audit{Action: "x"})
+				}
+				t.Errorf("%s: no panic", name)
+			})
+		}
+		callers.Wait()
+		var users, keys int
+		if err := s.reader.db.QueryRow("SELECT (SELECT COUNT(*) FROM account), (SELECT COUNT(*) FROM access_key)").Scan(&users, &keys); err != nil || users != 1+48 || keys != 1 {
+			t.Errorf("%s: %d users, %d keys, %v", name, users, keys, err)
+		}
+	}
+}
