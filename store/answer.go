@@ -86,18 +86,30 @@ func (s *Store) DropAnswer(ctx context.Context, userID int64, name string) error
 
 // ForgetAnswers implements vpn.AnswerStore.
 func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) error {
-	rows, err := s.read(ctx).rows(`
-		SELECT user_id
-		FROM first_answer
-		WHERE created_at < $1
-		LIMIT 1`, millis(before))
-	if old, err := list(rows, err, scanID); err != nil || len(old) == 0 {
-		return err // nothing is written for nothing
+	for {
+		rows, err := s.read(ctx).rows(`
+			SELECT user_id
+			FROM first_answer
+			WHERE created_at < $1
+			LIMIT 1`, millis(before))
+		if old, err := list(rows, err, scanID); err != nil || len(old) == 0 {
+			return err // nothing is written for nothing
+		}
+		var n int64
+		if err := s.write(ctx, "forget answers", func(t *tx) error {
+			n, err = t.exec(`
+				DELETE FROM first_answer
+				WHERE (user_id, name) IN (
+					SELECT user_id, name
+					FROM first_answer
+					WHERE created_at < $1
+					ORDER BY created_at
+					LIMIT $2
+					{{skip}}
+				)`, millis(before), maxPruned)
+			return err
+		}); err != nil || n < maxPruned {
+			return err
+		}
 	}
-	return s.write(ctx, "forget answers", func(t *tx) error {
-		_, err := t.exec(`
-			DELETE FROM first_answer
-			WHERE created_at < $1`, millis(before))
-		return err
-	})
 }

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -280,23 +282,40 @@ func (t *tx) writeTokens(rows []any, moved [][]any, a vpn.Audit) error {
 	return t.audit(a, int64(len(rows)/7+len(moved)))
 }
 
+// importPage is how many imported accounts one transaction looks at.
+const importPage = 5000
+
 // SubscribeImported implements vpn.ImportStore.
-func (s *Store) SubscribeImported(ctx context.Context, u vpn.Subscription, a vpn.Audit) (n int64, err error) {
+func (s *Store) SubscribeImported(ctx context.Context, u vpn.Subscription, after int64, a vpn.Audit) (n, last int64, err error) {
+	err = one(s.read(ctx).row(`
+		SELECT user_id
+		FROM imported_account
+		WHERE user_id > $1
+		ORDER BY user_id
+		LIMIT 1
+		OFFSET $2`, after, importPage-1), &last)
+	upTo := last
+	if errors.Is(err, vpn.ErrNotFound) {
+		upTo = math.MaxInt64
+	} else if err != nil {
+		return 0, 0, err
+	}
 	err = s.write(ctx, "subscribe imported", func(t *tx) error {
 		n, err = t.exec(`
 			INSERT INTO subscription (user_id, plan_id, starts_at, expires_at, used_bytes, traffic_resets_at, updated_at, pending_days)
 			SELECT i.user_id, CAST($1 AS BIGINT), CAST($2 AS BIGINT), CAST($3 AS BIGINT), 0, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT)
 			FROM imported_account i
-			WHERE NOT EXISTS (SELECT 1 FROM subscription s WHERE s.user_id = i.user_id)
-			ORDER BY i.user_id
-			LIMIT 5000`, u.PlanID, millis(u.StartsAt), millis(u.ExpiresAt), millis(u.TrafficResetsAt), millis(t.now),
-			u.PendingDays)
+			WHERE i.user_id > $7
+				AND i.user_id <= $8
+				AND NOT EXISTS (SELECT 1 FROM subscription s WHERE s.user_id = i.user_id)
+			ORDER BY i.user_id`, u.PlanID, millis(u.StartsAt), millis(u.ExpiresAt), millis(u.TrafficResetsAt), millis(t.now),
+			u.PendingDays, after, upTo)
 		if err != nil || n == 0 {
 			return err
 		}
 		return t.audit(a, u.PlanID)
 	})
-	return n, err
+	return n, last, err
 }
 
 // AdoptToken implements vpn.ImportStore.

@@ -85,12 +85,22 @@ func (s *Store) HoldsVoucher(ctx context.Context, hash vpn.TokenHash) (holds boo
 	return holds, err
 }
 
+// maxLate is how many late sign-ups one that comes takes with it: after a flood of them, nobody waits for all to go.
+const maxLate = 100
+
 // AddSignUp implements vpn.SignUpStore.
 func (s *Store) AddSignUp(ctx context.Context, p vpn.PendingSignUp, hash vpn.TokenHash, limit int) error {
 	return s.write(ctx, "add sign-up", func(t *tx) error {
 		if _, err := t.exec(`
 			DELETE FROM pending_sign_up
-			WHERE expires_at <= $1`, millis(t.now)); err != nil {
+			WHERE id IN (
+				SELECT id
+				FROM pending_sign_up
+				WHERE expires_at <= $1
+				ORDER BY expires_at
+				LIMIT $2
+				{{skip}}
+			)`, millis(t.now), maxLate); err != nil {
 			return err
 		}
 		if _, err := t.exec(`

@@ -8,7 +8,8 @@ import (
 	"stile/wire"
 )
 
-// compactAtOnce bounds how many tombstones one transaction removes, but for those of one revision.
+// compactAtOnce bounds how many tombstones one transaction removes. Of those of one revision, which may be all keys of a removed
+// server, some can be left under the floor for the next one: it says only what may be missing.
 const compactAtOnce = 5000
 
 var liveSums = batch{1, `
@@ -84,9 +85,15 @@ func (s *Store) CompactTombstones(ctx context.Context, nodeID, acked int64, befo
 		}
 		n, err := t.exec(`
 			DELETE FROM access_key
-			WHERE server_id = $1
-				AND removed_at > 0
-				AND rev <= $2`, nodeID, floor)
+			WHERE id IN (
+				SELECT id
+				FROM access_key
+				WHERE server_id = $1
+					AND removed_at > 0
+					AND rev <= $2
+				ORDER BY rev
+				LIMIT $3
+			)`, nodeID, floor, compactAtOnce)
 		if err != nil {
 			return err
 		}

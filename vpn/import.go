@@ -122,12 +122,13 @@ func (s *Service) SubscribeImported(ctx context.Context, a *Actor, planCode stri
 	}
 	sub := subscribe(&plan, &Entitlement{}, 1, s.now())
 	var total int64
-	for {
-		n, err := s.store.SubscribeImported(ctx, sub, a.audit("subscription.import", plan.ID))
+	for after := int64(0); ; {
+		n, last, err := s.store.SubscribeImported(ctx, sub, after, a.audit("subscription.import", plan.ID))
 		total += n
-		if err != nil || n == 0 {
+		if err != nil || last == 0 {
 			return total, err
 		}
+		after = last
 	}
 }
 

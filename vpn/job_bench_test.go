@@ -49,8 +49,8 @@ func BenchmarkJob(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			for n := int64(1); n > 0; {
-				if n, err = st.SubscribeImported(ctx, vpn.Subscription{PlanID: plan.ID, StartsAt: time.Now(), ExpiresAt: time.Now().AddDate(0, 1, 0)}, vpn.Audit{Action: "subscription.import"}); err != nil {
+			for last, isMore := int64(0), true; isMore; isMore = last > 0 {
+				if _, last, err = st.SubscribeImported(ctx, vpn.Subscription{PlanID: plan.ID, StartsAt: time.Now(), ExpiresAt: time.Now().AddDate(0, 1, 0)}, last, vpn.Audit{Action: "subscription.import"}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -492,9 +492,9 @@ type ImportStore interface {
 	// ImportTokens makes API tokens of imported accounts, with the ids that they had or other ones. A dry run takes users
 	// for there that are not.
 	ImportTokens(ctx context.Context, tokens []ImportedToken, dry bool, a Audit) ([]ImportOutcome, error)
-	// SubscribeImported gives s, but for its UserID, to imported accounts without a subscription, and returns to how many;
-	// some thousands at a time, 0 when none is left.
-	SubscribeImported(ctx context.Context, s Subscription, a Audit) (int64, error)
+	// SubscribeImported gives s, but for its UserID, to those of the next thousands of imported accounts after an id that have no
+	// subscription. It returns to how many, and the last id that was looked at, 0 when none is left.
+	SubscribeImported(ctx context.Context, s Subscription, after int64, a Audit) (n, last int64, err error)
 	// AdoptToken makes a device of the token's name for an imported token that has none, in a free slot, and returns it or
 	// the one it has. ErrDeviceLimit when no slot is free, ErrNotFound when there is no such token.
 	AdoptToken(ctx context.Context, tokenID int64, p Platform, deviceLimit int, a Audit) (Device, error)

@@ -119,9 +119,10 @@ func importedPlan(w *world, withOne, without int64) {
 	own := vpn.Subscription{UserID: withOne, PlanID: plan.ID, StartsAt: today, ExpiresAt: today.Add(time.Hour)}
 	w.ok(w.setSubscription(own, by("x")))
 	for _, want := range []int64{1, 0} {
-		n, err := w.store.SubscribeImported(w.ctx, vpn.Subscription{PlanID: plan.ID, StartsAt: today}, by("x"))
+		n, last, err := w.store.SubscribeImported(w.ctx, vpn.Subscription{PlanID: plan.ID, StartsAt: today}, 0, by("x"))
 		w.ok(err)
 		is(w, "subscribed", n, want)
+		is(w, "last", last, 0)
 	}
 	e, err := w.store.Entitlement(w.ctx, without)
 	w.ok(err)
