@@ -61,9 +61,10 @@ func (s *Service) extension(plan *Plan, periods int) SubscriptionRule {
 	return func(old *Entitlement) (Subscription, error) { return subscribe(plan, old, periods, s.now()), nil }
 }
 
-// subscribe is the rule of Subscribe. What is given again and again ends maxDays from now.
+// subscribe is the rule of Subscribe. What is given again and again ends maxDays from now, and so does what was made for a plan that
+// has become longer since.
 func subscribe(plan *Plan, old *Entitlement, periods int, now time.Time) Subscription {
-	days := plan.PeriodDays * periods
+	days := min(plan.PeriodDays*periods, maxDays)
 	if old.Plan.ID == plan.ID && days > 0 {
 		switch sub := old.Subscription; {
 		case sub.PendingDays > 0:

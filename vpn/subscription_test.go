@@ -140,3 +140,22 @@ func TestSubscribeExtendsTheSamePlan(t *testing.T) {
 		t.Errorf("another plan: %+v", other)
 	}
 }
+
+// What a code is for was checked when it was made; its plan may have become longer since.
+func TestGiftsOfALongerPlanEndInTime(t *testing.T) {
+	now := at("2026-09-10T00:00:00Z")
+	plan := &Plan{ID: 1, PeriodDays: maxDays}
+	want := now.AddDate(0, 0, maxDays)
+	first := subscribe(plan, &Entitlement{}, maxPeriods, now)
+	if !first.ExpiresAt.Equal(want) {
+		t.Errorf("first: %v", first.ExpiresAt)
+	}
+	short := Subscription{PlanID: 1, StartsAt: now, ExpiresAt: now.AddDate(0, 0, 1)}
+	if more := subscribe(plan, &Entitlement{Plan: *plan, Subscription: short}, maxPeriods, now); !more.ExpiresAt.Equal(want) {
+		t.Errorf("extended: %v", more.ExpiresAt)
+	}
+	plan.StartsAtFirstUse = true
+	if later := subscribe(plan, &Entitlement{}, maxPeriods, now); later.PendingDays != maxDays {
+		t.Errorf("pending: %d days", later.PendingDays)
+	}
+}
