@@ -197,3 +197,42 @@ func digestHolds(t *testing.T, s *store.Store, nodeID int64) {
 		t.Errorf("node %d: %d keys, position %+v", nodeID, count, p)
 	}
 }
+
+// TestSignOutWhileATokenIsAdopted has one replica end an imported token just when another gives it its device: the device goes with it.
+func TestSignOutWhileATokenIsAdopted(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	s, db := open(t, dsn), raw(t, dsn)
+	defer s.Close()
+	_, err := s.ImportUsers(t.Context(), []vpn.ImportedUser{{ID: 7, Email: "a@example.com"}}, false, vpn.Audit{Action: "user.import"})
+	ok(t, err)
+	_, err = s.ImportTokens(t.Context(), []vpn.ImportedToken{{ID: 5, UserID: 7, Hash: vpn.TokenHash{1}}}, false, vpn.Audit{Action: "token.import"})
+	ok(t, err)
+	other, err := db.Begin()
+	ok(t, err)
+	for _, text := range []string{ // as AdoptToken does
+		"SELECT id FROM account WHERE id = 7 FOR NO KEY UPDATE",
+		"UPDATE account SET devices = devices + 1 WHERE id = 7",
+		"INSERT INTO device (user_id, client_id, name, platform, last_seen_day, created_at) VALUES (7, 'token-5', 'x', 'ios', 0, 0)",
+		"UPDATE token SET device_id = (SELECT id FROM device) WHERE id = 5",
+	} {
+		_, err := other.Exec(text)
+		ok(t, err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.SignOut(t.Context(), 5, vpn.Audit{Action: "device.sign_out"})
+		done <- err
+	}()
+	for isWaiting := false; !isWaiting; {
+		ok(t, db.QueryRow("SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&isWaiting))
+	}
+	ok(t, other.Commit())
+	ok(t, <-done)
+	devices, err := s.Devices(t.Context(), 7)
+	ok(t, err)
+	var slots int
+	ok(t, db.QueryRow("SELECT devices FROM account WHERE id = 7").Scan(&slots))
+	if len(devices) != 0 || slots != 0 {
+		t.Errorf("%d devices, %d slots taken", len(devices), slots)
+	}
+}

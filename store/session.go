@@ -177,9 +177,18 @@ func (s *Store) SignOut(ctx context.Context, tokenID int64, a vpn.Audit) (change
 		changed = nil
 		var userID, deviceID int64
 		if err := one(t.row(`
-			SELECT user_id, COALESCE(device_id, 0)
+			SELECT user_id
 			FROM token
-			WHERE id = $1`, tokenID), &userID, &deviceID); err != nil {
+			WHERE id = $1`, tokenID), &userID); err != nil {
+			return err
+		}
+		if err := t.lockUser(userID); err != nil {
+			return err
+		}
+		if err := one(t.row(`
+			SELECT COALESCE(device_id, 0)
+			FROM token
+			WHERE id = $1`, tokenID), &deviceID); err != nil { // not before: an imported token may just have got its device
 			return err
 		}
 		if deviceID != 0 { // held before the token, as everywhere
