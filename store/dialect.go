@@ -60,6 +60,8 @@ type dialect struct {
 	isUnique func(error) bool
 	// isFull reports that there is no room, or that the disk fails.
 	isFull func(error) bool
+	// isDamaged reports that the file is not, or not wholly, what the engine wrote; nil = it says so itself.
+	isDamaged func(error) bool
 	// isBusy reports that another process holds the write lock: to be tried again soon.
 	isBusy func(error) bool
 	// isAnswer reports that the engine itself refused a statement, so that none after it was done; it is asked where there is
@@ -96,7 +98,8 @@ var sqliteDialect = dialect{
 	migrating:    "SELECT 1",
 	snapshot:     &sql.TxOptions{ReadOnly: true},
 	isUnique:     sqliteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
-	isFull:       sqliteCode(sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_SHMSIZE),
+	isFull:       sqliteCode(sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DIRECTORY, sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_SHMSIZE),
+	isDamaged:    sqliteCode(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
 	isBusy:       sqliteCode(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_BUSY_SNAPSHOT),
 	isRolledBack: func(error) bool { return false },
 	readers:      4,

@@ -258,6 +258,22 @@ func TestOpeningAtOnce(t *testing.T) {
 	})
 }
 
+// A file that is damaged, or another's, is named with what to do.
+func TestDamagedFilesAreNamed(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"cut off": func(path string) error { return os.Truncate(path, 20_000) },
+		"a text":  func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("no database "), 100), 0o600) },
+	} {
+		dsn := filepath.Join(t.TempDir(), "stile.db")
+		ok(t, open(t, dsn).Close())
+		ok(t, damage(dsn))
+		_, err := store.Open(t.Context(), store.Config{DSN: dsn, Secret: secret})
+		if err == nil || !strings.Contains(err.Error(), dsn) || !strings.Contains(err.Error(), "stile restore") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestOpeningNothing(t *testing.T) {
 	for _, dsn := range []string{filepath.Join(t.TempDir(), "no", "such", "dir"), "postgres://127.0.0.1:1/none", "postgres://%zz"} {
 		if _, err := store.Open(t.Context(), store.Config{DSN: dsn, Secret: secret}); err == nil {

@@ -101,6 +101,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		if d.hasWater && d.isFull(err) { // a file of ours; PostgreSQL names what it lacks
 			err = fmt.Errorf("%w: the database's disk is full, fails, or may not be written", err)
 		}
+		if d.isDamaged != nil && d.isDamaged(err) {
+			err = fmt.Errorf("%w: %s is damaged, or no database: put a backup in its place by `stile restore FILE`", err, c.DSN)
+		}
 		return nil, fmt.Errorf("store: open %s: %w", d.name, err)
 	}
 	return s, nil

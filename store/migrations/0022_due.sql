@@ -3,5 +3,5 @@
 ALTER TABLE plan ADD COLUMN due_after BIGINT NOT NULL DEFAULT -1;
 ALTER TABLE server ADD COLUMN due_after BIGINT NOT NULL DEFAULT -1;
 
--- The refusals of a job, among all accounts that wait.
-CREATE INDEX bulk_item_refused ON bulk_item (job_id, user_id) WHERE code <> '';
+-- The refusals of a job, among all accounts that wait. The code is in it, or SQLite would rather read them all.
+CREATE INDEX bulk_item_refused ON bulk_item (job_id, user_id, code) WHERE code <> '';
