@@ -133,10 +133,10 @@ func (s *Store) UpdateServer(ctx context.Context, v vpn.Server, a vpn.Audit) err
 	})
 }
 
-// RemoveServer implements vpn.ServerStore. The node's position and tombstones stay, so that the node learns of them.
+// RemoveServer implements vpn.ServerStore. The node's position and tombstones stay, so that the node learns of them. Of the keys,
+// which may be half a million, some at a time become tombstones; what a process that ends leaves of them, EntombRemoved goes on with.
 func (s *Store) RemoveServer(ctx context.Context, id int64, a vpn.Audit) (changed []vpn.NodeRev, err error) {
-	err = s.write(ctx, "remove server", func(t *tx) error {
-		changed = nil
+	if err := s.write(ctx, "remove server", func(t *tx) error {
 		if err := t.change(`
 			DELETE FROM server
 			WHERE id = $1`, id); err != nil {
@@ -146,26 +146,21 @@ func (s *Store) RemoveServer(ctx context.Context, id int64, a vpn.Audit) (change
 		if err != nil {
 			return err
 		}
-		node := nodes[id]
-		if node.count > 0 {
-			node.advance()
-			node.count, node.digest = 0, wire.Digest{}
-			changed = []vpn.NodeRev{{NodeID: id, Rev: node.rev}}
-		}
-		node.removedAt = millis(t.now)
-		if _, err := t.exec(`
-			UPDATE access_key
-			SET removed_at = $2, rev = $3, seed = $4, sum = $4
-			WHERE server_id = $1
-				AND removed_at = 0`, id, millis(t.now), node.rev, []byte{}); err != nil {
-			return err
-		}
+		nodes[id].removedAt = millis(t.now)
 		if err := t.saveNodes(nodes); err != nil {
 			return err
 		}
 		return t.audit(a, id)
-	})
-	return changed, err
+	}); err != nil {
+		return nil, err
+	}
+	for {
+		more, err := s.entombSome(ctx, id)
+		if err != nil || more == nil {
+			return changed, err
+		}
+		changed = more
+	}
 }
 
 // SetServerState implements vpn.ServerStore.

@@ -19,6 +19,65 @@ var liveSums = batch{1, `
 		AND removed_at = 0
 		AND id IN (`, "?", `)`}
 
+// EntombRemoved implements vpn.NodeStore.
+func (s *Store) EntombRemoved(ctx context.Context) ([]vpn.NodeRev, error) {
+	var id int64
+	err := one(s.read(ctx).row(`
+		SELECT node_id
+		FROM node_sync
+		WHERE removed_at > 0
+			AND count > 0
+		ORDER BY node_id
+		LIMIT 1`), &id)
+	if err == vpn.ErrNotFound { //nolint:errorlint // never wrapped by one
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.entombSome(ctx, id)
+}
+
+// entombAtOnce is how many keys of a removed server become tombstones in one transaction.
+const entombAtOnce = 2000
+
+// entombSome makes some of the keys of a node, whose server is removed, tombstones, as one revision; nil when there are none left.
+func (s *Store) entombSome(ctx context.Context, nodeID int64) (changed []vpn.NodeRev, err error) {
+	err = s.write(ctx, "entomb some", func(t *tx) error {
+		changed = nil
+		nodes, err := t.lockNodes([]int64{nodeID})
+		if err != nil {
+			return err
+		}
+		n := nodes[nodeID]
+		rows, err := t.rows(`
+			SELECT id, sum
+			FROM access_key
+			WHERE server_id = $1
+				AND removed_at = 0
+			ORDER BY rev
+			LIMIT $2`, nodeID, entombAtOnce)
+		var ids []any
+		err = each(rows, err, func(row scanner) error {
+			var id int64
+			var sum wire.Sum
+			err := row.Scan(&id, sum32{&sum})
+			n.remove(sum)
+			ids = append(ids, id)
+			return err
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		if err := t.entomb(n.advance(), ids); err != nil {
+			return err
+		}
+		changed = changedNodes(nodes)
+		return t.saveNodes(nodes)
+	})
+	return changed, err
+}
+
 // EntombKeys implements vpn.NodeStore.
 func (s *Store) EntombKeys(ctx context.Context, nodeID int64, ids []int64, a vpn.Audit) (count int, err error) {
 	err = s.write(ctx, "entomb keys", func(t *tx) error {

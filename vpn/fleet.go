@@ -144,12 +144,9 @@ func (s *Service) RemoveServer(ctx context.Context, a *Actor, id int64) error {
 		return err
 	}
 	nodes, err := s.store.RemoveServer(ctx, id, a.audit("server.remove", id))
-	if err != nil {
-		return notFound(err)
-	}
 	s.directory.drop()
 	s.nodes.Wake(nodes...)
-	return nil
+	return notFound(err)
 }
 
 // AllServers returns every server, also those that are in no list, with the live state.

@@ -286,7 +286,8 @@ type ServerStore interface {
 	UpdateServer(ctx context.Context, s Server, a Audit) error
 	// SetServerState changes what is wanted of a server. ErrNotFound.
 	SetServerState(ctx context.Context, id int64, state ServerState, a Audit) error
-	// RemoveServer deletes a server; its keys become tombstones. ErrNotFound.
+	// RemoveServer deletes a server; its keys become tombstones, some at a time. With an error, the server may be gone and
+	// EntombRemoved has the rest to do. ErrNotFound.
 	RemoveServer(ctx context.Context, id int64, a Audit) ([]NodeRev, error)
 }
 
@@ -336,6 +337,9 @@ type NodeStore interface {
 	// EntombKeys makes those of a node's keys tombstones that live, as one revision, and returns how many they were. Ids
 	// that are unknown or of other nodes are passed over. ErrNotFound when there is no such node.
 	EntombKeys(ctx context.Context, nodeID int64, ids []int64, a Audit) (int, error)
+	// EntombRemoved makes the next of those keys tombstones that RemoveServer left, and returns which node that changed; nil when
+	// none is left.
+	EntombRemoved(ctx context.Context) ([]NodeRev, error)
 	// CompactTombstones removes tombstones of a node that it has confirmed, by their revision, and that were made before an
 	// instant. It returns how many; there may be more.
 	CompactTombstones(ctx context.Context, nodeID, acked int64, before time.Time) (int, error)

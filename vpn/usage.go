@@ -101,7 +101,12 @@ func (s *Service) Sweep(ctx context.Context) error {
 		return err
 	}
 	for {
-		isMore, err := s.store.SpreadDue(ctx, sweepPage)
+		removed, err := s.store.EntombRemoved(ctx)
+		if err != nil {
+			return err
+		}
+		s.nodes.Wake(removed...)
+		isSpreading, err := s.store.SpreadDue(ctx, sweepPage)
 		if err != nil {
 			return err
 		}
@@ -118,7 +123,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 				failed = errors.Join(failed, fmt.Errorf("user %d: %w", id, err))
 			}
 		}
-		if failed != nil || !isMore && len(users) < sweepPage {
+		if failed != nil || !isSpreading && len(removed) == 0 && len(users) < sweepPage {
 			return failed
 		}
 	}

@@ -306,6 +306,9 @@ func removedServer(w *world) {
 	is(w, "position", p, vpn.NodePosition{Epoch: 1, Rev: 2})
 	_, err = w.store.RemoveServer(w.ctx, server.ID, by("server.remove"))
 	w.is(err, vpn.ErrNotFound)
+	left, err := w.store.EntombRemoved(w.ctx)
+	w.ok(err)
+	is(w, "nodes with keys left", len(left), 0)
 	if later := w.server(); later.ID == server.ID {
 		w.Fatalf("id %d came back", server.ID)
 	}
