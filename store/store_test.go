@@ -33,7 +33,10 @@ func open(t testing.TB, dsn string) *store.Store {
 func TestConformance(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
-			storetest.Run(t, func(t *testing.T) vpn.Store { return open(t, engine.dsn(t)) })
+			storetest.Run(t, func(t *testing.T) (store, peer vpn.Store) {
+				dsn := engine.dsn(t)
+				return open(t, dsn), open(t, dsn)
+			})
 		})
 	}
 }

@@ -87,7 +87,7 @@ func tokenLimitUnderLoad(w *world) {
 	const limit = 5
 	u, made := w.user(), 0
 	for _, err := range together(parallel, func(i int) error {
-		_, err := w.store.AddToken(w.ctx, vpn.Token{UserID: u.ID, Name: strconv.Itoa(i)}, hash(i), limit, by("token.add"))
+		_, err := w.any().AddToken(w.ctx, vpn.Token{UserID: u.ID, Name: strconv.Itoa(i)}, hash(i), limit, by("token.add"))
 		return err
 	}) {
 		if err == nil {

@@ -73,11 +73,11 @@ func auditChainUnderLoad(w *world) {
 	u := w.user()
 	for _, err := range together(parallel, func(i int) error {
 		if i%8 == 0 {
-			_, err := w.store.AnchorAudit(w.ctx)
+			_, err := w.any().AnchorAudit(w.ctx)
 			return err
 		}
 		for range 8 {
-			if err := w.store.SetUserStatus(w.ctx, u.ID, vpn.UserActive, by("user.active")); err != nil {
+			if err := w.any().SetUserStatus(w.ctx, u.ID, vpn.UserActive, by("user.active")); err != nil {
 				return err
 			}
 		}
@@ -160,7 +160,7 @@ func answers(w *world) {
 
 	mine := 0
 	for _, err := range together(parallel, func(int) error {
-		a, err := w.store.ClaimAnswer(w.ctx, 9, "k", digest, long)
+		a, err := w.any().ClaimAnswer(w.ctx, 9, "k", digest, long)
 		if a.IsMine {
 			w.mu.Lock()
 			mine++
@@ -187,7 +187,7 @@ func passwordResets(w *world) {
 	_, token := w.signIn(u.ID)
 	redeemed := 0
 	for _, err := range together(8, func(int) error {
-		_, _, err := w.store.RedeemPasswordReset(w.ctx, hash(2), "new", false, by("user.password"))
+		_, _, err := w.any().RedeemPasswordReset(w.ctx, hash(2), "new", false, by("user.password"))
 		return err
 	}) {
 		if err == nil {

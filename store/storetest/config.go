@@ -193,10 +193,10 @@ func rolloutsUnderLoad(w *world) {
 		steps := make([]bool, parallel)
 		errs := together(parallel, func(i int) error {
 			if i == 0 {
-				_, _, err := w.store.NoteServing(w.ctx, server.ID, vpn.NodeServing{NodeConfig: vpn.NodeConfig{NodePorts: ports(8388, 0)}, RefusedRev: rev, Refusal: "busy"}, by("config.stop"))
+				_, _, err := w.any().NoteServing(w.ctx, server.ID, vpn.NodeServing{NodeConfig: vpn.NodeConfig{NodePorts: ports(8388, 0)}, RefusedRev: rev, Refusal: "busy"}, by("config.stop"))
 				return err
 			}
-			return w.store.ChangeRollout(w.ctx, func(last *vpn.Rollout, nodes []vpn.ConfiguredNode, _ int64, now time.Time) (vpn.RolloutChange, error) {
+			return w.any().ChangeRollout(w.ctx, func(last *vpn.Rollout, nodes []vpn.ConfiguredNode, _ int64, now time.Time) (vpn.RolloutChange, error) {
 				isRefused := last.IsRefused(&nodes[0])
 				if isRefused != (last.State == vpn.RolloutStopped) {
 					w.Errorf("refused %v, and %s", isRefused, last.State)

@@ -129,12 +129,12 @@ func epochsUnderLoad(w *world) {
 	u, server := w.user(), w.server()
 	for _, err := range together(parallel, func(i int) error {
 		if i%8 == 0 {
-			_, err := w.store.RaiseEpoch(w.ctx, 0, by("database.restored"))
+			_, err := w.any().RaiseEpoch(w.ctx, 0, by("database.restored"))
 			return err
 		}
 		in, _ := w.signIn(u.ID)
 		before := w.digestHolds(server.ID).Epoch
-		key, err := w.store.IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID), by("key.issue"))
+		key, err := w.any().IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID), by("key.issue"))
 		if err == nil && before > 1 && key.ID>>32 < before {
 			w.Errorf("key %d, issued in epoch %d", key.ID, before)
 		}

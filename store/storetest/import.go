@@ -86,7 +86,7 @@ func adoption(w *world, of, other vpn.TokenHash) {
 	w.is(err, vpn.ErrDeviceLimit)
 	ids := make([]int64, parallel)
 	for _, err := range together(parallel, func(i int) error {
-		d, err := w.store.AdoptToken(w.ctx, s.Token.ID, vpn.PlatformIOS, 1, by("device.adopt"))
+		d, err := w.any().AdoptToken(w.ctx, s.Token.ID, vpn.PlatformIOS, 1, by("device.adopt"))
 		ids[i] = d.ID
 		return err
 	}) {

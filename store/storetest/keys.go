@@ -95,7 +95,7 @@ func judged(w *world) {
 		if i%2 == 0 {
 			k = asked
 		}
-		_, err := w.store.IssueKey(w.ctx, k, by("key.issue"))
+		_, err := w.any().IssueKey(w.ctx, k, by("key.issue"))
 		return err
 	}) {
 		if i%2 == 0 {
@@ -169,7 +169,7 @@ func oneKeyUnderLoad(w *world) {
 		k := asked
 		k.Seed[0] = byte(i)
 		var err error
-		got[i], err = w.store.IssueKey(w.ctx, k, by("key.issue"))
+		got[i], err = w.any().IssueKey(w.ctx, k, by("key.issue"))
 		return err
 	}) {
 		w.ok(err)
@@ -183,7 +183,7 @@ func oneKeyUnderLoad(w *world) {
 	asked.Rotate = true
 	ids := make([]int64, parallel)
 	for _, err := range together(parallel, func(i int) error {
-		k, err := w.store.IssueKey(w.ctx, asked, by("key.rotate"))
+		k, err := w.any().IssueKey(w.ctx, asked, by("key.rotate"))
 		ids[i] = k.ID
 		return err
 	}) {
@@ -216,10 +216,10 @@ func keySaidToBeNew(w *world) {
 			k := asked
 			k.Seed[0] = byte(i)
 			var err error
-			got[i], err = w.store.IssueKey(w.ctx, k, by("key.issue"))
+			got[i], err = w.any().IssueKey(w.ctx, k, by("key.issue"))
 			return err
 		}
-		_, err := w.store.IssueKey(w.ctx, others[i-parallel], by("key.issue"))
+		_, err := w.any().IssueKey(w.ctx, others[i-parallel], by("key.issue"))
 		return err
 	}) {
 		w.ok(err)
@@ -260,7 +260,7 @@ func manyKeysUnderLoad(w *world) {
 		for r := range rounds {
 			k := w.newKey(u.ID, devices[i], nodes[(i+r)%len(nodes)])
 			k.Rotate = r >= len(nodes)
-			key, err := w.store.IssueKey(w.ctx, k, by("key.issue"))
+			key, err := w.any().IssueKey(w.ctx, k, by("key.issue"))
 			if err != nil {
 				return err
 			}
@@ -298,16 +298,16 @@ func mixedWritesUnderLoad(w *world) {
 	for i, err := range together(parallel, func(i int) error {
 		switch i % 4 {
 		case 0:
-			_, err := w.store.AddUser(w.ctx, vpn.NewUser{Email: "same@example.com"}, by("user.same"))
+			_, err := w.any().AddUser(w.ctx, vpn.NewUser{Email: "same@example.com"}, by("user.same"))
 			return err
 		case 1:
-			_, err := w.store.IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID), by("key.issue"))
+			_, err := w.any().IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID), by("key.issue"))
 			return err
 		case 2:
-			_, err := w.store.IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID+1000), by("key.issue"))
+			_, err := w.any().IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID+1000), by("key.issue"))
 			return err
 		default:
-			return w.store.RenameDevice(w.ctx, u.ID, in.DeviceID, "name", by("device.rename"))
+			return w.any().RenameDevice(w.ctx, u.ID, in.DeviceID, "name", by("device.rename"))
 		}
 	}) {
 		switch {
@@ -330,12 +330,12 @@ func revokeAgainstIssue(w *world) {
 		in, _ := w.signIn(u.ID)
 		for i, err := range together(parallel, func(i int) error {
 			if i%removers == 0 {
-				_, err := w.store.RemoveDevice(w.ctx, u.ID, in.DeviceID, by("device.remove"))
+				_, err := w.any().RemoveDevice(w.ctx, u.ID, in.DeviceID, by("device.remove"))
 				return err
 			}
 			k := w.newKey(u.ID, in.DeviceID, server.ID)
 			k.Rotate = i%2 == 0
-			_, err := w.store.IssueKey(w.ctx, k, by("key.issue"))
+			_, err := w.any().IssueKey(w.ctx, k, by("key.issue"))
 			return err
 		}) {
 			if err != nil && !errors.Is(err, vpn.ErrNotFound) {

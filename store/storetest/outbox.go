@@ -196,7 +196,7 @@ func deliveriesUnderLoad(w *world) {
 	claimed := make(chan int64, parallel*each)
 	for _, err := range together(parallel, func(int) error {
 		for {
-			got, err := w.store.ClaimDeliveries(w.ctx, hook.ID, minute, 3)
+			got, err := w.any().ClaimDeliveries(w.ctx, hook.ID, minute, 3)
 			if err != nil || len(got) == 0 {
 				return err
 			}
@@ -223,7 +223,7 @@ func nodeEvents(w *world) {
 	}
 	w.ok(w.store.TellNode(w.ctx, 8, false)) // one that never came
 	w.tells(hook.ID, vpn.EventOnline, vpn.EventOffline, vpn.EventOnline)
-	for _, err := range together(parallel, func(int) error { return w.store.TellNode(w.ctx, 9, true) }) {
+	for _, err := range together(parallel, func(int) error { return w.any().TellNode(w.ctx, 9, true) }) {
 		w.ok(err)
 	}
 	is(w, "told", len(w.told(hook.ID)), 4)
@@ -260,7 +260,7 @@ func expiryEvents(w *world) {
 	w.ok(w.setSubscription(vpn.Subscription{UserID: forLife.ID, PlanID: plan.ID}, by("subscription.set")))
 	tell(today.Add(time.Minute))
 	for _, err := range together(8, func(int) error {
-		_, err := w.store.TellExpiries(w.ctx, vpn.EventDayLeft, today.Add(2*time.Minute), 2*day)
+		_, err := w.any().TellExpiries(w.ctx, vpn.EventDayLeft, today.Add(2*time.Minute), 2*day)
 		return err
 	}) {
 		w.ok(err)

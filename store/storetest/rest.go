@@ -55,7 +55,7 @@ func setupLinkUnderLoad(w *world) {
 	w.ok(w.store.SetSetupToken(w.ctx, hash(1), time.Now().Add(time.Hour)))
 	redeemed := 0
 	for _, err := range together(parallel, func(i int) error {
-		_, err := w.store.RedeemSetup(w.ctx, hash(1), vpn.NewUser{Email: strconv.Itoa(i) + "@example.com"}, by("user.setup"))
+		_, err := w.any().RedeemSetup(w.ctx, hash(1), vpn.NewUser{Email: strconv.Itoa(i) + "@example.com"}, by("user.setup"))
 		return err
 	}) {
 		if err == nil {
@@ -179,7 +179,7 @@ func contexts(w *world) {
 	for _, err := range together(parallel, func(i int) error {
 		ctx, cancel := context.WithTimeout(w.ctx, time.Duration(i)*50*time.Microsecond)
 		defer cancel()
-		_, err := w.store.AddUser(ctx, vpn.NewUser{Email: "hasty" + strconv.Itoa(i) + "@example.com"}, by("user.hasty"))
+		_, err := w.any().AddUser(ctx, vpn.NewUser{Email: "hasty" + strconv.Itoa(i) + "@example.com"}, by("user.hasty"))
 		return err
 	}) {
 		if err == nil {

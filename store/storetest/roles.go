@@ -53,11 +53,11 @@ func lastOwnerUnderLoad(w *world) {
 	for _, err := range together(len(owners), func(i int) (err error) {
 		switch i % 3 {
 		case 0:
-			err = w.store.SetRole(w.ctx, owners[i].ID, vpn.RoleViewer, by("user.role"))
+			err = w.any().SetRole(w.ctx, owners[i].ID, vpn.RoleViewer, by("user.role"))
 		case 1:
-			err = w.store.SetUserStatus(w.ctx, owners[i].ID, vpn.UserBlocked, by("user.blocked"))
+			err = w.any().SetUserStatus(w.ctx, owners[i].ID, vpn.UserBlocked, by("user.blocked"))
 		default:
-			_, err = w.store.RemoveUser(w.ctx, owners[i].ID, by("user.remove"))
+			_, err = w.any().RemoveUser(w.ctx, owners[i].ID, by("user.remove"))
 		}
 		return err
 	}) {

@@ -103,7 +103,7 @@ func apiTokens(w *world) {
 // slot is a sign-in of a client with room for limit devices.
 func slot(w *world, userID int64, client string, limit int, replace int64) (vpn.SignedIn, vpn.TokenHash, error) {
 	s := vpn.NewSession{UserID: userID, ClientID: client, TokenHash: hash(w.unique()), DeviceLimit: limit, ReplaceDeviceID: replace}
-	in, err := w.store.SignIn(w.ctx, s, by("device.sign_in"))
+	in, err := w.any().SignIn(w.ctx, s, by("device.sign_in"))
 	return in, s.TokenHash, err
 }
 
@@ -190,7 +190,7 @@ func deviceSlotsUnderLoad(w *world) {
 	// Signing out and in at once never exceeds the limit either.
 	for _, err := range together(parallel, func(i int) error {
 		if i < limit {
-			_, err := w.store.RemoveDevice(w.ctx, u.ID, devices[i].ID, by("device.remove"))
+			_, err := w.any().RemoveDevice(w.ctx, u.ID, devices[i].ID, by("device.remove"))
 			return err
 		}
 		_, _, err := slot(w, u.ID, "later"+strconv.Itoa(i), limit, 0)

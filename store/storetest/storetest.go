@@ -6,9 +6,11 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,13 +18,16 @@ import (
 	"stile/vpn"
 )
 
-// Run runs the conformance suite, its stories side by side. open returns an empty store, which the suite closes.
-func Run(t *testing.T, open func(t *testing.T) vpn.Store) {
+// Run runs the conformance suite, its stories side by side. open returns a store that is empty, and another one on the same
+// database, as another process has it: what many do at once they do on both, since the writes of one come one after the other. The
+// suite closes them.
+func Run(t *testing.T, open func(t *testing.T) (store, peer vpn.Store)) {
 	for _, story := range slices.Concat(ofPeople(), ofServers(), ofService()) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
-			w := &world{T: t, ctx: t.Context(), store: open(t)}
-			t.Cleanup(func() { w.ok(w.store.Close()) })
+			w := &world{T: t, ctx: t.Context()}
+			w.store, w.peer = open(t)
+			t.Cleanup(func() { w.ok(errors.Join(w.store.Close(), w.peer.Close())) })
 			story.tell(w)
 		})
 	}
@@ -156,6 +161,8 @@ type world struct {
 	*testing.T
 	ctx   context.Context //nolint:containedctx // lives as long as one test
 	store vpn.Store
+	peer  vpn.Store
+	turns atomic.Int64
 
 	mu   sync.Mutex
 	last int
@@ -175,6 +182,14 @@ func is[T comparable](w *world, what string, got, want T) {
 	if got != want {
 		w.Fatalf("%s: got %v, want %v", what, got, want)
 	}
+}
+
+// any is the store and its peer in turns.
+func (w *world) any() vpn.Store {
+	if w.turns.Add(1)%2 == 0 {
+		return w.peer
+	}
+	return w.store
 }
 
 // unique returns a number not returned before.

@@ -109,7 +109,7 @@ func usageOnce(w *world) {
 	for _, err := range together(parallel, func(int) error {
 		for seq := range uint64(10) {
 			r := vpn.UsageReport{NodeID: server.ID, Stream: 6, Seq: seq + 1, Entries: []vpn.UsageEntry{{KeyID: key.ID, Down: 1}}}
-			if _, _, _, err := w.store.ApplyUsage(w.ctx, r, today); err != nil {
+			if _, _, _, err := w.any().ApplyUsage(w.ctx, r, today); err != nil {
 				return err
 			}
 		}
@@ -129,7 +129,7 @@ func usageOfManyKeys(w *world) {
 	entries := make([]vpn.UsageEntry, deviceCount)
 	for _, err := range together(deviceCount, func(i int) error {
 		in, _ := w.signIn(u.ID)
-		k, err := w.store.IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID), by("key.issue"))
+		k, err := w.any().IssueKey(w.ctx, w.newKey(u.ID, in.DeviceID, server.ID), by("key.issue"))
 		entries[i] = vpn.UsageEntry{KeyID: k.ID, Up: 1, Down: int64(i)}
 		return err
 	}) {
