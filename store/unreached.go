@@ -171,13 +171,13 @@ func checkRelease(number int) error {
 
 const anothersRemedy = "this database is another application's: name an empty one, or a schema of its own by search_path=NAME in the address"
 
-// fitsPostgres refuses an older server, and a database with tables of somebody else's and none of ours; those of extensions are
+// fitsPostgres refuses an older server, a database that does not take every text, and one with tables of somebody else's and none of ours; those of extensions are
 // nobody's.
 func fitsPostgres(ctx context.Context, conn *sql.Conn) error {
 	var release int
-	var table string
+	var encoding, table string
 	if err := conn.QueryRowContext(ctx, `
-		SELECT CAST(current_setting('server_version_num') AS INTEGER), COALESCE((
+		SELECT CAST(current_setting('server_version_num') AS INTEGER), current_setting('server_encoding'), COALESCE((
 			SELECT MIN(CAST(c.relname AS TEXT))
 			FROM pg_class c
 			WHERE c.relnamespace = CAST(current_schema() AS REGNAMESPACE)
@@ -195,8 +195,11 @@ func fitsPostgres(ctx context.Context, conn *sql.Conn) error {
 						AND d.objid = c.oid
 						AND d.deptype = 'e'
 				)
-		), '')`).Scan(&release, &table); err != nil {
+		), '')`).Scan(&release, &encoding, &table); err != nil {
 		return err
+	}
+	if encoding != "UTF8" && encoding != "SQL_ASCII" { // which takes texts as they are
+		return fmt.Errorf("it keeps texts in %s, which lacks letters that people have in their names: make one by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", encoding)
 	}
 	if table != "" {
 		return fmt.Errorf("it has a table %q: %s", table, anothersRemedy)

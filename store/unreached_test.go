@@ -72,6 +72,7 @@ func TestEachFailureToOpenIsNamed(t *testing.T) {
 		{name: "an unknown parameter", dsn: edited(base, func(v url.Values) { v.Set("no_such_parameter", "1") }), came: "no_such_parameter", remedy: "want PostgreSQL 15 or newer"},
 		{name: "another's", dsn: dsn, before: "CREATE TABLE users (id BIGINT)", tried: name, came: `a table "users"`, remedy: "name an empty one", undo: "DROP TABLE users"},
 		{name: "another's migrations", dsn: dsn, before: "CREATE TABLE schema_migrations (version TEXT)", tried: name, came: "schema_migrations", remedy: "another application's", undo: "DROP TABLE schema_migrations"},
+		{name: "another encoding", dsn: strings.Replace(dsn, "/"+name, "/latin", 1), before: "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0", tried: `database "latin"`, came: "keeps texts in LATIN1", remedy: "ENCODING 'UTF8'", undo: "DROP DATABASE latin"},
 		{name: "no address", dsn: "postgres://u:secretword/@h/d", came: "cannot be read", remedy: "escaped as in any URL"},
 		{name: "too many connections", dsn: as("single"), before: "GRANT ALL ON SCHEMA public TO single", came: "too many connections", remedy: "raise max_connections"},
 	} {
