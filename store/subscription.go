@@ -136,23 +136,37 @@ func (t *tx) saveSubscription(u *vpn.Subscription) error {
 	return err
 }
 
-// ended lists whose plan another one follows now. Each plan's end is looked for by the index, and those who are found first will do:
-// what the sweeper asks every few seconds must not read all subscriptions.
-const ended = `
-	SELECT s.user_id
-	FROM plan p
-	CROSS JOIN subscription s
-	WHERE p.next_plan_id > 0
-		AND EXISTS (SELECT 1 FROM plan next WHERE next.id = p.next_plan_id)
-		AND s.plan_id = p.id
-		AND s.expires_at > 0
-		AND s.expires_at <= $1 - p.grace_days * 86400000
-	LIMIT $2`
+// ended lists some of those whose plan another one follows now. It asks plan by plan, by the index of each one's expiries: what the
+// sweeper asks every few seconds must not read all subscriptions, and those who are found first will do.
+func (s *Store) ended(ctx context.Context, now time.Time, limit int) (users []int64, err error) {
+	plans, err := s.Plans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range plans {
+		p := &plans[i]
+		if !slices.ContainsFunc(plans, func(next vpn.Plan) bool { return next.ID == p.NextPlanID }) || len(users) == limit {
+			continue
+		}
+		rows, err := s.scan(ctx).rows(`
+			SELECT user_id
+			FROM subscription
+			WHERE plan_id = $1
+				AND expires_at > 0
+				AND expires_at <= $2
+			LIMIT $3`, p.ID, millis(now.AddDate(0, 0, -p.GraceDays)), limit-len(users))
+		of, err := list(rows, err, scanID)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, of...)
+	}
+	return users, nil
+}
 
 // AdvancePlans implements vpn.SubscriptionStore. Each user has a transaction of its own: rows are held in one order.
 func (s *Store) AdvancePlans(ctx context.Context, now time.Time, rule func(next *vpn.Plan) vpn.Subscription, limit int, a vpn.Audit) ([]int64, error) {
-	rows, err := s.scan(ctx).rows(ended, millis(now), limit)
-	users, err := list(rows, err, scanID)
+	users, err := s.ended(ctx, now, limit)
 	if err != nil {
 		return nil, err
 	}
