@@ -110,7 +110,11 @@ func (f *endpointFlags) source(host, dir string, log *slog.Logger) (certificate.
 			return nil, fmt.Errorf("--acme-root: %s holds no certificate as PEM", f.ACMERoot)
 		}
 	}
-	return certificate.NewACME(cfg)
+	source, err := certificate.NewACME(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("--acme: %w (the embedded node's name is --node-host, another node's is `stile server set --host`)", err)
+	}
+	return source, nil
 }
 
 // secure gives the HTTPS proxy the endpoint's certificate, and its ping to show to strangers. Without a certificate there is no

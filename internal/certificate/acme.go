@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -24,6 +27,8 @@ const (
 	// a name an hour.
 	firstPause = 5 * time.Minute
 	lastPause  = time.Hour
+	// awayPause is waited when the authority cannot be reached, which costs none of that. The manager keeps a failure for a minute.
+	awayPause = 70 * time.Second
 	// longestLook bounds how late a certificate that was renewed is seen.
 	longestLook = time.Minute
 	// requestTimeout bounds one request to the authority.
@@ -53,6 +58,7 @@ type ACME struct {
 	holder
 	cfg     ACMEConfig
 	manager *autocert.Manager
+	watch   *watch
 	pause   time.Duration // after the first failure
 }
 
@@ -73,10 +79,10 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots},
 		TLSHandshakeTimeout: requestTimeout, ResponseHeaderTimeout: requestTimeout, IdleConnTimeout: requestTimeout,
 	}
-	return &ACME{cfg: cfg, pause: firstPause, manager: &autocert.Manager{
+	w := &watch{cfg: cfg, next: transport}
+	return &ACME{cfg: cfg, watch: w, pause: firstPause, manager: &autocert.Manager{
 		Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(cfg.Dir), HostPolicy: autocert.HostWhitelist(cfg.Name),
-		Client: &acme.Client{DirectoryURL: cfg.Directory, UserAgent: "stile",
-			HTTPClient: &http.Client{Timeout: 2 * requestTimeout, Transport: &watch{cfg: cfg, next: transport}}},
+		Client: &acme.Client{DirectoryURL: cfg.Directory, UserAgent: "stile", HTTPClient: &http.Client{Timeout: 2 * requestTimeout, Transport: w}},
 	}}, nil
 }
 
@@ -98,16 +104,32 @@ func (a *ACME) getOrAnswer(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // HTTPHandler answers the authority's HTTP-01 challenges, on port 80 of the name, and hands everything else to next. It
 // is called before Run.
-func (a *ACME) HTTPHandler(next http.Handler) http.Handler { return a.manager.HTTPHandler(next) }
+func (a *ACME) HTTPHandler(next http.Handler) http.Handler {
+	a.watch.hasHTTP = true
+	answer := a.manager.HTTPHandler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			r.Host = host // which some authorities send with the port, and the manager knows without
+		}
+		answer.ServeHTTP(w, r)
+	})
+}
 
 // Run implements Source.
 func (a *ACME) Run(ctx context.Context) error {
 	for pause := a.pause; ; {
-		wait := a.look(ctx)
-		if wait == 0 {
-			wait, pause = pause, min(2*pause, lastPause)
-		} else {
+		wait, err := a.look(ctx)
+		switch {
+		case err == nil:
 			pause = a.pause
+		case isAway(err):
+			wait = min(pause, awayPause)
+		default:
+			wait, pause = pause, min(2*pause, lastPause)
+		}
+		if err != nil {
+			// What the authority complained of, and what to do, watch has logged.
+			a.cfg.Log.Error("there is no certificate for the name yet; it is tried again, and at once after a new start", "name", a.cfg.Name, "retry_in", wait, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -117,9 +139,14 @@ func (a *ACME) Run(ctx context.Context) error {
 	}
 }
 
-// look takes the certificate that the manager has, who asks for one if there is none, and returns when to look again; 0
-// after a failure.
-func (a *ACME) look(ctx context.Context) time.Duration {
+// isAway reports whether the authority was not reached.
+func isAway(err error) bool {
+	_, ok := errors.AsType[*url.Error](err)
+	return ok
+}
+
+// look takes the certificate that the manager has, who asks for one if there is none, and returns when to look again.
+func (a *ACME) look(ctx context.Context) (time.Duration, error) {
 	// What the manager wants to see of a client that takes ECDSA.
 	hello := &tls.ClientHelloInfo{ServerName: a.cfg.Name, SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
 		SupportedCurves: []tls.CurveID{tls.CurveP256}, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}}
@@ -136,17 +163,15 @@ func (a *ACME) look(ctx context.Context) time.Duration {
 	select {
 	case got = <-asked:
 	case <-ctx.Done():
-		return longestLook
+		return longestLook, nil
 	}
 	if got.err != nil {
-		// What the authority complained of, and what to do, watch has logged.
-		a.cfg.Log.Error("there is no certificate for the name yet; it is tried again", "name", a.cfg.Name, "error", got.err)
-		return 0
+		return 0, got.err
 	}
 	leaf := got.certificate.Leaf
 	if old := a.present.Load(); old == nil || !old.Leaf.Equal(leaf) {
 		a.present.Store(got.certificate)
 		a.cfg.Log.Info("a new certificate is in use", "name", a.cfg.Name, "valid_until", leaf.NotAfter)
 	}
-	return min(longestLook, max(leaf.NotAfter.Sub(leaf.NotBefore)/20, 100*time.Millisecond))
+	return min(longestLook, max(leaf.NotAfter.Sub(leaf.NotBefore)/20, 100*time.Millisecond)), nil
 }

@@ -74,16 +74,15 @@ func TestACMEThroughPort80(t *testing.T) {
 	a := newAuthority(t, 90*24*time.Hour)
 	a.resolve(testName)
 	_ = a.https.Close()
-	s, _ := newTestACME(t, a, t.TempDir())
-	answer := s.HTTPHandler(http.NotFoundHandler())
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Host, _, _ = strings.Cut(r.Host, ":") // on port 80 there is none in it
-		answer.ServeHTTP(w, r)
-	})}
+	s, said := newTestACME(t, a, t.TempDir())
+	server := &http.Server{Handler: s.HTTPHandler(http.NotFoundHandler())}
 	go func() { _ = server.Serve(a.http) }()
 	t.Cleanup(func() { _ = server.Close() })
 	run(t, s)
 	until(t, "a certificate", func() bool { return !s.NotAfter().IsZero() })
+	if strings.Contains(said.String(), "refuses") {
+		t.Errorf("port 443 is complained of, though port 80 serves:\n%s", said)
+	}
 }
 
 // A certificate is renewed while it is served. When the authority goes away the old one stays, and the log says why.
@@ -117,7 +116,8 @@ func TestACMENamesTheRemedy(t *testing.T) {
 	a.resolve(testName)
 	s, said = newTestACME(t, a, t.TempDir())
 	run(t, s)
-	until(t, "the port is closed", func() bool { return strings.Contains(said.String(), "open port 443 of "+testName) })
+	until(t, "the port is closed", func() bool { return strings.Contains(said.String(), "listen on port 443 of "+testName) })
+	until(t, "it says when it tries again", func() bool { return strings.Contains(said.String(), "retry_in=100ms") })
 	if _, err := s.TLSConfig().GetCertificate(&tls.ClientHelloInfo{ServerName: testName}); err == nil {
 		t.Error("a certificate out of nothing")
 	}
@@ -126,12 +126,32 @@ func TestACMENamesTheRemedy(t *testing.T) {
 	away.manager.Client.DirectoryURL = "https://" + port443 + "/dir"
 	run(t, away)
 	until(t, "the authority is away", func() bool { return strings.Contains(said.String(), "cannot be reached") })
+	away, _ = newTestACME(t, a, t.TempDir())
+	away.manager.Client.DirectoryURL = "https://" + port443 + "/dir"
+	if _, err := away.look(t.Context()); err == nil || !isAway(err) {
+		t.Errorf("an authority that is away is asked again as seldom as one that refuses: %v", err)
+	}
 }
 
 func TestACMEWantsAName(t *testing.T) {
 	for _, name := range []string{"", "192.0.2.1", "2001:db8::1", "localhost"} {
 		if _, err := NewACME(ACMEConfig{Dir: t.TempDir(), Name: name}); err == nil || !strings.Contains(err.Error(), "such as nl1.example.net") {
 			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// A challenge that failed is told once, though the manager asks for it twice.
+func TestAFailureIsToldOnce(t *testing.T) {
+	log, said := testLog()
+	w := &watch{cfg: ACMEConfig{Name: testName, Log: log}}
+	failed := func(url string) []byte {
+		return []byte(`{"status":"invalid","challenges":[{"type":"tls-alpn-01","url":"` + url + `","error":{"type":"x","detail":"connect"}},{"type":"http-01","url":"other"}]}`)
+	}
+	for i, url := range []string{"one", "one", "two"} {
+		w.look(http.StatusOK, failed(url))
+		if got, want := strings.Count(said.String(), "refuses"), []int{1, 1, 2}[i]; got != want {
+			t.Errorf("after %d answers: told %d times, want %d", i+1, got, want)
 		}
 	}
 }

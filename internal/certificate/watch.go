@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // maxProblem bounds what is read of an answer to look for a problem, in bytes.
@@ -15,8 +16,12 @@ const maxProblem = 64 << 10
 // watch logs what the authority complains of. autocert tells nobody why a renewal failed, and of a challenge that failed
 // only that there is no other.
 type watch struct {
-	cfg  ACMEConfig
-	next http.RoundTripper
+	cfg     ACMEConfig
+	next    http.RoundTripper
+	hasHTTP bool // HTTP-01 is answered, too
+
+	mu   sync.Mutex
+	told string // address of the challenge whose failure was told last
 }
 
 // problem is an error of the authority (RFC 8555 section 6.7).
@@ -30,6 +35,7 @@ type answer struct {
 	problem
 	Challenges []struct {
 		Type  string   `json:"type"`
+		URL   string   `json:"url"`
 		Error *problem `json:"error"`
 	} `json:"challenges"`
 }
@@ -72,10 +78,20 @@ func (w *watch) look(status int, body []byte) {
 		w.log("", a.problem)
 	}
 	for _, c := range a.Challenges {
-		if c.Error != nil {
+		// The manager tries port 443 first, which may be another's where port 80 is ours.
+		if c.Error != nil && !(w.hasHTTP && c.Type == "tls-alpn-01") && w.isNew(c.URL) {
 			w.log(c.Type, *c.Error)
 		}
 	}
+}
+
+// isNew reports whether a challenge's failure was not told yet: the manager looks at it once more to tidy up.
+func (w *watch) isNew(url string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	isNew := url != w.told
+	w.told = url
+	return isNew
 }
 
 // log tells of a refusal, or of a challenge of the name that failed.
@@ -96,7 +112,7 @@ func remedy(p problem, name string) string {
 	case "dns":
 		return fmt.Sprintf("the name %s does not resolve: give it an A or AAAA record with this machine's address", name)
 	case "connection":
-		return fmt.Sprintf("nobody answers there: open port 443 of %s (or port 80, where --acme-listen is used) to the whole internet", name)
+		return fmt.Sprintf("nobody answers there: let Stile listen on port 443 of %s (--ping-listen :443 or --https-port 443), or on 80 (--acme-listen :80), and open it to the whole internet", name)
 	case "unauthorized", "tls", "incorrectResponse":
 		return fmt.Sprintf("another server answers for %s: point the name at this machine, and let port 443 (or 80) lead to Stile", name)
 	case "rateLimited":
