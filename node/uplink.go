@@ -20,6 +20,8 @@ type uplink struct {
 	dial   func(ctx context.Context) (wire.Link, error)
 	events chan linkEvent
 	log    *slog.Logger
+	// off is how many times in a row the control plane's clock was another than ours.
+	off int
 }
 
 // linkEvent is a new link (no frame, no error), a frame of a link, or its end.
@@ -71,9 +73,27 @@ func (u *uplink) hear(ctx context.Context, link wire.Link) (welcomed bool, err e
 			return welcomed, event.err
 		}
 		event.frame, event.err = link.Receive(ctx)
-		if event.frame != nil && event.frame.Type() == wire.TypeWelcome {
+		switch f := event.frame.(type) {
+		case *wire.Welcome:
 			welcomed = true
 			u.log.Info("linked to the control plane")
+			u.compare(f.ServerTime)
+		case *wire.ServerBeat:
+			u.compare(f.ServerTime)
 		}
+	}
+}
+
+// compare tells when the control plane's clock (unix milliseconds) is another than this machine's. One frame may have
+// been long on its way, so two in a row have to say so.
+func (u *uplink) compare(theirs int64) {
+	off := time.Since(time.UnixMilli(theirs))
+	if off.Abs() <= clockLimit {
+		u.off = 0
+		return
+	}
+	if u.off++; u.off == 2 {
+		u.log.Warn("the clock of this machine is not the control plane's: keys end at the wrong time, and methods of 2022 refuse everybody",
+			"off_by", off.Round(time.Second), "remedy", clockRemedy)
 	}
 }

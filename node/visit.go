@@ -20,6 +20,9 @@ import (
 // clockLimit is how far the node's clock may be off: deadlines of keys and some protocols go by it.
 const clockLimit = 30 * time.Second
 
+// clockRemedy is what to do when it is further off.
+const clockRemedy = "Set it: sudo timedatectl set-ntp true"
+
 // Finding is what one step of joining, or of looking whether the node can link, came to.
 type Finding struct {
 	Check  string
@@ -144,7 +147,7 @@ func (v *visit) clock(theirs int64) Finding {
 	off := v.now().Sub(time.UnixMilli(theirs)).Round(time.Second)
 	if off.Abs() > clockLimit {
 		f.Detail = fmt.Sprintf("the clock of this machine is off by %v", off)
-		f.Err, f.Remedy = errors.New(f.Detail), "Set it: sudo timedatectl set-ntp true"
+		f.Err, f.Remedy = errors.New(f.Detail), clockRemedy
 		return f
 	}
 	f.Detail = "agrees with the control plane's"
