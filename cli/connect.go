@@ -91,7 +91,7 @@ func (c *ConnectCmd) open(ctx context.Context, t *Terminal, a *account) (*connec
 // describeTrouble says what a line reports while it goes on.
 func describeTrouble(err error) string {
 	if errors.Is(err, client.ErrSilent) {
-		return "The server does not answer, though your key is valid. Press Ctrl-C and try another: stile servers --ping"
+		return "The server does not answer, though your key is valid. Press Ctrl-C and try another: stile servers --ping\nIf none does, this machine may be at fault, for instance its clock: stile doctor"
 	}
 	return "The server may be lost: " + strings.ReplaceAll(clean(err.Error()), "client: ", "") + "\nEach connection tries it anew; Ctrl-C ends this."
 }
