@@ -37,13 +37,13 @@ export class Words {
     return this.say(`${key}.${this.plural.select(n)}` as Word, { ...places, count: n.toLocaleString(this.language) });
   }
 
-  /** Bytes as people read them: 1.5 GB. */
+  /** Bytes as people read them: 1.5 GB. Units are powers of ten, as plans count traffic. */
   bytes(n: number): string {
     const units: Word[] = ["unit.mb", "unit.gb", "unit.tb"];
-    let value = n / 2 ** 20;
+    let value = n / 1e6;
     let i = 0;
     for (; value >= 1000 && i < units.length - 1; i++) {
-      value /= 1024;
+      value /= 1000;
     }
     const number = value.toLocaleString(this.language, { maximumFractionDigits: value < 10 && i > 0 ? 1 : 0 });
     return this.say(units[i] as Word, { n: number });

@@ -1,5 +1,6 @@
 import { best, isUsable } from "../src/best";
 import { matches, parse } from "../src/bypass";
+import { Words } from "../src/language";
 import { placeOf } from "../src/list";
 import { initial, isWanted, step, type Effect, type Event, type Key, type State } from "../src/machine";
 import type { Server } from "../src/wire";
@@ -254,4 +255,13 @@ test("where a server is", () => {
   is("no city", at("", "Нидерланды", "NL"), "Нидерланды");
   is("a country that nobody named", at("Рига", "ZZ", "ZZ"), "Рига");
   is("nothing", at("", "ZZ", "ZZ"), "");
+});
+
+test("traffic in the units of plans, as the dashboard says it", () => {
+  const w = new Words("en");
+  const said = (n: number) => w.bytes(n).replace(/\s/gu, " ");
+  is("a plan of 100 GB", said(100e9), "100 GB");
+  is("one digit", said(1.5e9), "1.5 GB");
+  is("less", said(999e6), "999 MB");
+  is("much", said(2e12), "2 TB");
 });
