@@ -101,7 +101,7 @@ func (m *machine) env() []string {
 	return env
 }
 
-var announcement = regexp.MustCompile(`Serving the API at (http://\S+)/api`)
+var announcement = regexp.MustCompile(`Serving the API at (https?://\S+)/api`)
 
 // start runs `stile serve` and waits until it is ready.
 func (m *machine) start() {
