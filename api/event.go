@@ -54,6 +54,8 @@ func (x *exchange) event() {
 		x.api.config.Observe(knownMethod(x.r.Method), route, x.status, elapsed)
 	}
 	switch {
+	case x.status == http.StatusServiceUnavailable && monitored[route]:
+		level = slog.LevelWarn // whoever asks hears it, at each start and stop, too
 	case x.err != nil:
 		level = slog.LevelError
 	case x.status < http.StatusMultipleChoices && monitored[route]:

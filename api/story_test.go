@@ -338,6 +338,11 @@ func TestFaults(t *testing.T) {
 	if answer := w.call("GET", "/readyz", ""); answer.StatusCode != http.StatusServiceUnavailable || answer.body != `{"status":"unavailable"}` {
 		t.Errorf("not ready: %d %s", answer.StatusCode, answer.body)
 	}
+	for line := range strings.Lines(w.log.String()) {
+		if strings.Contains(line, "route=/readyz") != strings.Contains(line, "level=WARN") {
+			t.Errorf("not ready is no fault of a request: %s", line)
+		}
+	}
 }
 
 // A panic in the middle of an answer cuts it off, so that nobody takes the half for the whole, and is logged.
