@@ -94,7 +94,7 @@ func (s *Store) migrateOne(ctx context.Context, conn *sql.Conn, steps []migratio
 	case version == 0 && s.mustExist:
 		return false, ErrForeign
 	case version > int64(len(steps)):
-		return false, fmt.Errorf("the database has schema %d, this program knows schemas up to %d: run a newer program", version, len(steps))
+		return false, fmt.Errorf("the database has schema %d, this program knows schemas up to %d: run the newer program, or put back a backup of before the upgrade with `stile restore`", version, len(steps))
 	case version == int64(len(steps)):
 		return true, nil
 	}
