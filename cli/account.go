@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -89,8 +90,20 @@ func unreachable(err error, api string) error {
 	return fmt.Errorf("%s cannot be reached: %w", api, errors.Unwrap(err))
 }
 
+// datedRemedy is what to do where isDated.
+const datedRemedy = "Look at this machine's clock. If it is right, the service's own certificate is out of date: tell who runs it."
+
+// isDated reports whether the service's certificate is good, but not now.
+func isDated(err error) bool {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok && invalid.Reason == x509.Expired
+}
+
 // remedy says what a person can do about the failure of a call to api.
 func remedy(err error, api string) error {
+	if isDated(err) {
+		return fmt.Errorf("%w. %s", unreachable(err, api), datedRemedy)
+	}
 	if isUnreachable(err) {
 		return fmt.Errorf("%w: is the address right, and this machine online? `stile doctor` looks closer", unreachable(err, api))
 	}

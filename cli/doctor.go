@@ -117,6 +117,9 @@ func (e *examination) service(ctx context.Context) finding {
 			f.Detail = remedy(err, e.api).Error()
 		}
 		f.Remedy = "Check the address (--api), the network, and whether a firewall or a captive portal is in between."
+		if isDated(err) {
+			f.Remedy = datedRemedy
+		}
 		return f
 	}
 	f.Detail = fmt.Sprintf("%s answers in %s", e.api, milliseconds(took))

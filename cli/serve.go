@@ -119,6 +119,9 @@ func (c *ServeCmd) config(log *slog.Logger) (appConfig, error) {
 	if err := (linkFlags{c.PublicURL}).check(); err != nil {
 		return cfg, err
 	}
+	if strings.HasPrefix(c.PublicURL, "https://") && len(c.TrustedProxy) == 0 { // TLS is a proxy's, whose address all users would have
+		log.Warn("--trusted-proxy is not set: all users behind the proxy share one throttle of sign-ins", "remedy", "name the proxy's address, such as --trusted-proxy 127.0.0.1/32")
+	}
 	if n := len(c.PaymentSecret); n > 0 && n < 32 {
 		return cfg, errors.New("--payment-secret: want at least 32 characters")
 	}
