@@ -32,7 +32,7 @@ extension: ## build extension/dist from extension/src
 	$(GO) run ./extension/build
 
 test: deps ## install what the tests need (or say what is missing), and run all of them
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -timeout 40m ./...
 
 check: fmt vet lint vuln rooms types test ## what CI runs: format, vet, linters, known vulnerabilities, the rooms, TypeScript's types, all tests
 
