@@ -214,6 +214,9 @@ func TestRefusalsAreTyped(t *testing.T) {
 			if !strings.Contains(err.Error(), "GET /api/user") || strings.Contains(err.Error(), "secret") {
 				t.Errorf("error text %q", err)
 			}
+			if isAway := strings.Contains(err.Error(), "try again in a minute"); isAway != (c.want.Status == http.StatusBadGateway) {
+				t.Errorf("a proxy whose service starts says to wait, and nothing else does: %q", err)
+			}
 		})
 	}
 }

@@ -64,6 +64,8 @@ func (e *Error) Error() string {
 	switch {
 	case e.Code == "" && e.Location != "":
 		return fmt.Sprintf("the address sends on to %s: use that one", e.Location)
+	case e.Code == "" && e.Status >= http.StatusBadGateway && e.Status <= http.StatusGatewayTimeout:
+		return fmt.Sprintf("the address answers %d %s: the service behind it is away, or starts just now; try again in a minute", e.Status, http.StatusText(e.Status))
 	case e.Code == "":
 		return fmt.Sprintf("the address answers %d %s, and not as the API does", e.Status, http.StatusText(e.Status))
 	}
