@@ -30,7 +30,7 @@ func TestKeysOfARemovedServerDieAllTheSame(t *testing.T) {
 		if !slices.Equal(left, []vpn.NodeRev{{NodeID: h.server.ID, Rev: key.Rev + 1}}) {
 			t.Errorf("changed: %v", left)
 		}
-		if _, err := s.Key(t.Context(), key.ID); err != vpn.ErrNotFound { //nolint:errorlint // as the port says
+		if _, err := s.Key(t.Context(), key.ID); err != vpn.ErrNotFound {
 			t.Errorf("the key: %v", err)
 		}
 		p, err := s.NodePosition(t.Context(), h.server.ID)
