@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"stile/internal/locale"
 	"stile/vpn"
@@ -19,7 +18,7 @@ func (p *paymentInput) read(in *input) {
 	p.Plan = in.text("plan", true)
 	p.Periods = int(in.integer("periods", false))
 	p.Amount = in.integer("amount", false)
-	p.Currency = strings.ToUpper(in.text("currency", false))
+	p.Currency = in.text("currency", false)
 }
 
 // payment takes a payment that somebody else tells of, who proves by a signature that it may.

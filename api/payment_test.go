@@ -42,6 +42,8 @@ func TestPayments(t *testing.T) {
 				"email":      `{"payment_id":"pi_2","email":"nobody@example.com","plan":"` + w.plan.Code + `"}`,
 				"plan":       `{"payment_id":"pi_2","email":"user@example.com","plan":"none"}`,
 				"periods":    `{"payment_id":"pi_2","email":"user@example.com","plan":"` + w.plan.Code + `","periods":1201}`,
+				"amount":     `{"payment_id":"pi_2","email":"user@example.com","plan":"` + w.plan.Code + `","amount":-1,"currency":"RUB"}`,
+				"currency":   `{"payment_id":"pi_2","email":"user@example.com","plan":"` + w.plan.Code + `","amount":1,"currency":"RUBLES"}`,
 				"payment_id": `{"email":"user@example.com","plan":"` + w.plan.Code + `"}`,
 			} {
 				if r := w.pay(body, w.now()); r.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(r.body, `"errors":{"`+field+`":`) {

@@ -132,9 +132,13 @@ func (x *exchange) message(e *vpn.Error) string {
 		"limit", strconv.Itoa(e.Limit), "max", strconv.Itoa(e.Max))
 }
 
-// fault says to a person what is wrong with a field.
+// fault says to a person what is wrong with a field, and what it may hold, where there are words for that.
 func (x *exchange) fault(field, rule string, limit int) string {
-	return x.api.texts.In(x.language(), "validation."+rule, "attribute", strings.ReplaceAll(field, "_", " "), "max", strconv.Itoa(limit))
+	key := "validation." + rule
+	if own := key + "." + field; x.api.texts.Has(x.language(), own) {
+		key = own
+	}
+	return x.api.texts.In(x.language(), key, "attribute", strings.ReplaceAll(field, "_", " "), "max", strconv.Itoa(limit))
 }
 
 // details are what helps to act on a refusal, nil when there is nothing.

@@ -17,7 +17,7 @@ var fieldHelp = map[string]string{
 	"locale":      "want ru or en",
 	"plan":        "no such plan; `stile plan list` shows them",
 	"periods":     "want 1 to 1200",
-	"code":        "want up to 64 characters",
+	"code":        "want 1 to 64 of a-z, 0-9 and, behind the first, - _ .",
 	"name":        "want a name of at most 255 characters",
 	"devices":     "want 1 to 10000",
 	"days":        "want 0 (for life) to 36500",

@@ -3,6 +3,7 @@ package vpn
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -13,7 +14,8 @@ type Payment struct {
 	UserID  int64
 	PlanID  int64
 	Periods int
-	// Amount is in the smallest unit of the Currency (ISO 4217). Both are kept for the books and decide nothing.
+	// Amount, 0 or more, is in the smallest unit of the Currency: three letters as ISO 4217 has them, or "" where nothing was
+	// said. Both are kept for the books and decide nothing.
 	Amount    int64
 	Currency  string
 	CreatedAt time.Time
@@ -49,6 +51,12 @@ func (s *Service) TakePayment(ctx context.Context, in NewPayment) (PaymentResult
 	if in.Periods == 0 {
 		in.Periods = 1
 	}
+	switch in.Currency = strings.ToUpper(in.Currency); {
+	case in.Amount < 0: // money that went back is no payment
+		return PaymentResult{}, invalid("amount", "in")
+	case in.Currency != "" && !isCurrency(in.Currency):
+		return PaymentResult{}, invalid("currency", "in")
+	}
 	plan, err := s.planFor(ctx, in.Plan, in.Periods)
 	if err != nil {
 		return PaymentResult{}, err
@@ -73,6 +81,11 @@ func (s *Service) TakePayment(ctx context.Context, in NewPayment) (PaymentResult
 		err = s.refreshAndWait(ctx, &Actor{}, user.ID)
 	}
 	return PaymentResult{Payment: taken, Subscription: sub, IsApplied: isNew}, err
+}
+
+// isCurrency reports whether a text has the form of a code of ISO 4217. Which of them are assigned changes too often to be known here.
+func isCurrency(code string) bool {
+	return len(code) == 3 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
 // PaymentFilter narrows a list of payments, the newest first.

@@ -16,7 +16,7 @@ func (t Text) In(lang string) string {
 // Plan is what a subscription buys.
 type Plan struct {
 	ID   int64
-	Code string // unique, lower case
+	Code string // unique; a-z, 0-9, and behind the first also - _ . (older plans may have others, in lower case)
 	Name Text
 	// Tier opens the servers of the same and lower tiers.
 	Tier int

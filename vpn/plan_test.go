@@ -138,3 +138,65 @@ func TestVouchersAreChecked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A new plan has a code that scripts can name. One of before keeps another code, which no other plan gets.
+func TestPlanCodes(t *testing.T) {
+	b := setup(t)
+	ctx := t.Context()
+	plan := func(code string) vpn.Plan {
+		return vpn.Plan{Code: code, Name: vpn.Text{EN: "Plan"}, PeriodDays: 30, DeviceLimit: 1}
+	}
+	for _, code := range []string{" Gold ", "1.5-year_s", strings.Repeat("x", 64)} {
+		if made, err := b.AddPlan(ctx, shell, plan(code)); err != nil || made.Code != strings.ToLower(strings.TrimSpace(code)) {
+			t.Errorf("%q: %q, %v", code, made.Code, err)
+		}
+	}
+	wrong := []string{"", " ", "a b", "a/b", "a\tb", "a\x00b", "-x", ".", "тариф", "x\u200b", strings.Repeat("x", 65)}
+	for _, code := range wrong {
+		_, err := b.AddPlan(ctx, shell, plan(code))
+		b.refused(err, vpn.CodeValidationFailed)
+	}
+	older, err := b.store.AddPlan(ctx, plan("старый тариф"), vpn.Audit{Action: "plan.add"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	older.DeviceLimit = 7
+	if err := b.UpdatePlan(ctx, shell, older); err != nil {
+		t.Errorf("a plan of before: %v", err)
+	}
+	b.subscribe(older.Code)
+	for _, code := range wrong {
+		renamed := older
+		renamed.Code = code
+		b.refused(b.UpdatePlan(ctx, shell, renamed), vpn.CodeValidationFailed)
+	}
+	renamed, err := b.store.PlanByCode(ctx, "gold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed.Code = older.Code
+	b.refused(b.UpdatePlan(ctx, shell, renamed), vpn.CodeValidationFailed)
+}
+
+// What is no money, or money that went back, is no payment.
+func TestPaymentsAreChecked(t *testing.T) {
+	b := setup(t)
+	good := vpn.NewPayment{ID: "pi_1", Email: b.user.Email, Plan: "standard"}
+	for _, c := range []struct {
+		amount          int64
+		currency, field string
+	}{
+		{-1, "RUB", "amount"}, {-1, "", "amount"}, {1, "RU", "currency"}, {1, "RUBL", "currency"}, {1, "R1B", "currency"}, {1, "руб", "currency"}, {1, "\x00\x00\x00", "currency"},
+	} {
+		p := good
+		p.Amount, p.Currency = c.amount, c.currency
+		_, err := b.TakePayment(t.Context(), p)
+		if refusal, ok := err.(*vpn.Error); !ok || refusal.Field != c.field {
+			t.Errorf("%d %q: %v", c.amount, c.currency, err)
+		}
+	}
+	good.Currency = "rub" // for nothing, as with a promotion
+	if taken, err := b.TakePayment(t.Context(), good); err != nil || !taken.IsApplied || taken.Payment.Currency != "RUB" {
+		t.Errorf("%+v, %v", taken, err)
+	}
+}

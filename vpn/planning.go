@@ -16,6 +16,9 @@ func (s *Service) AddPlan(ctx context.Context, a *Actor, p Plan) (Plan, error) {
 	if err := checkPlan(&p); err != nil {
 		return Plan{}, err
 	}
+	if !isPlanCode(p.Code) {
+		return Plan{}, invalid("code", "in")
+	}
 	if err := s.checkNext(ctx, &p); err != nil {
 		return Plan{}, err
 	}
@@ -28,6 +31,12 @@ func (s *Service) AddPlan(ctx context.Context, a *Actor, p Plan) (Plan, error) {
 
 // maxPlanCode is the longest code of a plan, in bytes.
 const maxPlanCode = 64
+
+// isPlanCode reports whether a new plan may have a code, in lower case: scripts, vouchers and payments name a plan by it.
+func isPlanCode(code string) bool {
+	const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
+	return strings.Contains(alphanumeric, code[:1]) && strings.Trim(code, alphanumeric+"-_.") == ""
+}
 
 func checkPlan(p *Plan) error {
 	p.Code = strings.ToLower(strings.TrimSpace(p.Code))
@@ -78,6 +87,9 @@ func (s *Service) UpdatePlan(ctx context.Context, a *Actor, p Plan) error {
 	if err := checkPlan(&p); err != nil {
 		return err
 	}
+	if err := s.checkPlanCode(ctx, &p); err != nil {
+		return err
+	}
 	if err := s.checkNext(ctx, &p); err != nil {
 		return err
 	}
@@ -92,6 +104,19 @@ func (s *Service) UpdatePlan(ctx context.Context, a *Actor, p Plan) error {
 		return fmt.Errorf("plan saved, keys not yet: %w", err)
 	}
 	return nil
+}
+
+// checkPlanCode refuses what no new plan could be called, but for a code that the plan has already: who changes something else of
+// it need not mend that.
+func (s *Service) checkPlanCode(ctx context.Context, p *Plan) error {
+	if isPlanCode(p.Code) {
+		return nil
+	}
+	kept, err := s.store.PlanByCode(ctx, p.Code)
+	if errors.Is(err, ErrNotFound) || err == nil && kept.ID != p.ID {
+		return invalid("code", "in")
+	}
+	return err
 }
 
 // Plans returns all plans.
