@@ -64,12 +64,12 @@ func (p *publicationInput) read(in *input) {
 	case v.text != "": // an empty list, of which all servers would come
 		in.fault("servers", "exists", 0)
 	}
-	p.First, p.Hold = in.integer("first", false), vpn.DefaultHold
+	p.First, p.Hold, p.KeepOld = in.integer("first", false), vpn.DefaultHold, vpn.DefaultKeepOld
 	if in.isGiven("hold_seconds") {
 		p.Hold = time.Duration(in.count("hold_seconds", false)) * time.Second
 	}
 	if in.isGiven("keep_old_seconds") {
-		p.KeepOld = max(1, time.Duration(in.count("keep_old_seconds", false))*time.Second) // 0 would be the default
+		p.KeepOld = time.Duration(in.count("keep_old_seconds", false)) * time.Second
 	}
 }
 

@@ -65,6 +65,7 @@ func TestAdminLimits(t *testing.T) {
 		"no expiry":         {"PUT", user + "/expiry", `{}`},
 		"diagnosis' device": {"GET", user + "/diagnosis?device_id=x", ""},
 		"plan's code":       {"POST", "/api/admin/plans", `{"code":"` + strings.Repeat("c", 65) + `","name_en":"n","device_limit":1}`},
+		"plan's code, /":    {"POST", "/api/admin/plans", `{"code":"a/b","name_en":"n","device_limit":1}`},
 		"devices":           {"POST", "/api/admin/plans", `{"code":"c","name_en":"n","device_limit":10001}`},
 		"no devices":        {"POST", "/api/admin/plans", `{"code":"c","name_en":"n","device_limit":0}`},
 		"period":            {"POST", "/api/admin/plans", plan(`"period_days":36501`)},
@@ -243,7 +244,7 @@ func TestLastPagesHaveNoNext(t *testing.T) {
 	serving := vpn.NodeServing{NodeConfig: vpn.NodeConfig{NodePorts: vpn.NodePorts{Shadowsocks: 8388, Count: 1, Method: "aes-256-gcm"}}}
 	must(w.service.NoteServing(ctx, w.servers[0].ID, serving))(t)
 	for port := range 3 {
-		must(w.service.PublishConfig(ctx, shell, vpn.Publication{Change: vpn.ConfigChange{ShadowsocksPort: 9000 + port, ShadowsocksPorts: 1}}))(t)
+		must(w.service.PublishConfig(ctx, shell, vpn.Publication{Change: vpn.ConfigChange{ShadowsocksPort: 9000 + port, ShadowsocksPorts: 1}, KeepOld: vpn.DefaultKeepOld}))(t)
 		must(w.service.AbortConfig(ctx, shell))(t)
 	}
 	type page = wire.Page[json.RawMessage, json.RawMessage]

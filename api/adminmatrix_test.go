@@ -35,7 +35,7 @@ func (w *world) newRollout(isRunning bool) (server int64) {
 	server = must(w.service.AllServers(ctx, shell))(w.t)[0].ID
 	must(w.service.NoteServing(ctx, server, vpn.NodeServing{NodeConfig: vpn.NodeConfig{NodePorts: vpn.NodePorts{Shadowsocks: 8388, Count: 16, Method: "aes-256-gcm"}}}))(w.t)
 	https := 443
-	must(w.service.PublishConfig(ctx, shell, vpn.Publication{Change: vpn.ConfigChange{HTTPSPort: &https}}))(w.t)
+	must(w.service.PublishConfig(ctx, shell, vpn.Publication{Change: vpn.ConfigChange{HTTPSPort: &https}, KeepOld: vpn.DefaultKeepOld}))(w.t)
 	if !isRunning {
 		must(w.service.AbortConfig(ctx, shell))(w.t)
 	}

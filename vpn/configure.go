@@ -22,9 +22,6 @@ func (s *Service) PublishConfig(ctx context.Context, a *Actor, p Publication) (R
 	if err := a.may(NounNodes, Write); err != nil {
 		return Rollout{}, err
 	}
-	if p.KeepOld == 0 {
-		p.KeepOld = DefaultKeepOld
-	}
 	switch {
 	case p.Change == ConfigChange{}:
 		return Rollout{}, invalid("ports", "required")

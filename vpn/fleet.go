@@ -132,7 +132,7 @@ func (s *Service) movePorts(ctx context.Context, a *Actor, server *Server) error
 	if err != nil || ports == node.due() || ports == node.NodePorts {
 		return err
 	}
-	_, err = s.PublishConfig(ctx, a, Publication{ServerIDs: []int64{server.ID}, Change: ConfigChange{
+	_, err = s.PublishConfig(ctx, a, Publication{ServerIDs: []int64{server.ID}, KeepOld: DefaultKeepOld, Change: ConfigChange{
 		ShadowsocksPort: ports.Shadowsocks, ShadowsocksPorts: ports.Count, Method: ports.Method, HTTPSPort: &ports.HTTPS,
 	}})
 	return err

@@ -230,7 +230,7 @@ type Publication struct {
 	// First is the server that gets it first; 0 = the one that is online with the fewest devices.
 	First int64
 	Hold  time.Duration
-	// KeepOld is as in ConfiguredNode; 0 = DefaultKeepOld.
+	// KeepOld is as in ConfiguredNode; DefaultKeepOld where nobody says another.
 	KeepOld time.Duration
 }
 

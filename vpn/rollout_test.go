@@ -1,6 +1,7 @@
 package vpn_test
 
 import (
+	"cmp"
 	"sync"
 	"testing"
 	"time"
@@ -124,7 +125,7 @@ func (f *fleet) publish(p vpn.Publication) vpn.Rollout {
 
 // to is a publication of other Shadowsocks ports for all.
 func to(port int) vpn.Publication {
-	return vpn.Publication{Change: vpn.ConfigChange{ShadowsocksPort: port, ShadowsocksPorts: 4}, Hold: time.Minute}
+	return vpn.Publication{Change: vpn.ConfigChange{ShadowsocksPort: port, ShadowsocksPorts: 4}, Hold: time.Minute, KeepOld: vpn.DefaultKeepOld}
 }
 
 // A stage begins when every node of those before serves the configuration, long enough, and has given a sign of life since.
@@ -282,7 +283,7 @@ func TestANodeThatIsAwayGetsItLater(t *testing.T) {
 		t.Fatalf("asked are %v", asked)
 	}
 	https := 443
-	f.publish(vpn.Publication{Change: vpn.ConfigChange{HTTPSPort: &https}, ServerIDs: []int64{late}, Hold: time.Minute})
+	f.publish(vpn.Publication{Change: vpn.ConfigChange{HTTPSPort: &https}, ServerIDs: []int64{late}, Hold: time.Minute, KeepOld: vpn.DefaultKeepOld})
 	obey(late)
 	if n, _ := f.store.ConfiguredNode(t.Context(), late); n.NodePorts != (vpn.NodePorts{Shadowsocks: 9000, Count: 4, Method: accesskey.MethodAES256GCM, HTTPS: 443}) {
 		t.Errorf("it serves %+v", n.NodePorts)
@@ -362,9 +363,13 @@ func TestPublicationsAreChecked(t *testing.T) {
 		"a negative range":    {Change: vpn.ConfigChange{ShadowsocksPort: -1, ShadowsocksPorts: 1}},
 		"a server given once": {Change: port(443), ServerIDs: []int64{f.servers[0].ID, 99_999}},
 	} {
+		p.KeepOld = cmp.Or(p.KeepOld, vpn.DefaultKeepOld)
 		if _, err := f.PublishConfig(t.Context(), shell, p); vpn.CodeOf(err) != vpn.CodeValidationFailed {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := f.PublishConfig(t.Context(), shell, vpn.Publication{Change: port(443)}); vpn.CodeOf(err) != vpn.CodeValidationFailed {
+		t.Errorf("kept for no time: %v", err)
 	}
 	if r := f.status().Rollout; r != nil {
 		t.Errorf("a refused publication left %+v", r)

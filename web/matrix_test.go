@@ -362,7 +362,7 @@ func (w *world) managed(what string) (id, device int64) {
 		if _, err := w.service.AbortConfig(ctx, shell); err != nil && vpn.CodeOf(err) != vpn.CodeRolloutState {
 			w.t.Fatal(err)
 		}
-		p := vpn.Publication{Change: vpn.ConfigChange{ShadowsocksPort: 9000, ShadowsocksPorts: 1}}
+		p := vpn.Publication{Change: vpn.ConfigChange{ShadowsocksPort: 9000, ShadowsocksPorts: 1}, KeepOld: vpn.DefaultKeepOld}
 		return must(w.service.PublishConfig(ctx, shell, p))(w.t).Rev, 0
 	case "jobs":
 		u := must(w.service.FindUser(ctx, shell, strangerEmail))(w.t)

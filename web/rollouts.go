@@ -148,7 +148,6 @@ func (f *publicationForm) publication() (p vpn.Publication, err error) {
 		return p, err
 	}
 	p.KeepOld, err = readDuration("keep_old", f.KeepOld, keepOldUnit)
-	p.KeepOld = max(1, p.KeepOld) // 0 would be the default
 	return p, err
 }
 
