@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -77,10 +78,7 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 	if err != nil {
 		panic(err) // the command table itself is wrong
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	parsed, err := parser.Parse(joinNegatives(args))
+	parsed, err := parser.Parse(joinNegatives(asked(args)))
 	switch {
 	case exit >= 0: // --help or --version has answered
 		return exit
@@ -96,6 +94,19 @@ func Run(ctx context.Context, args []string, terminal *Terminal) int {
 		return 1
 	}
 	return 0
+}
+
+// asked are the words of a command, in which `stile help COMMAND` and `stile version` are what everybody means by them.
+func asked(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case args[0] == "version":
+		return append([]string{"--version"}, args[1:]...)
+	}
+	return args
 }
 
 // misuse is what was wrong with the words of a command. Kong takes a number below zero, where a number stands alone, for a flag.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"stile/internal/buildinfo"
 )
 
 func TestEveryFlagHasAnEnvironmentTwin(t *testing.T) {
@@ -44,7 +46,11 @@ func TestHelpAndMisuse(t *testing.T) {
 	}{
 		{"", 0, "stile demo"},
 		{"serve --help", 0, "--trusted-proxy"},
-		{"--version", 0, ""},
+		{"--version", 0, buildinfo.Version()},
+		{"help", 0, "stile demo"},
+		{"help user add", 0, "Usage: stile user add <email>"},
+		{"help nonsense", 2, "unexpected argument nonsense"},
+		{"version", 0, buildinfo.Version()},
 		{"serve --no-such-flag", 2, "unknown flag --no-such-flag"},
 		{"user add", 2, "expected \"<email>\"\n`stile user add --help` explains it."},
 		{"plan add other --data " + data, 0, "A new data directory is made: " + data},
@@ -96,6 +102,43 @@ func TestHelpAndMisuse(t *testing.T) {
 		var out bytes.Buffer
 		code := Run(t.Context(), strings.Fields(c.args), &Terminal{In: strings.NewReader(""), Out: &out, Err: &out})
 		if code != c.code || !strings.Contains(out.String(), c.want) {
+			t.Errorf("stile %s: exit code %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
+		}
+	}
+}
+
+// What is given empty is looked at as any other value, and not passed over.
+func TestEmptyValuesAreValues(t *testing.T) {
+	data := t.TempDir()
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"plan add gold --name Gold", 0, "Plan gold made"},
+		{"plan add silver --name=", 1, "--name: want a name of 1 to 255 characters"},
+		{"plan add a/b", 1, "code: want 1 to 64 of a-z, 0-9"},
+		{"plan set gold --name=", 1, "--name: want a name of 1 to 255 characters"},
+		{"plan set gold --name= --name-ru Золото", 0, "Plan gold changed"},
+		{"server add Oslo --country NO --city Oslo --host o.example.net", 0, "Server 1 made"},
+		{"server set 1 --name=", 1, "--name: want a name of 1 to 255 characters"},
+		{"server set 1 --host=", 1, "--host: want the public name"},
+		{"server set 1 --country=", 1, "--country: want a code of two letters"},
+		{"server set 1 --state=", 2, "--state must be one of"},
+		{"server set 1 --method=", 2, "--method must be one of"},
+		{"server set 1 --city= --ping-url=", 0, "Server 1 changed"},
+		{"server list --json", 0, `"city": "",`},
+		{"server list --json", 0, `"ping_url": "https://o.example.net/ping"`},
+		{"config publish --method=", 2, "--method must be one of"},
+		{"webhook add https://x.example/hook --events *", 0, "Webhook 1 made"},
+		{"webhook set 1 --url=", 1, "--url: want an address"},
+		{"webhook set 1 --events=", 1, "--events: want up to 50"},
+		{"user add ann@example.com", 0, "Account 1 made"},
+		{"user show ann@example.com", 0, "Can connect: no. There is no subscription. What to do: stile user diagnose ann@example.com"},
+	} {
+		var out bytes.Buffer
+		args := append(strings.Fields(c.args), "--data", data)
+		if code := Run(t.Context(), args, &Terminal{In: strings.NewReader(""), Out: &out, Err: &out}); code != c.code || !strings.Contains(out.String(), c.want) {
 			t.Errorf("stile %s: exit code %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
 		}
 	}

@@ -24,7 +24,7 @@ type ConfigCmd struct {
 type ConfigPublishCmd struct {
 	databaseFlags
 	Ports   *portRange    `placeholder:"PORTS" help:"Shadowsocks ports, such as 8388-8403; by default each node keeps its own."`
-	Method  string        `enum:",aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" default:"" help:"Shadowsocks method, as in 'stile server add --help'; by default each node keeps its own. Ports that are kept speak the new one at once."`
+	Method  *string       `enum:"aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" help:"Shadowsocks method, as in 'stile server add --help'; by default each node keeps its own. Ports that are kept speak the new one at once."`
 	HTTPS   *int          `range:"0..65535" name:"https-port" placeholder:"PORT" help:"Port of the HTTPS proxy, 0 for none; by default each node keeps its own."`
 	Server  []int64       `field:"servers" placeholder:"ID" help:"Only for this server; repeatable. By default all."`
 	First   int64         `placeholder:"ID" help:"Server whose node gets it first; by default the one that is online with the fewest devices."`
@@ -52,7 +52,7 @@ a release without configurations, are left out.`
 
 // Run publishes.
 func (c *ConfigPublishCmd) Run(ctx context.Context, t *Terminal) error {
-	if c.Ports == nil && c.Method == "" && c.HTTPS == nil {
+	if c.Ports == nil && c.Method == nil && c.HTTPS == nil {
 		return errors.New("nothing is published: say what, with --ports, --method or --https-port")
 	}
 	return c.use(ctx, func(s *vpn.Service) error {
@@ -60,7 +60,8 @@ func (c *ConfigPublishCmd) Run(ctx context.Context, t *Terminal) error {
 		if c.Ports != nil {
 			p.Change.ShadowsocksPort, p.Change.ShadowsocksPorts = c.Ports.first, c.Ports.count
 		}
-		p.Change.HTTPSPort, p.Change.Method = c.HTTPS, c.Method
+		p.Change.HTTPSPort = c.HTTPS
+		setFrom(&p.Change.Method, c.Method)
 		r, err := s.PublishConfig(ctx, shell, p)
 		if err != nil {
 			return err

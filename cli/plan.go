@@ -17,8 +17,8 @@ type PlanCmd struct {
 
 // planFlags are the values of a plan.
 type planFlags struct {
-	Name    string  `help:"Name in English."`
-	NameRu  string  `help:"Name in Russian."`
+	Name    *string `help:"Name in English; a plan has one in one of the languages."`
+	NameRu  *string `help:"Name in Russian."`
 	Days    *int    `range:"0..36500" help:"Length of a period; 0 is for life. New plans: 30."`
 	Grace   *int    `range:"0..365" help:"Days that keys go on working after the expiry."`
 	Trial   *bool   `negatable:"" help:"The plan is a trial."`
@@ -37,8 +37,8 @@ func (f *planFlags) areNone() bool { return *f == planFlags{} }
 
 // apply puts the given flags over a plan's values; plans are those that there are.
 func (f *planFlags) apply(p *vpn.Plan, plans []vpn.Plan) error {
-	set(&p.Name.EN, f.Name)
-	set(&p.Name.RU, f.NameRu)
+	setFrom(&p.Name.EN, f.Name)
+	setFrom(&p.Name.RU, f.NameRu)
 	setFrom(&p.PeriodDays, f.Days)
 	setFrom(&p.GraceDays, f.Grace)
 	setFrom(&p.IsTrial, f.Trial)
@@ -70,14 +70,7 @@ func (f *planFlags) follow(p *vpn.Plan, plans []vpn.Plan) error {
 	return fmt.Errorf("--next: no plan %q; `stile plan list` shows them", *f.Next)
 }
 
-// set replaces a value by a given one.
-func set(to *string, given string) {
-	if given != "" {
-		*to = given
-	}
-}
-
-// setFrom replaces a value by a given one.
+// setFrom replaces a value by a given one, an empty one too: whether that may be is the domain's to say.
 func setFrom[T any](to, given *T) {
 	if given != nil {
 		*to = *given

@@ -21,19 +21,19 @@ type ServerCmd struct {
 
 // serverFlags are the values of a server.
 type serverFlags struct {
-	Country  string     `help:"ISO 3166-1 code, such as NL; ZZ where it is not known."`
-	City     string     `help:"City in English."`
-	CityRu   string     `help:"City in Russian."`
+	Country  *string    `help:"ISO 3166-1 code, such as NL; ZZ where it is not known."`
+	City     *string    `help:"City in English."`
+	CityRu   *string    `help:"City in Russian."`
 	Lat      *float64   `field:"latitude" range:"-90..90" help:"Latitude in degrees."`
 	Lon      *float64   `field:"longitude" range:"-180..180" help:"Longitude in degrees."`
-	Host     string     `help:"Public name or address that keys point to."`
+	Host     *string    `help:"Public name or address that keys point to."`
 	Ports    *portRange `help:"Shadowsocks ports, such as 8388-8403."`
-	Method   string     `field:"shadowsocks_method" enum:",aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" default:"" help:"Shadowsocks method: aes-256-gcm (the default), chacha20-ietf-poly1305, or of Shadowsocks 2022, which Outline's apps can't read, 2022-blake3-aes-128-gcm or 2022-blake3-aes-256-gcm."`
+	Method   *string    `field:"shadowsocks_method" enum:"aes-256-gcm,chacha20-ietf-poly1305,2022-blake3-aes-128-gcm,2022-blake3-aes-256-gcm" help:"Shadowsocks method: aes-256-gcm (the default), chacha20-ietf-poly1305, or of Shadowsocks 2022, which Outline's apps can't read, 2022-blake3-aes-128-gcm or 2022-blake3-aes-256-gcm."`
 	HTTPS    *int       `range:"0..65535" name:"https-port" help:"Port of its HTTPS proxy; 0 is none."`
-	PingURL  string     `name:"ping-url" help:"URL that clients time; by default https://HOST/ping, at --https-port."`
+	PingURL  *string    `name:"ping-url" help:"URL that clients time; by default https://HOST/ping, at --https-port."`
 	Capacity *int       `range:"0..2147483647" help:"Active devices it is meant for; 0 is unlimited."`
 	Tier     *int       `range:"0..2147483647" help:"Lowest plan tier that may use it."`
-	State    string     `help:"active, maintenance (listed, refuses new keys) or drained (not listed)."`
+	State    *string    `enum:"active,maintenance,drained" help:"active, maintenance (listed, refuses new keys) or drained (not listed)."`
 }
 
 // areNone reports whether no flag is given.
@@ -41,22 +41,23 @@ func (f *serverFlags) areNone() bool { return *f == serverFlags{} }
 
 // apply puts the given flags over a server's values.
 func (f *serverFlags) apply(s *vpn.Server) {
-	set(&s.CountryCode, f.Country)
-	set(&s.City.EN, f.City)
-	set(&s.City.RU, f.CityRu)
-	set(&s.Host, f.Host)
-	set(&s.PingURL, f.PingURL)
-	set(&s.ShadowsocksMethod, f.Method)
+	setFrom(&s.CountryCode, f.Country)
+	setFrom(&s.City.EN, f.City)
+	setFrom(&s.City.RU, f.CityRu)
+	setFrom(&s.Host, f.Host)
+	setFrom(&s.PingURL, f.PingURL)
+	setFrom(&s.ShadowsocksMethod, f.Method)
+	setFrom((*string)(&s.State), f.State)
 	setFrom(&s.Latitude, f.Lat)
 	setFrom(&s.Longitude, f.Lon)
 	setFrom(&s.Capacity, f.Capacity)
 	setFrom(&s.Tier, f.Tier)
 	setFrom(&s.HTTPSPort, f.HTTPS)
-	if f.State != "" {
-		s.State = vpn.ServerState(f.State)
-	}
 	if f.Ports != nil {
 		s.ShadowsocksPort, s.ShadowsocksPorts = f.Ports.first, f.Ports.count
+	}
+	if s.PingURL == "" {
+		s.PingURL = vpn.PingURL(s.Host, cmp.Or(s.HTTPSPort, 443))
 	}
 }
 
@@ -73,9 +74,6 @@ func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
 	return c.useOrMake(ctx, t, func(st *store.Store, s *vpn.Service) error {
 		server := vpn.Server{Name: c.Name, ShadowsocksPort: defaultPorts.first, ShadowsocksPorts: defaultPorts.count}
 		c.apply(&server)
-		if server.PingURL == "" {
-			server.PingURL = vpn.PingURL(server.Host, cmp.Or(server.HTTPSPort, 443))
-		}
 		server, err := s.AddServer(ctx, shell, server)
 		if err != nil {
 			return err
@@ -108,13 +106,13 @@ func (c *ServerAddCmd) Run(ctx context.Context, t *Terminal) error {
 type ServerSetCmd struct {
 	databaseFlags
 	serverFlags
-	ID   int64  `arg:"" name:"id" help:"Number of the server, as 'stile server list' shows it."`
-	Name string `help:"Shown name."`
+	ID   int64   `arg:"" name:"id" help:"Number of the server, as 'stile server list' shows it."`
+	Name *string `help:"Shown name."`
 }
 
 // Run changes the server.
 func (c *ServerSetCmd) Run(ctx context.Context, t *Terminal) error {
-	if c.Name == "" && c.areNone() {
+	if c.Name == nil && c.areNone() {
 		return errNothing
 	}
 	return c.use(ctx, func(s *vpn.Service) error {
@@ -125,7 +123,7 @@ func (c *ServerSetCmd) Run(ctx context.Context, t *Terminal) error {
 		for i := range servers {
 			if server := servers[i].Server; server.ID == c.ID {
 				before := server
-				set(&server.Name, c.Name)
+				setFrom(&server.Name, c.Name)
 				c.apply(&server)
 				if err := s.UpdateServer(ctx, shell, server); err != nil {
 					return err

@@ -111,7 +111,8 @@ func (c *UserShowCmd) Run(ctx context.Context, t *Terminal) error {
 		if v.Access {
 			t.printf("Can connect: yes\n")
 		} else {
-			t.printf("Can connect: no, %s; why and what to do: stile user diagnose %s\n", v.Reason, v.Email)
+			why := vpn.Diagnosis{Code: a.Access.Reason}
+			t.printf("Can connect: no. %s What to do: stile user diagnose %s\n", why.Advice().Reason.EN, v.Email)
 		}
 		t.printf("Traffic: %s of %s\n", humanBytes(v.Used), bytesOrUnlimited(v.Limit))
 		if v.Factor {

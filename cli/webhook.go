@@ -105,7 +105,7 @@ func (c *WebhookListCmd) Run(ctx context.Context, t *Terminal) error {
 // WebhookSetCmd is `stile webhook set`.
 type WebhookSetCmd struct {
 	webhookRef
-	URL    string   `help:"Another address."`
+	URL    *string  `help:"Another address."`
 	Events []string `help:"Other events."`
 	Off    bool     `xor:"state" help:"Tell it nothing; what was in line waits."`
 	On     bool     `xor:"state" help:"Tell it events again."`
@@ -113,7 +113,7 @@ type WebhookSetCmd struct {
 
 // Run changes the webhook.
 func (c *WebhookSetCmd) Run(ctx context.Context, t *Terminal) error {
-	if c.URL == "" && len(c.Events) == 0 && !c.Off && !c.On {
+	if c.URL == nil && c.Events == nil && !c.Off && !c.On {
 		return errNothing
 	}
 	return c.use(ctx, func(s *vpn.Service) error {
@@ -121,8 +121,8 @@ func (c *WebhookSetCmd) Run(ctx context.Context, t *Terminal) error {
 		if err != nil {
 			return c.unfound(err)
 		}
-		set(&w.URL, c.URL)
-		if len(c.Events) > 0 {
+		setFrom(&w.URL, c.URL)
+		if c.Events != nil {
 			w.Events = c.Events
 		}
 		w.IsActive = (w.IsActive || c.On) && !c.Off

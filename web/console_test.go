@@ -187,7 +187,7 @@ func TestConsolePlansWithoutJavaScript(t *testing.T) {
 	v := w.signedIn(operatorEmail, "en")
 	p := v.open("/admin/plans").says(200, "Standard", "30 days", "100 GB")
 	for _, wrong := range [][]string{
-		{"code", ""}, {"devices", "0"}, {"devices", "10001"}, {"days", "36501"}, {"days", "x"}, {"grace", "366"}, {"traffic", "-1"}, {"traffic", "1e30"},
+		{"code", ""}, {"code", "a/b"}, {"devices", "0"}, {"devices", "10001"}, {"days", "36501"}, {"days", "x"}, {"grace", "366"}, {"traffic", "-1"}, {"traffic", "1e30"},
 		{"traffic", "Inf"}, {"speed", "1000001"}, {"tier", "-1"},
 	} {
 		pairs := append([]string{"code", "x", "name_en", "X"}, wrong...)
@@ -196,6 +196,7 @@ func TestConsolePlansWithoutJavaScript(t *testing.T) {
 		}
 	}
 	v.submit(p, "/admin/plans", "code", "x", "name_en", "X", "next", "nothing").says(422)
+	v.submit(p, "/admin/plans", "code", "a b", "name_en", "X").says(422, "a code begins with one of a-z")
 	v.submit(p, "/admin/plans", "code", "STANDARD", "name_en", "X").says(409, "of this code")
 	v.submit(p, "/admin/plans", "code", "trial", "name_en", "Try", "days", "7", "traffic", "0,25", "traffic_by_period", "yes", "speed", "50", "trial", "yes", "next", "standard").
 		says(200, "The plan is added.", "Try", "7 days", "250 MB a period", "50 Mbit/s")
