@@ -138,7 +138,7 @@ type ConfigStatusCmd struct {
 type configNodeRow struct {
 	ID   int64  `json:"id"`
 	Name string `json:"name"`
-	// State is serving, asked, waiting or refused; "" when the newest roll-out does not reach the node.
+	// State is serving, asked, away, waiting or refused; "" when the newest roll-out does not reach the node.
 	State string `json:"state"`
 	Stage string `json:"stage"`
 	// IsAble is false for nodes that never linked, or run a release without configurations.
@@ -192,11 +192,22 @@ func (c *ConfigStatusCmd) Run(ctx context.Context, t *Terminal) error {
 // print shows the status with what can be done.
 func (c *configStatus) print(t *Terminal) {
 	cells := make([][]string, len(c.Nodes))
+	serving, members := 0, 0
+	var away []string
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
 		state := n.State
 		if !n.IsAble {
 			state = "left out"
+		}
+		if n.Stage != "" {
+			members++
+		}
+		switch state {
+		case "serving":
+			serving++
+		case "away":
+			away = append(away, id(n.ID))
 		}
 		online := "offline"
 		if n.IsOnline {
@@ -205,7 +216,10 @@ func (c *configStatus) print(t *Terminal) {
 		cells[i] = []string{id(n.ID), n.Name, online, n.Ports, n.Method, orNone(n.HTTPS), id(n.Rev), n.Stage, state, n.Refusal}
 	}
 	if r := c.Rollout; r != nil {
-		t.printf("Configuration %d (%s): %s, stage %s\n", r.Rev, r.changes(), r.State, r.Stage)
+		t.printf("Configuration %d (%s): %s, stage %s; %d of %d nodes serve it\n", r.Rev, r.changes(), r.State, r.Stage, serving, members)
+		if len(away) > 0 {
+			t.printf("Away, and given it when they come back: %s\n", strings.Join(away, ", "))
+		}
 		if c.WaitsFor != 0 {
 			t.printf("It waits for node %d. To go on without it: stile config resume --leave %d\n", c.WaitsFor, c.WaitsFor)
 		}

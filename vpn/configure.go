@@ -122,7 +122,8 @@ type ConfigNode struct {
 	ConfiguredNode
 }
 
-// ConfigState is where a node stands in a roll-out: "" when it has no part, else waiting, asked, serving or refused.
+// ConfigState is where a node stands in a roll-out: "" when it has no part, else waiting, asked, away (the node is, and gets it when
+// it is back, also of a roll-out that is done), serving or refused.
 func (s *ConfigStatus) ConfigState(n *ConfigNode) string {
 	r := s.Rollout
 	switch {
@@ -133,6 +134,9 @@ func (s *ConfigStatus) ConfigState(n *ConfigNode) string {
 	case r.IsRefused(&n.ConfiguredNode):
 		return "refused"
 	case r.Has(&n.ConfiguredNode) && n.Wanted.Rev == r.Rev:
+		if !n.IsOnline {
+			return "away"
+		}
 		return "asked"
 	case r.State == RolloutRunning || r.State == RolloutStopped:
 		return "waiting"

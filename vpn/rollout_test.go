@@ -2,6 +2,7 @@ package vpn_test
 
 import (
 	"cmp"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -282,6 +283,23 @@ func TestANodeThatIsAwayGetsItLater(t *testing.T) {
 	if asked := f.asked(); len(asked) != 1 || asked[0].NodeID != late {
 		t.Fatalf("asked are %v", asked)
 	}
+	stands := func() (states []string) {
+		st := f.status()
+		for i := range st.Nodes {
+			if st.Nodes[i].IsAble {
+				states = append(states, st.ConfigState(&st.Nodes[i]))
+			}
+		}
+		return states
+	}
+	if states := stands(); !slices.Equal(states, []string{"serving", "serving", "away"}) {
+		t.Errorf("the nodes are %v", states)
+	}
+	f.beat(late)
+	if states := stands(); states[2] != "asked" {
+		t.Errorf("back again it is %s", states[2])
+	}
+	f.away(late)
 	https := 443
 	f.publish(vpn.Publication{Change: vpn.ConfigChange{HTTPSPort: &https}, ServerIDs: []int64{late}, Hold: time.Minute, KeepOld: vpn.DefaultKeepOld})
 	obey(late)

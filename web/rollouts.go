@@ -15,8 +15,8 @@ import (
 type rolloutsPage struct {
 	// Rollout is nil before the first.
 	Rollout *rolloutRow
-	// Served is how many of its nodes, which are Members, serve it.
-	Served, Members int
+	// Served is how many of its nodes, which are Members, serve it; Away get it when they are back.
+	Served, Members, Away int
 	// Waits is the server for whose node, which is away, it waits; nil = for none.
 	Waits *vpn.Server
 	Nodes []configuredRow
@@ -75,8 +75,7 @@ func (r *rolloutRow) CanBeUndone() bool { return r.Undoes == 0 && r.State != vpn
 // configuredRow is a server's node with what it serves.
 type configuredRow struct {
 	vpn.ConfigNode
-	// Part is where it stands in the roll-out: "" when it has no part, else waiting, asked, serving, refused, or out where it
-	// takes no configurations.
+	// Part is its ConfigState, or out where it takes no configurations.
 	Part string
 	// IsInTheWay: it refused, or the roll-out waits for it and it is away.
 	IsInTheWay bool
@@ -195,8 +194,11 @@ func (s *Site) showRollouts(v *visit, status int, form publicationForm) error {
 		if n.Stage > 0 {
 			p.Members++
 		}
-		if n.Part == "serving" {
+		switch n.Part {
+		case "serving":
 			p.Served++
+		case "away":
+			p.Away++
 		}
 		p.Nodes = append(p.Nodes, n)
 	}

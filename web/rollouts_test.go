@@ -95,6 +95,9 @@ func TestConsoleConfigurationWithoutJavaScript(t *testing.T) {
 	if p.find("form", "action", "/admin/config/rollback") != nil {
 		t.Error("it can be rolled back again")
 	}
+	w.nodes.offline.Store(second)
+	v.open("/admin/config").says(200, "1 node is away: it gets the configuration when it is back.", "when it is back")
+	w.nodes.offline.Store(0)
 	v.post("/admin/config/rollback").says(409)
 	v.post("/admin/config/resume", "leave", number(second)).says(200, "The configuration goes on.") // the node that does not come back
 	v.open("/admin/audit").says(200, "config.publish", "config.resume", "config.abort", "config.rollback")

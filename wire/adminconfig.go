@@ -40,7 +40,8 @@ type AdminConfigNode struct {
 	// IsAble is false for a node that never linked, or runs a release without configurations.
 	IsAble   bool `json:"is_able"`
 	IsOnline bool `json:"is_online"`
-	// State is waiting, asked, serving or refused; null when the roll-out does not reach the node.
+	// State is waiting, asked, away (the node is, and gets it when it is back), serving or refused; null when the roll-out does not
+	// reach the node.
 	State *string `json:"state"`
 	Stage *string `json:"stage"`
 	// Rev and the ports are what the node serves; keys name these ports.
