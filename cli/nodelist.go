@@ -25,9 +25,10 @@ type nodeRow struct {
 	Lag            int64      `json:"lag"`
 	Version        string     `json:"version"`
 	CertifiedUntil *time.Time `json:"certified_until"`
-	Load           int        `json:"load"`
-	Sessions       int        `json:"sessions"`
-	Active         int        `json:"active_connections"`
+	// Load is of the machine's processors over the last minute, in percent, whatever its sessions do; Active are devices with traffic.
+	Load     int `json:"load"`
+	Sessions int `json:"sessions"`
+	Active   int `json:"active_connections"`
 	// RefusedKeys are keys that it does not honour, or cannot hold: they do not work there.
 	RefusedKeys []int64 `json:"refused_keys"`
 	// Config is the revision of the configuration that it serves, Wanted the one that it should, and Refused the one that it
@@ -109,13 +110,14 @@ func (c *NodeListCmd) Run(ctx context.Context, t *Terminal) error {
 			r := nodeRowOf(&reports[i], now)
 			rows = append(rows, r)
 			cells = append(cells, []string{
-				id(r.ID), r.Name, r.state(), ago(r.SeenAt, now), id(r.Lag), r.Version, daysUntil(r.CertifiedUntil, now), strconv.Itoa(r.Load) + " %", strconv.Itoa(r.Active), r.config(),
+				id(r.ID), r.Name, r.state(), ago(r.SeenAt, now), id(r.Lag), r.Version, daysUntil(r.CertifiedUntil, now), strconv.Itoa(r.Load) + " %", strconv.Itoa(r.Active),
+				strconv.Itoa(r.Sessions), r.config(),
 			})
 		}
 		if c.JSON {
 			return t.printJSON(rows)
 		}
-		t.printTable([]string{"ID", "NAME", "STATE", "SEEN", "LAG", "VERSION", "CERTIFICATE", "LOAD", "ACTIVE", "CONFIG"}, cells)
+		t.printTable([]string{"ID", "NAME", "STATE", "SEEN", "LAG", "VERSION", "CERTIFICATE", "CPU LOAD", "ACTIVE", "SESSIONS", "CONFIG"}, cells)
 		return nil
 	})
 }
@@ -146,7 +148,7 @@ func (c *NodeShowCmd) Run(ctx context.Context, t *Terminal) error {
 			t.printTable(nil, [][]string{
 				{"name", r.Name}, {"host", r.Host}, {"state", r.state()}, {"seen", ago(r.SeenAt, now)},
 				{"keys at revision", fmt.Sprintf("%d, %d behind", r.Rev, r.Lag)}, {"version", r.Version},
-				{"certificate ends in", daysUntil(r.CertifiedUntil, now)}, {"load", strconv.Itoa(r.Load) + " %"},
+				{"certificate ends in", daysUntil(r.CertifiedUntil, now)}, {"load of its processors", strconv.Itoa(r.Load) + " %"},
 				{"sessions", strconv.Itoa(r.Sessions)}, {"active connections", strconv.Itoa(r.Active)},
 				{"keys it refuses", orElse(string(reports[i].Status.Refused), "none")},
 				{"Shadowsocks ports", r.Ports}, {"HTTPS port", orNone(r.HTTPS)}, {"configuration", r.config()}, {"refused because", r.Refusal},

@@ -22,7 +22,7 @@ type NodeStream struct {
 	Applied int64
 	// Version is the node's program.
 	Version string
-	// Load is the node's own figure, 0–100; ActiveDevices had traffic in the last 180 seconds; Sessions are open now.
+	// Load is that of the machine's processors over the last minute, 0–100; ActiveDevices had traffic in the last 180 seconds; Sessions are open now.
 	Load          int
 	ActiveDevices int
 	Sessions      int

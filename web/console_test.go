@@ -294,6 +294,11 @@ func TestConsoleIsSmall(t *testing.T) {
 func TestConsoleServersWithoutJavaScript(t *testing.T) {
 	w := setup(t).populate()
 	v := w.signedIn(operatorEmail, "en")
+	local := vpn.NodeStream{NodeID: w.servers[0].ID, Session: 1, IsOnline: true, At: w.now(), Load: 9, ActiveDevices: 16, Sessions: 31}
+	if err := w.store.NoteStreams(t.Context(), []vpn.NodeStream{local}); err != nil {
+		t.Fatal(err)
+	}
+	v.open("/admin/servers/"+number(local.NodeID)).says(200, "Load9 %", "sessions31")
 	p := v.open("/admin/servers").says(200, "Амстердам 1", "online", "17", "9 %", "maintenance")
 	for _, wrong := range [][]string{
 		{"name", ""}, {"country", "N"}, {"country", "QQ"}, {"country", "UK"}, {"host", ""}, {"host", "a b"}, {"host", "https://o.example.net"}, {"ping_url", "nowhere"}, {"ping_url", "javascript:alert(1)"}, {"ports", "0"}, {"ports", "8403-8388"}, {"ports", "65000-65536"}, {"ports", "x"},

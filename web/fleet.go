@@ -11,7 +11,7 @@ type fleetRow struct {
 	vpn.Server
 	State          vpn.NodeState
 	Active         int // connections
-	Load           int // 0–100
+	Load           int // of the machine's processors, 0–100
 	Sessions       int
 	SeenAt         time.Time
 	CertifiedUntil time.Time // zero for an embedded node
@@ -67,12 +67,12 @@ func fleetRowOf(r *vpn.NodeReport, now time.Time) fleetRow {
 		RefusedKeys: len(r.Status.Refused.All()),
 		IsMember:    !r.Identity.JoinedAt.IsZero() && r.Identity.RevokedAt.IsZero(),
 	}
-	switch {
-	case row.State != vpn.NodeOnline:
-	case r.IsEmbedded(): // what is live here is newer than what was written down
-		row.Active, row.Load = r.Listed.ActiveConnections, r.Listed.Load
-	default:
-		row.Active, row.Load, row.Sessions, row.Lag = r.Status.ActiveDevices, r.Status.Load, r.Status.Sessions, r.Lag()
+	if row.State != vpn.NodeOnline {
+		return row
+	}
+	row.Active, row.Load, row.Sessions, row.Lag = r.Status.ActiveDevices, r.Status.Load, r.Status.Sessions, r.Lag()
+	if r.IsEmbedded() { // what is live here is newer than what was written down
+		row.Active, row.Lag = r.Listed.ActiveConnections, 0
 	}
 	return row
 }
