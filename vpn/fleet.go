@@ -52,9 +52,9 @@ func checkServer(server *Server) error {
 		return invalid("latitude", "in")
 	case !(math.Abs(server.Longitude) <= 180):
 		return invalid("longitude", "in")
-	case server.Capacity < 0:
+	case server.Capacity < 0 || server.Capacity > math.MaxInt32:
 		return invalid("capacity", "in")
-	case server.Tier < 0:
+	case server.Tier < 0 || server.Tier > math.MaxInt32:
 		return invalid("tier", "in")
 	}
 	switch server.State {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -55,7 +56,7 @@ func checkPlan(p *Plan) error {
 		return invalid("days", "in")
 	case p.GraceDays < 0 || p.GraceDays > 365:
 		return invalid("grace", "in")
-	case p.Tier < 0:
+	case p.Tier < 0 || p.Tier > math.MaxInt32:
 		return invalid("tier", "in")
 	case p.TrafficLimit < 0:
 		return invalid("traffic", "in")
