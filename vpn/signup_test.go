@@ -161,6 +161,29 @@ func TestSignUpIsThrottled(t *testing.T) {
 	}
 }
 
+// Without mail, whoever signs up with an e-mail and then tries the password learns whether it was taken. Of taken ones an address finds
+// 15 a minute: the sign-up counts, and the sign-in that fails.
+func TestFindingAccountsBySigningUpIsThrottled(t *testing.T) {
+	b := setup(t)
+	b.allow(vpn.SignUpOpen)
+	ctx := t.Context()
+	found := 0
+	for i := range 20 {
+		email := "taken" + number(int64(i)) + "@example.com"
+		b.addUser(email)
+		if _, err := b.SignUp(ctx, vpn.SignUp{Email: email, Password: "what I chose", Address: home}); err != nil {
+			b.refused(err, vpn.CodeTooManyAttempts)
+			break
+		}
+		_, err := b.SignIn(ctx, vpn.SignIn{Email: email, Password: "what I chose", ClientID: "c", DeviceName: "d", Address: home})
+		b.refused(err, vpn.CodeInvalidCredentials)
+		found++
+	}
+	if found != 15 {
+		t.Errorf("%d accounts were found within a minute, want 15", found)
+	}
+}
+
 func TestInvitations(t *testing.T) {
 	b := setup(t)
 	ctx := t.Context()
