@@ -84,6 +84,7 @@ func functions(t *texts, a *assets, l locale.Lang) template.FuncMap {
 		"clock":     func(at time.Time) string { return at.UTC().Format("15:04:05") },
 		"ago":       func(at, now time.Time) string { return t.ago(l, at, now) },
 		"samples":   func(o *operation, base string) []sample { return o.samples(base) },
+		"once":      onceToken,
 		"text":      func(v any) string { return fmt.Sprint(v) },
 		"dialog": func(id, title, text, action, button string) dialog {
 			return dialog{ID: id, Title: title, Text: text, Action: action, Button: button}

@@ -47,7 +47,7 @@ func statusOf(code vpn.Code) int {
 		return http.StatusForbidden
 	case vpn.CodeInvalidCredentials, vpn.CodeUnauthenticated, vpn.CodeOTPRequired, vpn.CodeOTPInvalid, vpn.CodePasskeyInvalid:
 		return http.StatusUnauthorized
-	case vpn.CodeConflict, vpn.CodeDeviceLimitReached, vpn.CodeNotConfigured, vpn.CodeLastOwner, vpn.CodeRolloutState:
+	case vpn.CodeConflict, vpn.CodeDeviceLimitReached, vpn.CodeNotConfigured, vpn.CodeLastOwner, vpn.CodeRolloutState, vpn.CodeKeyInUse:
 		return http.StatusConflict
 	case vpn.CodeSubscriptionRequired, vpn.CodeSubscriptionExpired, vpn.CodeTrafficQuotaExceeded:
 		return http.StatusPaymentRequired

@@ -34,6 +34,9 @@ type visit struct {
 	secret    string // of the session
 	actor     *vpn.Actor
 
+	// sent is the answer's body, as it was before it was compressed.
+	sent []byte
+
 	// What became of it, for the event.
 	status int
 	code   vpn.Code
@@ -97,7 +100,7 @@ func (v *visit) page(status int, name string, data any) error {
 
 // send writes an answer, compressed when the browser takes that.
 func (v *visit) send(status int, contentType string, body []byte) {
-	v.status = status
+	v.status, v.sent = status, body
 	h := v.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Add("Vary", "Accept-Encoding, Accept-Language, Cookie")
