@@ -37,13 +37,28 @@ func TestEveryFlagHasAnEnvironmentTwin(t *testing.T) {
 	}
 }
 
+// saying is a command with its exit code and a part of what it says.
+type saying struct {
+	args string
+	code int
+	want string
+}
+
+// says runs commands one after the other, each with more words behind it.
+func says(t *testing.T, commands []saying, more ...string) {
+	t.Helper()
+	for _, c := range commands {
+		var out bytes.Buffer
+		code := Run(t.Context(), append(strings.Fields(c.args), more...), &Terminal{In: strings.NewReader(""), Out: &out, Err: &out})
+		if code != c.code || !strings.Contains(out.String(), c.want) {
+			t.Errorf("stile %s: exit code %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
+		}
+	}
+}
+
 func TestHelpAndMisuse(t *testing.T) {
 	data := t.TempDir()
-	for _, c := range []struct {
-		args string
-		code int
-		want string
-	}{
+	says(t, []saying{
 		{"", 0, "stile demo"},
 		{"serve --help", 0, "--trusted-proxy"},
 		{"--version", 0, buildinfo.Version()},
@@ -98,23 +113,13 @@ func TestHelpAndMisuse(t *testing.T) {
 		{"user block ghost@example.com --data " + data, 1, "no user ghost@example.com; `stile user list`"},
 		{"server add x --data " + data, 1, "--country: want a code of two letters that ISO 3166-1 assigns"},
 		{"server add x --country QQ --host x.example.net --data " + data, 1, "country: want a code of two letters that ISO 3166-1 assigns"},
-	} {
-		var out bytes.Buffer
-		code := Run(t.Context(), strings.Fields(c.args), &Terminal{In: strings.NewReader(""), Out: &out, Err: &out})
-		if code != c.code || !strings.Contains(out.String(), c.want) {
-			t.Errorf("stile %s: exit code %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
-		}
-	}
+	})
 }
 
 // What is given empty is looked at as any other value, and not passed over.
 func TestEmptyValuesAreValues(t *testing.T) {
 	data := t.TempDir()
-	for _, c := range []struct {
-		args string
-		code int
-		want string
-	}{
+	says(t, []saying{
 		{"plan add gold --name Gold", 0, "Plan gold made"},
 		{"plan add silver --name=", 1, "--name: want a name of 1 to 255 characters"},
 		{"plan add a/b", 1, "code: want 1 to 64 of a-z, 0-9"},
@@ -135,32 +140,16 @@ func TestEmptyValuesAreValues(t *testing.T) {
 		{"webhook set 1 --events=", 1, "--events: want up to 50"},
 		{"user add ann@example.com", 0, "Account 1 made"},
 		{"user show ann@example.com", 0, "Can connect: no. There is no subscription. What to do: stile user diagnose ann@example.com"},
-	} {
-		var out bytes.Buffer
-		args := append(strings.Fields(c.args), "--data", data)
-		if code := Run(t.Context(), args, &Terminal{In: strings.NewReader(""), Out: &out, Err: &out}); code != c.code || !strings.Contains(out.String(), c.want) {
-			t.Errorf("stile %s: exit code %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
-		}
-	}
+	}, "--data", data)
 }
 
 // A plan that is mistyped leaves no account, whose password nobody was told.
 func TestUserAddWithAMistypedPlanMakesNothing(t *testing.T) {
 	data := t.TempDir()
-	for _, c := range []struct {
-		args string
-		code int
-		want string
-	}{
+	says(t, []saying{
 		{"user add bob@example.com --plan gold --data " + data, 1, "--plan: no such plan"},
 		{"user show bob@example.com --data " + data, 1, "no user bob@example.com"},
-	} {
-		var out bytes.Buffer
-		code := Run(t.Context(), strings.Fields(c.args), &Terminal{In: strings.NewReader(""), Out: &out, Err: &out})
-		if code != c.code || !strings.Contains(out.String(), c.want) {
-			t.Errorf("stile %s: exit code %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
-		}
-	}
+	})
 }
 
 // Ctrl-C ends a question that nobody answers.
