@@ -27,7 +27,7 @@ func (a *app) newSite(ctx context.Context) (*site, error) {
 		URL: a.url(), Language: a.cfg.language, Version: buildinfo.Version(),
 	}}}
 	var err error
-	if s.dashboard, err = web.New(a.service, web.Config{
+	if s.dashboard, err = web.New(a.service, web.Config{ //nolint:contextcheck // handlers take the contexts of their requests
 		PublicURL: a.cfg.publicURL, Document: api.Document(), Observe: a.cfg.monitor.answered(), Log: a.cfg.log,
 		ClientAddress: func(r *http.Request) netip.Addr { return api.ClientAddress(r, a.cfg.trustedProxies) },
 		JoinLine:      a.joinLine, SendTestMail: a.sendTestMail,

@@ -37,7 +37,7 @@ func (s *Site) once(h handler) handler {
 			return h(v)
 		}
 		name, digest := onceName(&v.actor.User, v.r.URL.Path, v.r.PostForm)
-		answer, err := s.firstAnswer(v, name, digest)
+		answer, err := s.firstAnswer(v.r.Context(), v.actor, name, digest)
 		if err != nil || answer != nil {
 			if err == nil {
 				v.answerAgain(answer)
@@ -65,10 +65,9 @@ func onceName(u *vpn.User, path string, form url.Values) (string, [32]byte) {
 }
 
 // firstAnswer claims a form, or returns its first answer, for which it waits a little.
-func (s *Site) firstAnswer(v *visit, name string, digest [32]byte) ([]byte, error) {
-	ctx := v.r.Context()
+func (s *Site) firstAnswer(ctx context.Context, a *vpn.Actor, name string, digest [32]byte) ([]byte, error) {
 	for until := time.Now().Add(oncePatience); ; {
-		answer, err := s.service.FirstAnswer(ctx, v.actor, name, digest)
+		answer, err := s.service.FirstAnswer(ctx, a, name, digest)
 		if vpn.CodeOf(err) != vpn.CodeKeyInUse || time.Now().After(until) {
 			return answer, err
 		}
