@@ -18,9 +18,7 @@ func TestAClockThatGoesBackRevivesNothing(t *testing.T) {
 	began := time.Now()
 	steady := func() time.Time { return began.Add(time.Duration(passed.Load())) }
 	wall := func() time.Time { return steady().Add(time.Duration(skew.Load())) }
-	waits := defaultTimes()
-	waits.handshake = 200 * time.Millisecond
-	p, _ := setUp2022(t, method, 2, waits, func(p *Plane2022) { p.now, p.salts.now = wall, steady })
+	p, _ := setUp2022(t, method, 2, defaultTimes(), func(p *Plane2022) { p.now, p.salts.now = wall, steady })
 	says := func(request []byte) string {
 		conn, err := net.Dial("tcp", p.address())
 		if err != nil {
