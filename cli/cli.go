@@ -65,10 +65,21 @@ const exitRefused = 78
 // Main runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 misused, 78 a node that was
 // shut out.
 func Main() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process as if nobody listened
-	return Run(ctx, os.Args[1:], &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	return Run(endedBy(signals), os.Args[1:], &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+}
+
+// endedBy returns a context that the first signal ends. By then nobody listens any more: a second one ends the process, as soon as it
+// says that it stops.
+func endedBy(signals chan os.Signal) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx
 }
 
 // Run runs one command until it is done or ctx ends, and returns its exit code.
