@@ -298,7 +298,7 @@ func TestConsoleServersWithoutJavaScript(t *testing.T) {
 	if err := w.store.NoteStreams(t.Context(), []vpn.NodeStream{local}); err != nil {
 		t.Fatal(err)
 	}
-	v.open("/admin/servers/"+number(local.NodeID)).says(200, "Load9 %", "sessions31")
+	v.open("/admin/servers/"+number(local.NodeID)).says(200, "CPU load9 %", "sessions31")
 	p := v.open("/admin/servers").says(200, "Амстердам 1", "online", "17", "9 %", "maintenance")
 	for _, wrong := range [][]string{
 		{"name", ""}, {"country", "N"}, {"country", "QQ"}, {"country", "UK"}, {"host", ""}, {"host", "a b"}, {"host", "https://o.example.net"}, {"ping_url", "nowhere"}, {"ping_url", "javascript:alert(1)"}, {"ports", "0"}, {"ports", "8403-8388"}, {"ports", "65000-65536"}, {"ports", "x"},
