@@ -129,40 +129,42 @@ func standing(w *world, wantUser vpn.User, want vpn.Entitlement) {
 	is(w, "entitlement", e, want)
 }
 
-func usersDue(w *world) {
-	due := func(want ...int64) {
-		w.Helper()
-		got, err := w.store.UsersDue(w.ctx, today, 10)
-		w.ok(err)
-		if !slices.Equal(got, want) {
-			w.Fatalf("due: %v, want %v", got, want)
-		}
+// due fails unless exactly these users are due.
+func (w *world) due(want ...int64) {
+	w.Helper()
+	got, err := w.store.UsersDue(w.ctx, today, 100)
+	w.ok(err)
+	if !slices.Equal(got, want) {
+		w.Fatalf("due: %v, want %v", got, want)
 	}
+}
+
+func usersDue(w *world) {
 	refreshed := func(id int64) {
 		w.Helper()
 		_, err := w.store.RefreshKeys(w.ctx, id, vpn.KeyTerms{})
 		w.ok(err)
 	}
 	quiet, reset := w.user(), w.user()
-	due()
+	w.due()
 	plan := w.plan(vpn.Plan{TrafficLimit: 10})
 	w.ok(w.setSubscription(vpn.Subscription{UserID: quiet.ID, PlanID: plan.ID, TrafficResetsAt: today.Add(time.Millisecond)}, by("x")))
 	w.ok(w.setSubscription(vpn.Subscription{UserID: reset.ID, PlanID: plan.ID, TrafficResetsAt: today}, by("x")))
 	refreshed(quiet.ID)
 	refreshed(reset.ID)
-	due(reset.ID)
+	w.due(reset.ID)
 	w.ok(w.store.ResetTraffic(w.ctx, reset.ID, today, today.Add(time.Hour)))
-	due(reset.ID) // its keys may be suspended still
+	w.due(reset.ID) // its keys may be suspended still
 	refreshed(reset.ID)
-	due()
+	w.due()
 
 	// Whoever changes what deadlines follow from and does not come to refresh the keys leaves a note.
 	w.ok(w.store.SetUserStatus(w.ctx, quiet.ID, vpn.UserBlocked, by("user.block")))
-	due(quiet.ID)
+	w.due(quiet.ID)
 	refreshed(quiet.ID)
 	w.ok(w.store.UpdatePlan(w.ctx, plan, by("plan.update")))
 	w.spread(10)
-	due(quiet.ID, reset.ID)
+	w.due(quiet.ID, reset.ID)
 	some, err := w.store.UsersDue(w.ctx, today, 1)
 	w.ok(err)
 	is(w, "at most", len(some), 1)
@@ -204,14 +206,6 @@ func spreadDue(w *world) {
 		_, err := w.store.RefreshKeys(w.ctx, u.ID, vpn.KeyTerms{})
 		w.ok(err)
 	}
-	due := func(want []int64) {
-		w.Helper()
-		got, err := w.store.UsersDue(w.ctx, today, 100)
-		w.ok(err)
-		if !slices.Equal(got, want) {
-			w.Fatalf("due: %v, want %v", got, want)
-		}
-	}
 	step := func(wantMore bool) {
 		w.Helper()
 		more, err := w.store.SpreadDue(w.ctx, 2)
@@ -223,19 +217,19 @@ func spreadDue(w *world) {
 			_, err := w.store.RefreshKeys(w.ctx, id, vpn.KeyTerms{})
 			w.ok(err)
 		}
-		due(nil)
+		w.due()
 	}
 	step(false)
 	w.ok(w.store.UpdatePlan(w.ctx, plan, by("plan.update")))
-	due(nil)
+	w.due()
 	step(true)
-	due(subscribed[:2])
+	w.due(subscribed[:2]...)
 	step(true)
-	due(subscribed[:4])
+	w.due(subscribed[:4]...)
 	w.ok(w.store.UpdatePlan(w.ctx, plan, by("plan.update"))) // changed again: from the beginning
 	refreshAll(subscribed)
 	w.spread(2)
-	due(subscribed)
+	w.due(subscribed...)
 	refreshAll(subscribed)
 	step(false)
 
@@ -244,9 +238,9 @@ func spreadDue(w *world) {
 	server.Tier++
 	w.ok(w.store.UpdateServer(w.ctx, server, by("server.update")))
 	step(true)
-	due(connected[:2])
+	w.due(connected[:2]...)
 	w.spread(2)
-	due(connected)
+	w.due(connected...)
 	refreshAll(connected)
 }
 
